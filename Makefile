@@ -1,0 +1,48 @@
+# Everything a person does with the project. `make run` and `make test` set up what they need.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3.11)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-long dev check lock benchmark clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP)  ## make .venv with everything pinned in requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON) found: install Python 3.11 to 3.13 and pass PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup  ## source, backfill, model, gate, recommendations; ends with what it made
+	$(BIN)/moovitamix run
+
+test: setup  ## the test suite
+	$(BIN)/python -m pytest
+
+test-long: setup  ## the exhaustive forms: many kills, many faults
+	$(BIN)/python -m pytest -m long
+
+dev: setup  ## the source and the Dagster UI together; Ctrl-C stops both
+	$(BIN)/moovitamix dev
+
+check: setup  ## ruff (imports, docstrings, complexity) and strict types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: setup  ## every figure the README quotes, measured side by side
+	$(BIN)/python -m benchmarks.top_n
+
+lock: setup  ## pin the newest versions that satisfy pyproject.toml, naming no registry
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --upgrade --extra dev --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --no-annotate --no-header --output-file requirements.lock pyproject.toml
+
+clean:  ## remove what runs made (keeps .venv)
+	rm -rf data .dagster_home .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

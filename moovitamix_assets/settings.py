@@ -1,0 +1,79 @@
+"""Every knob of the project: typed, with its default and a line of why.
+
+Each is read from an environment variable of the same name in capitals with the prefix `MOOVITAMIX_`.
+Nothing but settings belongs here; the knobs of the bundled source are in `mock_api/settings.py`.
+"""
+
+from datetime import date
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings of one deployment, immutable once read."""
+
+    model_config = SettingsConfigDict(env_prefix="MOOVITAMIX_", frozen=True, extra="ignore")
+
+    # Where things are
+    api_url: str = Field("http://127.0.0.1:8000", description="The source API, without a trailing slash.")
+    data_dir: Path = Field(Path("data"), description="Landing files, warehouse, training sets and models.")
+    start_date: date = Field(
+        date(2026, 9, 1),
+        description="The first partition. Recorded at the first load; another value later is refused.",
+    )
+
+    # Reading the source
+    lookback_days: int = Field(3, ge=1, description="Days that a nightly run covers, for late records.")
+    page_size: int = Field(100, ge=1, le=100, description="Records a page; the source allows 100.")
+    pages_in_flight: int = Field(2, ge=1, le=16, description="Two connections saturate the original server.")
+    request_timeout_seconds: float = Field(30.0, gt=0, description="For connecting, and between two bytes.")
+    request_retries: int = Field(6, ge=0, description="Tries after the first, for what can pass by itself.")
+    retry_backoff_seconds: float = Field(0.5, ge=0, description="The first wait; doubled each time, jittered.")
+    retry_backoff_limit_seconds: float = Field(30.0, ge=0, description="No wait is longer (Retry-After too).")
+    pull_attempts: int = Field(5, ge=2, description="Whole pulls of an endpoint that moves while paging.")
+
+    # What is refused
+    rejected_warn_share: float = Field(0.01, ge=0, le=1, description="Share rejected that warns.")
+    rejected_error_share: float = Field(0.10, ge=0, le=1, description="Share rejected that stops the run ...")
+    rejected_error_minimum: int = Field(50, ge=0, description="... if at least so many records were rejected.")
+
+    # Training
+    holdout_days: int = Field(7, ge=1, description="The last days, on which a candidate is measured.")
+    validation_days: int = Field(7, ge=1, description="The days before those, on which choices are made.")
+    seed: int = Field(42, description="Same partitions, settings and seed: the same artifact.")
+    training_threads: int = Field(1, ge=1, description="More than 1 is faster and not reproducible.")
+
+    # Recommendations
+    recommendations_per_user: int = Field(20, ge=1, le=1000, description="Length of each person's list.")
+    recommend_heard_tracks: bool = Field(False, description="Whether tracks a person knows may be listed.")
+    recommendations_kept_days: int = Field(14, ge=1, description="Days of recommendations kept.")
+    recommendations_expire_hours: int = Field(48, ge=1, description="How long a list may be shown.")
+
+    @field_validator("api_url")
+    @classmethod
+    def _without_trailing_slash(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError(f"{value!r} is not an http(s) URL; give one such as http://127.0.0.1:8000")
+        return value.rstrip("/")
+
+    @property
+    def landing_dir(self) -> Path:
+        """Folder of the landing files."""
+        return self.data_dir / "landing"
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The DuckDB file."""
+        return self.data_dir / "warehouse.duckdb"
+
+    @property
+    def training_sets_dir(self) -> Path:
+        """Folder with one folder per trained day."""
+        return self.data_dir / "training_sets"
+
+    @property
+    def models_dir(self) -> Path:
+        """Folder with one folder per model version."""
+        return self.data_dir / "models"
