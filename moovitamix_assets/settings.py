@@ -30,14 +30,18 @@ class Settings(BaseSettings):
     pages_in_flight: int = Field(2, ge=1, le=16, description="Two connections saturate the original server.")
     request_timeout_seconds: float = Field(30.0, gt=0, description="For connecting, and between two bytes.")
     request_retries: int = Field(6, ge=0, description="Tries after the first, for what can pass by itself.")
-    retry_backoff_seconds: float = Field(0.5, ge=0, description="The first wait; doubled each time, jittered.")
+    retry_backoff_seconds: float = Field(
+        0.5, ge=0, description="The first wait; doubled each time, jittered."
+    )
     retry_backoff_limit_seconds: float = Field(30.0, ge=0, description="No wait is longer (Retry-After too).")
     pull_attempts: int = Field(5, ge=2, description="Whole pulls of an endpoint that moves while paging.")
 
     # What is refused
     rejected_warn_share: float = Field(0.01, ge=0, le=1, description="Share rejected that warns.")
     rejected_error_share: float = Field(0.10, ge=0, le=1, description="Share rejected that stops the run ...")
-    rejected_error_minimum: int = Field(50, ge=0, description="... if at least so many records were rejected.")
+    rejected_error_minimum: int = Field(
+        50, ge=0, description="... if at least so many records were rejected."
+    )
 
     # Training
     holdout_days: int = Field(7, ge=1, description="The last days, on which a candidate is measured.")
