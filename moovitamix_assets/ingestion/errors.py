@@ -1,0 +1,73 @@
+"""What can go wrong with the source, each in words that say where, why, and what to do about it.
+
+Only errors that leave the client belong here. No message carries a record's content or a password.
+"""
+
+from moovitamix_assets.ingestion.records import Endpoint
+
+
+class SourceError(Exception):
+    """The source could not be read; the message says where, why, and what to do about it."""
+
+
+class RequestFailed(SourceError):
+    """A request was refused, or failed in every try.
+
+    Attributes:
+        url: What was asked for, without credentials.
+        cause: What the last try got, in plain words.
+        tries: How often it was asked for.
+        status: The HTTP status of a refusal, else None.
+    """
+
+    def __init__(self, url: str, cause: str, tries: int, status: int | None = None) -> None:
+        self.url, self.cause, self.tries, self.status = url, cause, tries, status
+        if status is None:
+            how = f"failed in {tries} {'try' if tries == 1 else 'tries'}, the last time with: {cause}"
+            remedy = (
+                "Check that the source runs at MOOVITAMIX_API_URL and is well, then run again; "
+                "MOOVITAMIX_REQUEST_RETRIES and MOOVITAMIX_REQUEST_TIMEOUT_SECONDS set the patience"
+            )
+        else:
+            how = f"was refused: {cause}"
+            remedy = (
+                "Asking again would not help; check MOOVITAMIX_API_URL and the values in the URL "
+                "(MOOVITAMIX_PAGE_SIZE is its size)"
+            )
+        super().__init__(f"GET {url} {how}. {remedy}.")
+
+
+class PageFailed(SourceError):
+    """A page was refused, or failed in every try.
+
+    Attributes:
+        endpoint: The endpoint.
+        page: The page's number, from 1.
+        failure: The failed request, with `url`, `cause`, `tries` and `status`.
+    """
+
+    def __init__(self, endpoint: Endpoint, page: int, failure: RequestFailed) -> None:
+        super().__init__(f"Page {page} of {endpoint} could not be read. {failure}")
+        self.endpoint, self.page, self.failure = endpoint, page, failure
+
+
+class SourceMoved(SourceError):
+    """No reading of an endpoint could be believed: the source changed during each, or contradicts itself.
+
+    Attributes:
+        endpoint: The endpoint.
+        totals: The totals that the envelopes of the last reading reported.
+        received: The records of the last reading.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, url: str, pulls: int, totals: list[int | None], received: int, repeated: int
+    ) -> None:
+        reported = " and ".join("none" if total is None else str(total) for total in totals)
+        super().__init__(
+            f"{endpoint}: none of {pulls} pulls from {url} can be believed. The last one received {received} "
+            f"records, {repeated} of them with an identity already seen, where the source reports a total of "
+            f"{reported}; and no two in a row received the same records in the number reported. Run again "
+            "when the source is at rest; MOOVITAMIX_PULL_ATTEMPTS sets the number of pulls."
+        )
+        self.endpoint, self.totals, self.received = endpoint, totals, received
