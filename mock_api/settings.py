@@ -1,0 +1,108 @@
+"""Every knob of the simulated source: the world behind it, its clock, its dirt and its faults.
+
+Each is read from an environment variable with the prefix `MOCK_API_` or from a flag of `python -m mock_api`.
+Nothing but settings belongs here; the pipeline's own are in `moovitamix_assets/settings.py`.
+"""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Endpoint = Literal["tracks", "users", "listen_history"]
+ENDPOINTS: tuple[Endpoint, ...] = ("tracks", "users", "listen_history")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+FailingPages = Annotated[tuple[tuple[Endpoint, int], ...], NoDecode]
+
+
+class MockApiSettings(BaseSettings):
+    """The settings of one simulated source, immutable once read."""
+
+    model_config = SettingsConfigDict(env_prefix="MOCK_API_", frozen=True, extra="forbid")
+
+    # Where it listens
+    host: str = Field("127.0.0.1", description="Address to bind.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to bind; 0 takes a free one and prints it.")
+
+    # The world
+    seed: int = Field(1, ge=0, description="Same seed and sizes: the same world on every start.")
+    now: datetime | None = Field(
+        None, description="The moment it is, in UTC, standing still; without it the real clock."
+    )
+    first_day: date = Field(date(2026, 8, 1), description="The first day on which anyone listens.")
+    people: int = Field(1000, ge=1, description="People on the first day.")
+    tracks: int = Field(2000, ge=1, description="Tracks on the first day.")
+    new_people_a_day: float = Field(4.0, ge=0, description="Mean number of people who join on a day.")
+    new_tracks_a_day: float = Field(6.0, ge=0, description="Mean number of tracks that appear on a day.")
+    sessions_a_day: float = Field(500.0, ge=0, description="Mean number of listening sessions on a day.")
+    taste_strength: float = Field(
+        1.0, ge=0, description="How much people follow their taste; 0: everyone draws from popularity alone."
+    )
+    taste_shift_on: date | None = Field(
+        None, description="The day on which everybody's taste changes, for good; default never."
+    )
+    wandering_share: Share = Field(0.15, description="Share of listens drawn from popularity, not taste.")
+    repeat_share: Share = Field(0.25, description="Share of listens that repeat one of the person's last.")
+    dirty_share: Share = Field(0.0, description="Share of records with something wrong in them.")
+
+    # Faults of the three data endpoints: shares of requests, at most one fault each besides latency
+    fault_latency: Share = Field(0.0, description="Share of requests answered late.")
+    fault_latency_seconds: float = Field(0.5, ge=0, description="How late.")
+    fault_429: Share = Field(0.0, description="Share answered 429 with Retry-After.")
+    fault_retry_after_seconds: int = Field(1, ge=0, description="The Retry-After of a 429, whole seconds.")
+    fault_500: Share = Field(0.0, description="Share answered 500.")
+    fault_503: Share = Field(0.0, description="Share answered 503.")
+    fault_dropped: Share = Field(0.0, description="Share whose connection closes without an answer.")
+    fault_truncated: Share = Field(0.0, description="Share whose body ends before its Content-Length.")
+    fault_html: Share = Field(0.0, description="Share answered 200 with an HTML page.")
+    fault_moving_total: Share = Field(0.0, description="Share whose total is off by one to three.")
+    fault_always: FailingPages = Field(
+        (), description="Pages that always answer 503, such as users:2,listen_history:5."
+    )
+    fault_once: FailingPages = Field((), description="Pages that answer 503 the first time they are asked.")
+
+    # What tests compare with
+    served_log: Path | None = Field(None, description="File that gets one JSON line per data answer.")
+
+    @field_validator("fault_always", "fault_once", mode="before")
+    @classmethod
+    def _parse_pages(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(tuple(name.strip().split(":")) for name in value.split(",") if name.strip())
+
+    @field_validator("now")
+    @classmethod
+    def _as_naive_utc(cls, value: datetime | None) -> datetime | None:
+        if value is None or value.tzinfo is None:
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    @model_validator(mode="after")
+    def _at_most_one_fault_each(self) -> Self:
+        if sum(self.exclusive_faults.values()) > 1:
+            raise ValueError(f"the shares of faults add up to more than 1: {self.exclusive_faults}")
+        return self
+
+    @property
+    def exclusive_faults(self) -> dict[str, float]:
+        """Share of requests by fault, for the faults of which a request gets at most one."""
+        return {
+            "too_many_requests": self.fault_429,
+            "server_error": self.fault_500,
+            "unavailable": self.fault_503,
+            "dropped_connection": self.fault_dropped,
+            "truncated_body": self.fault_truncated,
+            "html": self.fault_html,
+            "moving_total": self.fault_moving_total,
+        }
+
+    @property
+    def any_fault(self) -> bool:
+        """Whether any request can meet a fault."""
+        return bool(
+            self.fault_latency or self.fault_always or self.fault_once or any(self.exclusive_faults.values())
+        )
