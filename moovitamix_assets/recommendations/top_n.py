@@ -13,6 +13,7 @@ from scipy import sparse
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Positions: TypeAlias = npt.NDArray[np.int64]
+Heard: TypeAlias = sparse.csr_matrix | sparse.csr_array
 ExtraScores: TypeAlias = Callable[[int, int], Floats]
 
 PADDING_INDEX = -1
@@ -42,7 +43,7 @@ def top_n(
     user_vectors: npt.NDArray[Any],
     track_vectors: npt.NDArray[Any],
     k: int,
-    heard: sparse.csr_matrix | sparse.csr_array | None = None,
+    heard: Heard | None = None,
     extra_scores: ExtraScores | None = None,
     block_size: int = 256,
 ) -> TopN:
@@ -58,8 +59,8 @@ def top_n(
     product may differ in a score's last bit with the shape of the block (BLAS chooses its kernel by shape):
     where two scores are that close, another block size, or other users beside this one, may swap them.
 
-    Memory beyond input and output is bounded by block_size: about 10 MB for 256 users and small k, at the
-    very most a few numbers per user of the block and track (when k is of the order of the tracks).
+    Memory beyond input and output is bounded by the block: about 10 MB for 256 users and a small k; at the
+    very most, for a k of the order of the tracks, some ten numbers per user of the block and track.
 
     Args:
         user_vectors: (users, dimensions) finite numbers, taken as float32.
@@ -90,9 +91,8 @@ def top_n(
     for start in range(0, len(users), block_size):
         stop = min(start + block_size, len(users))
         extra = None if extra_scores is None else _checked_extra(extra_scores, start, stop, len(tracks))
-        tiles = _scored_tiles(
-            users[start:stop], tracks, width, buffer, extra, _heard(heard, start, stop, width)
-        )
+        left_out = None if heard is None else _heard_by_tile(heard, slice(start, stop), width)
+        tiles = _scored_tiles(users[start:stop], tracks, width, buffer, extra, left_out)
         positions, scores = _candidates(tiles, stop - start, k, group)
         _rank(positions, scores, TopN(result.indices[start:stop], result.scores[start:stop]))
     return result
@@ -100,11 +100,13 @@ def top_n(
 
 def _tile_shape(tracks: int, k: int) -> tuple[int, int]:
     """Choose the tracks per group and per tile; a tile is a whole number of groups."""
-    group = LARGEST_GROUP
-    # A tile of fewer than k groups gives no bound, one of few more a loose one.
-    while group > 1 and TILE_TRACKS // group < 2 * k:
+    tile, group = TILE_TRACKS, LARGEST_GROUP
+    # The bound is loose where some of the k best share a group, so that a tile takes several k groups.
+    while tile // group < 4 * k and group > 1:
         group //= 2
-    return group, min(TILE_TRACKS, max(-(-tracks // group), 1) * group)
+    while tile < 4 * k:
+        tile *= 2
+    return group, min(tile, max(-(-tracks // group), 1) * group)
 
 
 def _scored_tiles(
@@ -113,7 +115,7 @@ def _scored_tiles(
     width: int,
     buffer: Floats,
     extra: Floats | None,
-    left_out: Callable[[int], Positions] | None,
+    left_out: list[Positions] | None,
 ) -> Iterator[Floats]:
     """Score a block of users tile by tile.
 
@@ -122,14 +124,14 @@ def _scored_tiles(
         so that every step of the selection runs along contiguous memory.
     """
     tile = buffer[: width * len(users)].reshape(width, len(users))
-    for start in range(0, len(tracks), width):
+    for number, start in enumerate(range(0, len(tracks), width)):
         stop = min(start + width, len(tracks))
         np.matmul(tracks[start:stop], users.T, out=tile[: stop - start])
         if extra is not None:
             tile[: stop - start] += extra[:, start:stop].T
         tile[stop - start :] = NOTHING
         if left_out is not None:
-            tile.ravel()[left_out(start)] = NOTHING
+            tile.ravel()[left_out[number]] = NOTHING
         yield tile
 
 
@@ -139,35 +141,34 @@ class _Bound:
     def __init__(self, users: int, k: int) -> None:
         self._k = k
         self._best = np.empty((users, 0), np.float32)
-        self._waiting: list[Floats] = []
+        self._waiting: Floats | None = None
         self._tiles = 0
-        self.reached = np.full(users, LOWEST_SCORE, np.float32)
+        self._reached = np.full(users, LOWEST_SCORE, np.float32)
 
     def see(self, maxima: Floats) -> Floats:
         """Take in the group maxima (groups, users) of the next tile; return what its scores must reach."""
-        self._waiting.append(maxima)
+        # Groups of several tiles are joined into one until the bound is renewed: that loosens the bound a
+        # little and keeps what is to be sorted short.
+        self._waiting = maxima if self._waiting is None else np.maximum(self._waiting, maxima)
         self._tiles += 1
-        # A bound is worth renewing when the tracks seen have doubled: each doubling lets some k groups pass.
-        if self._tiles & (self._tiles - 1) == 0:
-            return self.renew()
         # Tracks of earlier tiles reach the bound and win ties, so that later ones must exceed it. Without
         # this, a user who likes everything equally would make a candidate of every track.
-        return np.where(
-            self.reached > LOWEST_SCORE, np.nextafter(self.reached, np.float32(np.inf)), LOWEST_SCORE
-        )
+        exceeding = np.nextafter(self._reached, np.float32(np.inf))
+        earlier = np.where(self._reached > LOWEST_SCORE, exceeding, LOWEST_SCORE)
+        # Between two doublings of the tracks seen, a bound lets some k groups pass.
+        return np.maximum(earlier, self.renew()) if self._tiles.bit_count() == 1 else earlier
 
     def renew(self) -> Floats:
         """Raise the bound to the k-th largest of all maxima seen and return it, (users,)."""
-        pool = np.concatenate([self._best, *(maxima.T for maxima in self._waiting)], axis=1)
-        self._waiting.clear()
-        surplus = pool.shape[1] - self._k
-        if surplus >= 0:
-            pool.partition(surplus, axis=1)
-            pool = pool[:, surplus:].copy()
-            # Where fewer than k tracks are left, the bound must still exceed the -inf of those left out.
-            self.reached = np.maximum(pool[:, 0], LOWEST_SCORE)
-        self._best = pool
-        return self.reached
+        if self._waiting is not None:
+            pool = np.concatenate([self._best, self._waiting.T], axis=1)
+            # NumPy sorts short rows faster than it partitions them.
+            pool.sort(axis=1)
+            self._best, self._waiting = pool[:, -self._k :].copy(), None
+            if self._best.shape[1] == self._k:
+                # Where fewer than k tracks are left, the bound must still exceed the -inf of those left out.
+                self._reached = np.maximum(self._best[:, 0], LOWEST_SCORE)
+        return self._reached
 
 
 def _candidates(tiles: Iterator[Floats], users: int, k: int, group: int) -> tuple[Positions, Floats]:
@@ -181,22 +182,30 @@ def _candidates(tiles: Iterator[Floats], users: int, k: int, group: int) -> tupl
         there are if fewer, and some others.
     """
     bound = _Bound(users, k)
-    positions, scores = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-    first = 0
+    first, distance = 0, 0
+    positions, maxima, members = (
+        [np.empty(0, np.int64)],
+        [np.empty(0, np.float32)],
+        [np.empty((group, 0), np.float32)],
+    )
     for tile in tiles:
-        members = tile.reshape(group, tile.size // group)
-        maxima = np.maximum.reduce(members, axis=0)
-        lowest = bound.see(maxima.reshape(-1, users))
-        hits = np.flatnonzero(maxima.reshape(-1, users) >= lowest)
-        hit_scores = members.take(hits, axis=1)
-        kept = np.flatnonzero(hit_scores >= lowest[hits % users])
-        member, hit = np.divmod(kept, max(len(hits), 1))
-        positions.append(first + member * members.shape[1] + hits[hit])
-        scores.append(hit_scores.ravel()[kept])
-        first += tile.size
-    all_positions, all_scores = np.concatenate(positions), np.concatenate(scores)
-    kept = np.flatnonzero(all_scores >= bound.renew()[all_positions % users])
-    return all_positions[kept], all_scores[kept]
+        tile_members = tile.reshape(group, -1)
+        tile_maxima = np.maximum.reduce(tile_members, axis=0)
+        lowest = bound.see(tile_maxima.reshape(-1, users))
+        hits = np.flatnonzero(tile_maxima.reshape(-1, users) >= lowest)
+        # The buffer is about to be overwritten, so what the groups hold is copied, and sifted at the end.
+        positions.append(first + hits)
+        maxima.append(tile_maxima[hits])
+        members.append(tile_members.take(hits, axis=1))
+        first, distance = first + tile.size, tile_members.shape[1]
+    # The last bound is the highest: most groups taken along under earlier ones are below it.
+    lowest = bound.renew()
+    position = np.concatenate(positions)
+    passed = np.flatnonzero(np.concatenate(maxima) >= lowest[position % users])
+    position = position[passed]
+    scores = np.concatenate(members, axis=1).take(passed, axis=1)
+    member, hit = np.nonzero(scores >= lowest[position % users])
+    return position[hit] + member * distance, scores[member, hit]
 
 
 def _rank(positions: Positions, scores: Floats, lists: TopN) -> None:
@@ -232,24 +241,16 @@ def _score_of(keys: npt.NDArray[np.uint64]) -> Floats:
     return np.where(ordered & SIGN_BIT, ordered & ~SIGN_BIT, ~ordered).view(np.float32)
 
 
-def _heard(
-    heard: sparse.csr_matrix | sparse.csr_array | None, start: int, stop: int, width: int
-) -> Callable[[int], Positions] | None:
-    """Look up, for a block of users, the flat places in a (width, users) tile of the tracks to leave out."""
-    if heard is None:
-        return None
-    users = stop - start
-    begin, end = int(heard.indptr[start]), int(heard.indptr[stop])
-    user = np.repeat(np.arange(users), np.diff(heard.indptr[start : stop + 1]))
-    stored = heard.data[begin:end] != 0
-    tracks = heard.indices[begin:end][stored].astype(np.int64)
-    places = np.sort(tracks * users + user[stored])
-
-    def of_tile(first_track: int) -> Positions:
-        low, high = np.searchsorted(places, [first_track * users, (first_track + width) * users])
-        return places[low:high] - first_track * users
-
-    return of_tile
+def _heard_by_tile(heard: Heard, users: slice, width: int) -> list[Positions]:
+    """List, per tile, the flat places in its (width, users) scores that are to be left out."""
+    rows, last = users.stop - users.start, heard.shape[1]
+    entries = slice(int(heard.indptr[users.start]), int(heard.indptr[users.stop]))
+    user = np.repeat(np.arange(rows), np.diff(heard.indptr[users.start : users.stop + 1]))
+    stored = heard.data[entries] != 0
+    places = np.sort(heard.indices[entries][stored].astype(np.int64) * rows + user[stored])
+    firsts = np.arange(0, last, width) * rows
+    parts = np.split(places, np.searchsorted(places, firsts[1:]))
+    return [part - first for part, first in zip(parts, firsts, strict=False)]
 
 
 def _checked_vectors(
