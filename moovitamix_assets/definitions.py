@@ -1,0 +1,72 @@
+"""Assembly only: every asset, check, job and resource, put together from the settings.
+
+Tests, the command line and production get their Definitions from `build_definitions`. Nothing is computed here.
+See https://docs.dagster.io/api/dagster/definitions.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dagster import (
+    Definitions,
+    InitResourceContext,
+    ResourceDefinition,
+    in_process_executor,
+    load_asset_checks_from_modules,
+    load_assets_from_modules,
+)
+
+from moovitamix_assets.automation.jobs import INGEST_JOB
+from moovitamix_assets.ingestion import assets as ingestion_assets
+from moovitamix_assets.ingestion.landing import LandingIOManager
+from moovitamix_assets.ingestion.source_api import SourceApi
+from moovitamix_assets.partitions import DAILY
+from moovitamix_assets.progress import NoProgress
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse import assets as warehouse_assets
+from moovitamix_assets.warehouse import checks as warehouse_checks
+from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
+
+
+def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = None) -> Definitions:
+    """Everything, wired for one deployment.
+
+    Args:
+        settings: The deployment's settings; its start date must be the one the process was started with.
+        resources: Resources to use in place of the usual ones, by name.
+
+    Raises:
+        ValueError: If the settings start on another day than the partitions do.
+    """
+    if settings.start_date != DAILY.start.date():
+        raise ValueError(
+            f"The partitions start on {DAILY.start.date()}, the settings on {settings.start_date}: "
+            "set MOOVITAMIX_START_DATE before the process starts."
+        )
+    return Definitions(
+        assets=load_assets_from_modules([ingestion_assets, warehouse_assets]),
+        asset_checks=load_asset_checks_from_modules([warehouse_checks]),
+        jobs=[INGEST_JOB],
+        executor=in_process_executor,
+        resources={
+            "settings": ResourceDefinition.hardcoded_resource(settings),
+            "progress": ResourceDefinition.hardcoded_resource(NoProgress()),
+            "source_api": _source_api(settings),
+            "landing": LandingIOManager(
+                data_dir=str(settings.data_dir), start_date=settings.start_date.isoformat()
+            ),
+            "warehouse": WarehouseIOManager(database=str(settings.warehouse_path)),
+            **(resources or {}),
+        },
+    )
+
+
+def _source_api(settings: Settings) -> ResourceDefinition:
+    def open_source_api(context: InitResourceContext) -> Iterator[SourceApi]:
+        with SourceApi.from_settings(settings) as source_api:
+            yield source_api
+
+    return ResourceDefinition(resource_fn=open_source_api)
+
+
+defs = build_definitions(Settings())

@@ -1,0 +1,67 @@
+"""DAILY, the one partitions definition, and what a partition means.
+
+Partition D holds what changed on day D (UTC): the records whose change time falls in [D, D+1). The first
+partition also takes everything older and what has no readable time. Nothing about reading or storing belongs here.
+See https://docs.dagster.io/guides/build/partitions-and-backfills.
+"""
+
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+
+from dagster import BackfillPolicy, BetaWarning, DailyPartitionsDefinition
+
+from moovitamix_assets.settings import Settings
+
+# Which partitions exist is a fact of the deployment, recorded at the first load: it comes from the environment.
+DAILY = DailyPartitionsDefinition(start_date=Settings().start_date.isoformat(), timezone="UTC")
+
+# 30 days in one run cost seconds; one run per day, minutes. Dagster calls the parameter beta on every use: known.
+warnings.filterwarnings("ignore", category=BetaWarning, message=".*backfill_policy.*")
+RANGE_IN_ONE_RUN = BackfillPolicy.single_run()
+
+PARTITION_TAG = "dagster/partition"
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """Every day from `first` to `last`, both included; empty if `last` comes before `first`."""
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
+def day_start(day: date) -> datetime:
+    """The first instant of a day, naive UTC."""
+    return datetime.combine(day, time.min)
+
+
+def yesterday() -> date:
+    """The last day that has ended, UTC: the newest partition."""
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def partition_of(changed_at: datetime | None, first_partition: date) -> date:
+    """The partition of a record that changed at `changed_at` (naive UTC; None where no time is readable)."""
+    if changed_at is None:
+        return first_partition
+    return max(changed_at.date(), first_partition)
+
+
+def range_tags(first: date, last: date) -> dict[str, str]:
+    """The run tags that make one run cover the partitions from `first` to `last`."""
+    return {RANGE_START_TAG: first.isoformat(), RANGE_END_TAG: last.isoformat()}
+
+
+def partitions_of_run(tags: Mapping[str, str]) -> list[date] | None:
+    """The partitions that a run covers by its tags; None for a run without partitions.
+
+    Asset checks have no partition of their own, so they ask the run.
+    """
+    if PARTITION_TAG in tags:
+        day = date.fromisoformat(tags[PARTITION_TAG])
+        return [day]
+    if RANGE_START_TAG in tags:
+        return days_between(
+            date.fromisoformat(tags[RANGE_START_TAG]), date.fromisoformat(tags[RANGE_END_TAG])
+        )
+    return None

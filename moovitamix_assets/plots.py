@@ -1,0 +1,61 @@
+"""Pictures and tables for the Dagster UI, as Markdown.
+
+How figures come to be does not belong here; nor does any personal field: callers leave those out.
+"""
+
+import base64
+import io
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """A small frame as a Markdown table."""
+    header = "| " + " | ".join(map(str, frame.columns)) + " |"
+    rule = "|" + " --- |" * len(frame.columns)
+    rows = [
+        "| " + " | ".join(str(value).replace("|", "\\|") for value in row) + " |" for row in frame.to_numpy()
+    ]
+    return "\n".join([header, rule, *rows])
+
+
+def listens_per_hour(listened_at: pd.Series) -> str:
+    """Listens by hour of the day (UTC), as an inline picture."""
+    from matplotlib.figure import Figure
+
+    per_hour = pd.to_datetime(listened_at).dt.hour.value_counts().reindex(range(24), fill_value=0)
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.bar(per_hour.index, per_hour.to_numpy(), color="#4f6bed")
+    axes.set(xlabel="hour of the day, UTC", ylabel="listens", xticks=range(0, 24, 3))
+    return _inline(figure)
+
+
+def metrics_beside(evaluations: pd.DataFrame, metrics: list[str], segment: str = "all") -> str:
+    """Bars of each metric for every subject measured, with standard errors, as an inline picture.
+
+    Args:
+        evaluations: Rows of `model_evaluations`.
+        metrics: Which metrics, in order.
+        segment: Whose lists.
+    """
+    from matplotlib.figure import Figure
+
+    shown = evaluations[(evaluations["segment"] == segment) & evaluations["metric"].isin(metrics)]
+    values = shown.pivot_table(index="metric", columns="subject", values="value").reindex(metrics)
+    errors = shown.pivot_table(index="metric", columns="subject", values="standard_error", dropna=False)
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    values.plot.bar(ax=axes, yerr=errors.reindex_like(values).fillna(0), rot=0, width=0.8)
+    axes.set(xlabel="", ylabel="value", title=f"hold-out, {segment} people")
+    return _inline(figure)
+
+
+def _inline(figure: "Figure") -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    return f"![plot](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
