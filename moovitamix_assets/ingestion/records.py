@@ -14,7 +14,7 @@ Endpoint = Literal["users", "tracks", "listen_history"]
 Identity = tuple[int] | tuple[int, datetime]
 
 # datetime.fromisoformat takes any character between date and time, and ISO 8601 only a T (RFC 3339: a space).
-_ISO_8601 = re.compile(r"[0-9]{4}[0-9W-]+(?:[Tt ][0-9][0-9:.,]*(?:[Zz]|[+-][0-9:.]+)?)?", re.ASCII)
+_ISO_8601 = re.compile(r"[0-9]{4}[0-9W-]+(?:[T ][0-9][0-9:.,]*(?:Z|[+-][0-9:.]+)?)?", re.ASCII)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
