@@ -1,0 +1,61 @@
+"""Alternating least squares on implicit feedback, by the `implicit` package.
+
+Only the fit and the reading of its vectors belong here. It knows nothing of people and tracks without plays.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from moovitamix_assets.training.components.base import (
+    Factors,
+    WeightingName,
+    linear_algebra_threads,
+    weighted,
+    with_average_for_unknown,
+)
+from moovitamix_assets.training.interactions import TrainingView
+
+
+@dataclass(frozen=True)
+class ALS:
+    """Knobs of ALS (Hu, Koren, Volinsky 2008, "Collaborative filtering for implicit feedback datasets").
+
+    Attributes:
+        components: Length of the vectors.
+        regularization: Penalty on the vectors; here far above the package's default of 0.01.
+        alpha: What a play adds to the confidence of 1 that a track not played has.
+        iterations: Times that users and tracks are solved for in turn.
+        weighting: What a play count is worth.
+    """
+
+    components: int = 64
+    regularization: float = 30.0
+    alpha: float = 5.0
+    iterations: int = 15
+    weighting: WeightingName = "log"
+    name: Literal["als"] = "als"
+
+    def fit(self, view: TrainingView, seed: int, threads: int) -> Factors:
+        """Fit; people without plays get a zero vector, tracks without plays the mean one."""
+        from implicit.als import AlternatingLeastSquares
+
+        with linear_algebra_threads(1):  # the package asks for it: its own threads do the work
+            model = AlternatingLeastSquares(
+                factors=self.components,
+                regularization=self.regularization,
+                alpha=self.alpha,
+                iterations=self.iterations,
+                num_threads=threads,
+                random_state=seed,
+            )
+            model.fit(weighted(view.plays, self.weighting), show_progress=False)
+        known_users = np.diff(view.plays.indptr) > 0
+        known_tracks = view.track_plays > 0
+        return Factors(
+            user_vectors=np.where(known_users[:, None], model.user_factors, np.float32(0)),
+            track_vectors=with_average_for_unknown(model.item_factors, known_tracks),
+            covered_users=known_users,
+            covered_tracks=known_tracks,
+        )

@@ -1,0 +1,32 @@
+"""The plays of the last 30 days, the same list for everyone: what any model must beat.
+
+The baseline as a component belongs here; the lists for people without history (favourite genres first) are in
+`recommendations/cold_start.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from moovitamix_assets.training.components.base import Factors
+from moovitamix_assets.training.interactions import TrainingView
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """Recent plays before the cut, with the plays of all time to break ties."""
+
+    name: Literal["popularity"] = "popularity"
+
+    def fit(self, view: TrainingView, seed: int, threads: int) -> Factors:
+        """Return factors of length 1: each user's is 1, each track's its recent plays."""
+        del seed, threads
+        tie_break = view.track_plays / (view.track_plays.max(initial=0.0) + 1.0)
+        users, tracks = view.plays.shape
+        return Factors(
+            user_vectors=np.ones((users, 1), dtype=np.float32),
+            track_vectors=(view.recent_plays + tie_break)[:, None].astype(np.float32),
+            covered_users=np.ones(users, dtype=bool),
+            covered_tracks=np.ones(tracks, dtype=bool),
+        )

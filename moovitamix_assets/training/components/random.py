@@ -1,0 +1,42 @@
+"""A different random order for everyone: the floor of every metric.
+
+Only this baseline belongs here.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from moovitamix_assets.training.components.base import BoolArray, FloatArray, RowArray
+from moovitamix_assets.training.interactions import TrainingView
+
+
+@dataclass(frozen=True)
+class FittedRandom:
+    """Scores drawn anew for each user from a stream of the user's own, so that blocks do not matter."""
+
+    seed: int
+    covered_users: BoolArray
+    covered_tracks: BoolArray
+
+    def scores(self, users: RowArray) -> FloatArray:
+        """Return uniform scores, shape (n, T)."""
+        tracks = len(self.covered_tracks)
+        rows = [
+            np.random.default_rng((self.seed, int(user))).random(tracks, dtype=np.float32) for user in users
+        ]
+        return np.array(rows, dtype=np.float32).reshape(len(users), tracks)
+
+
+@dataclass(frozen=True)
+class Random:
+    """The random order has no knob."""
+
+    name: Literal["random"] = "random"
+
+    def fit(self, view: TrainingView, seed: int, threads: int) -> FittedRandom:
+        """Remember the seed and the shape."""
+        del threads
+        users, tracks = view.plays.shape
+        return FittedRandom(seed, np.ones(users, dtype=bool), np.ones(tracks, dtype=bool))

@@ -1,0 +1,259 @@
+"""The training set: users, tracks and who played what, as known on one day, and its views for fitting.
+
+How the set is stored and how it is cut in time belongs here. The SQL that makes it is in `warehouse/as_of.py`;
+what a model makes of it is in `components/`.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy import sparse
+
+from moovitamix_assets.training import columns
+from moovitamix_assets.training.features import track_features, user_features
+
+FitOn = Literal["validation", "holdout", "all"]
+"""Up to which day a model may know: before the validation days, before the hold-out days, or all of it."""
+
+MANIFEST_FILE = "manifest.json"
+
+_TIMESTAMP = pa.timestamp("us")
+_SCHEMAS: dict[str, pa.Schema] = {
+    "users": pa.schema(
+        [
+            (columns.USER_ID, pa.int64()),
+            (columns.FAVORITE_GENRES, pa.list_(pa.string())),
+            (columns.GENDER, pa.string()),
+            (columns.CREATED_AT, _TIMESTAMP),
+        ]
+    ),
+    "tracks": pa.schema(
+        [
+            (columns.TRACK_ID, pa.int64()),
+            (columns.ARTIST, pa.string()),
+            (columns.SONGWRITERS, pa.string()),
+            (columns.GENRES, pa.list_(pa.string())),
+            (columns.ALBUM, pa.string()),
+            (columns.DURATION_SECONDS, pa.float64()),
+            (columns.PLAYS_LAST_30_DAYS, pa.int64()),
+            (columns.PLAYS_LAST_30_DAYS_BEFORE_HOLDOUT, pa.int64()),
+            (columns.PLAYS_LAST_30_DAYS_BEFORE_VALIDATION, pa.int64()),
+        ]
+    ),
+    "interactions": pa.schema(
+        [
+            (columns.USER_ID, pa.int64()),
+            (columns.TRACK_ID, pa.int64()),
+            (columns.PLAYS, pa.int64()),
+            (columns.PLAYS_BEFORE_HOLDOUT, pa.int64()),
+            (columns.PLAYS_BEFORE_VALIDATION, pa.int64()),
+            (columns.FIRST_LISTENED_AT, _TIMESTAMP),
+            (columns.LAST_LISTENED_AT, _TIMESTAMP),
+        ]
+    ),
+}
+_KEYS = {
+    "users": [columns.USER_ID],
+    "tracks": [columns.TRACK_ID],
+    "interactions": [columns.USER_ID, columns.TRACK_ID],
+}
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Everything that a model may learn from as of one day; no name and no email is in it.
+
+    Attributes:
+        as_of: The last day that is included.
+        users: One row per user: user_id, favorite_genres (list of str), gender (str or None), created_at.
+        tracks: One row per track: track_id, artist, songwriters, genres (list of str), album,
+            duration_seconds, and the plays of the last 30 days up to `as_of` and to each of the two cuts.
+        interactions: One row per (user, track) pair: plays up to `as_of` and to each of the two cuts, first
+            and last time listened.
+    """
+
+    as_of: date
+    users: pd.DataFrame
+    tracks: pd.DataFrame
+    interactions: pd.DataFrame
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what identifies the set: its day, and the rows and the SHA-256 of each file."""
+        return _manifest(self.as_of, {name: self._parquet(name) for name in _SCHEMAS}, self._rows())
+
+    def write(self, directory: Path) -> dict[str, Any]:
+        """Write three Parquet files and `manifest.json` into `directory`; the same set gives the same bytes.
+
+        Returns:
+            The manifest that was written.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        files = {name: self._parquet(name) for name in _SCHEMAS}
+        manifest = _manifest(self.as_of, files, self._rows())
+        for name, content in files.items():
+            (directory / f"{name}.parquet").write_bytes(content)
+        (directory / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        return manifest
+
+    @classmethod
+    def read(cls, directory: Path) -> "TrainingSet":
+        """Read what `write` wrote.
+
+        Raises:
+            ValueError: If a file is not the one the manifest describes.
+        """
+        manifest = json.loads((directory / MANIFEST_FILE).read_text())
+        frames = {}
+        for name, schema in _SCHEMAS.items():
+            content = (directory / f"{name}.parquet").read_bytes()
+            if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
+                raise ValueError(f"{directory / name}.parquet differs from its manifest; make the set again")
+            frames[name] = pq.read_table(io.BytesIO(content), schema=schema).to_pandas()
+        return cls(as_of=date.fromisoformat(manifest["as_of"]), **frames)
+
+    def _rows(self) -> dict[str, int]:
+        return {name: len(getattr(self, name)) for name in _SCHEMAS}
+
+    def _parquet(self, name: str) -> bytes:
+        frame: pd.DataFrame = getattr(self, name).sort_values(_KEYS[name], kind="stable")
+        table = pa.Table.from_pandas(frame, schema=_SCHEMAS[name], preserve_index=False)
+        buffer = io.BytesIO()
+        # The frame's own metadata names library versions, which would change the bytes of equal sets.
+        pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    """What a model may know before a cut, and what it is measured on after it.
+
+    Rows of every matrix are users in the order of `user_ids`; columns are tracks in the order of `track_ids`.
+
+    Attributes:
+        user_ids: Every user of the set, ascending, shape (U,).
+        track_ids: Every track of the set, new ones included, ascending, shape (T,).
+        plays: Plays before the cut, float32 CSR (U, T) without explicit zeros.
+        recent_plays: Plays of each track in the 30 days before the cut, float64 (T,).
+        test: The pairs first heard between this cut and the next, as ones, float32 CSR (U, T).
+        user_features: Features of the users without identity, rows summing to one or zero, CSR (U, F).
+        track_features: Features of the tracks without identity, rows summing to one or zero, CSR (T, G).
+    """
+
+    user_ids: npt.NDArray[np.int64]
+    track_ids: npt.NDArray[np.int64]
+    plays: sparse.csr_matrix
+    recent_plays: npt.NDArray[np.float64]
+    test: sparse.csr_matrix
+    user_features: sparse.csr_matrix
+    track_features: sparse.csr_matrix
+
+    @property
+    def user_plays(self) -> npt.NDArray[np.float64]:
+        """Plays of each user before the cut, shape (U,)."""
+        return np.asarray(self.plays.sum(axis=1, dtype=np.float64)).ravel()
+
+    @property
+    def track_plays(self) -> npt.NDArray[np.float64]:
+        """Plays of each track before the cut, shape (T,)."""
+        return np.asarray(self.plays.sum(axis=0, dtype=np.float64)).ravel()
+
+    @property
+    def test_users(self) -> npt.NDArray[np.int64]:
+        """Rows of the users with at least one test pair, ascending."""
+        return np.flatnonzero(np.diff(self.test.indptr))
+
+
+# Plays a model may know, plays up to the end of the test days, recent plays before the cut.
+_CUTS: dict[FitOn, tuple[str, str | None, str]] = {
+    "validation": (
+        columns.PLAYS_BEFORE_VALIDATION,
+        columns.PLAYS_BEFORE_HOLDOUT,
+        columns.PLAYS_LAST_30_DAYS_BEFORE_VALIDATION,
+    ),
+    "holdout": (columns.PLAYS_BEFORE_HOLDOUT, columns.PLAYS, columns.PLAYS_LAST_30_DAYS_BEFORE_HOLDOUT),
+    "all": (columns.PLAYS, None, columns.PLAYS_LAST_30_DAYS),
+}
+
+
+def split(training_set: TrainingSet, fit_on: FitOn) -> TrainingView:
+    """Cut the set in time.
+
+    Args:
+        training_set: The set as of one day.
+        fit_on: `validation` fits on what was known before the validation days and tests on those days;
+            `holdout` fits on what was known before the hold-out days and tests on those; `all` fits on
+            everything and has no test pairs.
+
+    Raises:
+        ValueError: If an interaction names a user or a track that is not in the set, or a pair twice.
+    """
+    known_column, until_column, recent_column = _CUTS[fit_on]
+    users = training_set.users.sort_values(columns.USER_ID, kind="stable")
+    tracks = training_set.tracks.sort_values(columns.TRACK_ID, kind="stable")
+    user_ids = users[columns.USER_ID].to_numpy(np.int64)
+    track_ids = tracks[columns.TRACK_ID].to_numpy(np.int64)
+    pairs = training_set.interactions
+    rows = positions(user_ids, pairs[columns.USER_ID].to_numpy(np.int64), "user")
+    cells = positions(track_ids, pairs[columns.TRACK_ID].to_numpy(np.int64), "track")
+    known = pairs[known_column].to_numpy(np.float32)
+    until = pairs[until_column].to_numpy(np.float32) if until_column else known
+    shape = (len(user_ids), len(track_ids))
+    if len(np.unique(rows * np.int64(shape[1]) + cells)) != len(pairs):
+        raise ValueError("interactions name a (user, track) pair twice")
+    return TrainingView(
+        user_ids=user_ids,
+        track_ids=track_ids,
+        plays=_matrix(known, rows, cells, known > 0, shape),
+        recent_plays=tracks[recent_column].to_numpy(np.float64),
+        test=_matrix(np.ones_like(known), rows, cells, (known == 0) & (until > 0), shape),
+        user_features=user_features(users),
+        track_features=track_features(tracks),
+    )
+
+
+def positions(ids: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], what: str) -> npt.NDArray[np.int64]:
+    """Return the position of each wanted id in `ids` (ascending).
+
+    Raises:
+        ValueError: If a wanted id is not there; `what` names the kind of id in the message.
+    """
+    found = np.searchsorted(ids, wanted)
+    missing = (
+        (found == len(ids)) | (ids[np.minimum(found, len(ids) - 1)] != wanted) if len(ids) else found >= 0
+    )
+    if missing.any():
+        raise ValueError(f"{what} {wanted[missing][0]} is not in the training set ({missing.sum()} such)")
+    return found.astype(np.int64)
+
+
+def _matrix(
+    values: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.int64],
+    cells: npt.NDArray[np.int64],
+    chosen: npt.NDArray[np.bool_],
+    shape: tuple[int, int],
+) -> sparse.csr_matrix:
+    matrix = sparse.csr_matrix((values[chosen], (rows[chosen], cells[chosen])), shape=shape, dtype=np.float32)
+    matrix.sort_indices()
+    return matrix
+
+
+def _manifest(as_of: date, files: Mapping[str, bytes], rows: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "as_of": as_of.isoformat(),
+        "files": {
+            name: {"rows": rows[name], "sha256": hashlib.sha256(content).hexdigest()}
+            for name, content in files.items()
+        },
+    }

@@ -1,0 +1,244 @@
+"""What to train: which components, with which knobs and weights, chosen on the validation days.
+
+Choosing belongs here; the fit that is served or measured is in `recommender.py`. What is chosen here never
+sees the hold-out days.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.blend import standardised_scores
+from moovitamix_assets.training.components.als import ALS
+from moovitamix_assets.training.components.base import ComponentParameters, FittedComponent
+from moovitamix_assets.training.components.ease import EASE
+from moovitamix_assets.training.components.lightfm import LightFM
+from moovitamix_assets.training.evaluation import best_positions, ndcg_per_user, rank
+from moovitamix_assets.training.interactions import TrainingSet, TrainingView, split
+
+WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+"""What a further component may count, LightFM counting 1."""
+
+EPOCH_STEP = 5
+"""Epochs between two looks at the validation days."""
+
+PATIENCE = 2
+"""Looks without a gain before training stops."""
+
+MINIMUM_USERS = 20
+"""With fewer people on the validation days nothing is chosen there: LightFM alone, with its defaults."""
+
+MOST_USERS = 2000
+"""More people than this make a choice slower but not better; so many are drawn by the seed."""
+
+_BLOCK = 256
+_KINDS: dict[str, type[LightFM] | type[ALS] | type[EASE]] = {"lightfm": LightFM, "als": ALS, "ease": EASE}
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """One component of a recipe and what its standardised scores count."""
+
+    parameters: ComponentParameters
+    weight: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `Recommender.fit` follows.
+
+    Attributes:
+        ingredients: LightFM first, then what improves it.
+        validation_ndcg_at_10: What each component and the blend reached on the validation days; empty if
+            nothing was chosen there.
+    """
+
+    ingredients: tuple[Ingredient, ...]
+    validation_ndcg_at_10: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON values."""
+        return {
+            "ingredients": [
+                {"weight": ingredient.weight, "parameters": asdict(ingredient.parameters)}  # type: ignore[call-overload]
+                for ingredient in self.ingredients
+            ],
+            "validation_ndcg_at_10": dict(self.validation_ndcg_at_10),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Recipe":
+        """Read what `to_json` returned.
+
+        Raises:
+            KeyError: If it names a component that the product does not have.
+        """
+        return cls(
+            ingredients=tuple(
+                Ingredient(_KINDS[row["parameters"]["name"]](**row["parameters"]), row["weight"])
+                for row in values["ingredients"]
+            ),
+            validation_ndcg_at_10=values["validation_ndcg_at_10"],
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Parameters, fitted on the validation view, and the NDCG@10 they reached there."""
+
+    parameters: ComponentParameters
+    fitted: FittedComponent
+    ndcg_at_10: float
+
+
+def default_recipe(settings: Settings) -> Recipe:
+    """Return LightFM alone with its defaults, for when the validation days tell nothing."""
+    del settings
+    return Recipe((Ingredient(LightFM(), 1.0),))
+
+
+def choose_recipe(training_set: TrainingSet, settings: Settings) -> Recipe:
+    """Choose epochs, knobs and weights on the validation days.
+
+    The caller refits the recipe with everything before the hold-out days (to measure it) and with everything
+    (to serve it).
+    """
+    view = split(training_set, "validation")
+    if len(view.test_users) < MINIMUM_USERS:
+        return default_recipe(settings)
+    return choose_recipe_on(view, settings.seed, settings.training_threads, candidates(view))
+
+
+def candidates(view: TrainingView) -> list[list[ComponentParameters]]:
+    """Return the knobs to try of each component, LightFM first; EASE only where its matrix is small enough."""
+    result: list[list[ComponentParameters]] = [
+        [LightFM(epochs=40)],
+        [ALS(regularization=regularization) for regularization in (10.0, 30.0)],
+    ]
+    if EASE.size(view) <= 6000:
+        result.append([EASE(l2=l2) for l2 in (200.0, 500.0, 1000.0)])
+    return result
+
+
+def choose_recipe_on(
+    view: TrainingView, seed: int, threads: int, kinds: Sequence[Sequence[ComponentParameters]]
+) -> Recipe:
+    """Choose on a view: the best parameters of each kind, then the weights of the sum.
+
+    Args:
+        view: Its test pairs are what decides.
+        seed: Of every fit, and of the people drawn if there are very many.
+        threads: Of every fit.
+        kinds: The parameters to try of each component, LightFM first.
+    """
+    view = with_fewer_test_users(view, seed)
+    best = [best_trial(view, tried, seed, threads) for tried in kinds]
+    weights, reached = choose_weights(view, best)
+    measured: dict[str, float] = {trial.parameters.name: trial.ndcg_at_10 for trial in best}
+    return Recipe(
+        ingredients=tuple(
+            Ingredient(trial.parameters, weight)
+            for trial, weight in zip(best, weights, strict=True)
+            if weight > 0
+        ),
+        validation_ndcg_at_10={**measured, "blend": reached},
+    )
+
+
+def with_fewer_test_users(view: TrainingView, seed: int) -> TrainingView:
+    """Keep the test pairs of at most `MOST_USERS` people, drawn by the seed."""
+    users = view.test_users
+    if len(users) <= MOST_USERS:
+        return view
+    kept = np.zeros(view.test.shape[0], dtype=np.float32)
+    kept[np.random.default_rng(seed).choice(users, MOST_USERS, replace=False)] = 1.0
+    test = view.test.multiply(kept[:, None]).tocsr()
+    test.eliminate_zeros()
+    return replace(view, test=test)
+
+
+def best_trial(view: TrainingView, tried: Sequence[ComponentParameters], seed: int, threads: int) -> Trial:
+    """Fit each of the parameters and return the best; LightFM's epochs are cut short by early stopping."""
+    trials = [
+        _stopped_early(view, parameters, seed, threads)
+        if isinstance(parameters, LightFM)
+        else _trial(view, parameters, parameters.fit(view, seed, threads))
+        for parameters in tried
+    ]
+    return max(trials, key=lambda trial: trial.ndcg_at_10)
+
+
+def _trial(view: TrainingView, parameters: ComponentParameters, fitted: FittedComponent) -> Trial:
+    lists = rank(fitted, view.test_users, heard=view.plays, length=10)
+    return Trial(parameters, fitted, float(ndcg_per_user(lists, view.test[view.test_users]).mean()))
+
+
+def _stopped_early(view: TrainingView, parameters: LightFM, seed: int, threads: int) -> Trial:
+    best: Trial | None = None
+    looks_without_gain = 0
+    for look, fitted in enumerate(parameters.epoch_by_epoch(view, seed, threads, EPOCH_STEP), start=1):
+        trial = _trial(view, replace(parameters, epochs=look * EPOCH_STEP), fitted)
+        if best is None or trial.ndcg_at_10 > best.ndcg_at_10:
+            best, looks_without_gain = trial, 0
+        else:
+            looks_without_gain += 1
+        if looks_without_gain == PATIENCE:
+            break
+    if best is None:
+        raise ValueError(f"{parameters.epochs} epochs are fewer than the {EPOCH_STEP} between two looks")
+    return best
+
+
+def choose_weights(view: TrainingView, trials: Sequence[Trial]) -> tuple[tuple[float, ...], float]:
+    """Choose what each component counts; the first counts 1 and the others must earn their place.
+
+    A sum is taken only if its gain over the first component alone exceeds the gain's own standard error over
+    the same people.
+
+    Returns:
+        One weight per trial, and the NDCG@10 of the sum on the view's test pairs.
+    """
+    grid = [(1.0, *rest) for rest in itertools.product(WEIGHTS, repeat=len(trials) - 1)]
+    values = _ndcg_of_sums(view, [trial.fitted for trial in trials], grid)
+    best = int(values.mean(axis=1).argmax())
+    gain = values[best] - values[0]
+    if gain.mean() <= gain.std(ddof=1) / np.sqrt(len(gain)):
+        best = 0
+    return grid[best], float(values[best].mean())
+
+
+def _ndcg_of_sums(
+    view: TrainingView, components: Sequence[FittedComponent], grid: Sequence[tuple[float, ...]]
+) -> npt.NDArray[np.float64]:
+    """Return NDCG@10 per combination of weights and user, shape (combinations, users)."""
+    users = view.test_users
+    lists = np.empty((len(grid), len(users), 10), dtype=np.int32)
+    for start in range(0, len(users), _BLOCK):
+        block = users[start : start + _BLOCK]
+        parts = [standardised_scores(component.scores(block)) for component in components]
+        heard = view.plays[block]
+        parts[0][np.repeat(np.arange(len(block)), np.diff(heard.indptr)), heard.indices] = -np.inf
+        for combination, weights in enumerate(grid):
+            total = sum(
+                (np.float32(w) * part for w, part in zip(weights, parts, strict=True) if w), start=0.0
+            )
+            lists[combination, start : start + len(block)] = best_positions(np.asarray(total), 10)
+    relevant = view.test[users]
+    return np.array([ndcg_per_user(combination, relevant) for combination in lists])
+
+
+def recipe_digest(manifest: Mapping[str, Any], settings: Settings, recipe: Recipe) -> str:
+    """Return 8 hex digits that differ when the data, the settings of training or the recipe do."""
+    used = {
+        name: getattr(settings, name)
+        for name in ("holdout_days", "validation_days", "seed", "training_threads")
+    }
+    content = json.dumps([manifest, used, recipe.to_json()], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:8]

@@ -1,0 +1,86 @@
+"""Small worlds with a known taste: everyone belongs to a genre and mostly plays its tracks."""
+
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from moovitamix_assets.training.interactions import TrainingSet
+
+AS_OF = date(2026, 10, 14)
+GENRES = ("Jazz", "Metal", "Pop", "Techno")
+DAYS = 40
+HOLDOUT_DAYS = 7
+VALIDATION_DAYS = 7
+
+
+def taste_world(people: int = 80, tracks: int = 120, listens: int = 5000, seed: int = 1) -> TrainingSet:
+    """Return a training set in which person p loves genre p mod 4, and track t is of genre t mod 4.
+
+    The last person has never played anything; the last four tracks appear on the first hold-out day.
+    """
+    random = np.random.default_rng(seed)
+    user_ids = np.arange(people) * 3 + 100
+    track_ids = np.arange(tracks) * 7 + 1000
+    person = random.integers(0, people - 1, listens)
+    loyal = random.random(listens) < 0.85
+    genre = np.where(loyal, person % 4, random.integers(0, 4, listens))
+    place = np.floor(np.square(random.random(listens)) * (tracks // 4)).astype(int)
+    track = np.minimum(place * 4 + genre, tracks - 1)
+    day = np.sort(random.integers(0, DAYS, listens))
+    track = np.where((track >= tracks - 4) & (day < DAYS - HOLDOUT_DAYS), track - 4, track)
+    plays = pd.DataFrame({"user_id": user_ids[person], "track_id": track_ids[track], "day": day})
+    return TrainingSet(
+        as_of=AS_OF,
+        users=pd.DataFrame(
+            {
+                "user_id": user_ids,
+                "favorite_genres": [[GENRES[number % 4]] for number in range(people)],
+                "gender": [("Female", "Agender", None)[number % 3] for number in range(people)],
+                "created_at": [datetime(2026, 1, 1)] * people,
+            }
+        ),
+        tracks=_tracks(plays, track_ids),
+        interactions=_interactions(plays),
+    )
+
+
+def _tracks(plays: pd.DataFrame, track_ids: np.ndarray) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "track_id": track_ids,
+            "artist": [f"artist {number % 4} {number % 5}" for number in range(len(track_ids))],
+            "songwriters": [f"writer {number % 11}" for number in range(len(track_ids))],
+            "genres": [[GENRES[number % 4].lower()] for number in range(len(track_ids))],
+            "album": [
+                None if number % 10 == 0 else f"album {number % 20}" for number in range(len(track_ids))
+            ],
+            "duration_seconds": 180.0,
+        }
+    )
+    cuts = {
+        "plays_last_30_days": DAYS,
+        "plays_last_30_days_before_holdout": DAYS - HOLDOUT_DAYS,
+        "plays_last_30_days_before_validation": DAYS - HOLDOUT_DAYS - VALIDATION_DAYS,
+    }
+    for name, cut in cuts.items():
+        recent = plays[(plays["day"] < cut) & (plays["day"] >= cut - 30)].groupby("track_id").size()
+        frame[name] = recent.reindex(track_ids).fillna(0).to_numpy(np.int64)
+    return frame
+
+
+def _interactions(plays: pd.DataFrame) -> pd.DataFrame:
+    holdout, validation = DAYS - HOLDOUT_DAYS, DAYS - HOLDOUT_DAYS - VALIDATION_DAYS
+    start = datetime(2026, 9, 5)
+    grouped = plays.assign(
+        plays=1,
+        plays_before_holdout=plays["day"] < holdout,
+        plays_before_validation=plays["day"] < validation,
+    ).groupby(["user_id", "track_id"], as_index=False)
+    return grouped.agg(
+        plays=("plays", "sum"),
+        plays_before_holdout=("plays_before_holdout", "sum"),
+        plays_before_validation=("plays_before_validation", "sum"),
+        first_listened_at=("day", lambda days: start + timedelta(days=int(days.min()))),
+        last_listened_at=("day", lambda days: start + timedelta(days=int(days.max()))),
+    )
