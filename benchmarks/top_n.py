@@ -1,0 +1,224 @@
+"""Lists per second of the top N on one core, beside what LightFM, implicit and RecTools offer for it.
+
+All measured interleaved in one run on the same vectors and heard tracks, lists compared with a sort of all
+scores. Not here: the quality of recommendations. Run as `python -m benchmarks.top_n`.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import typer
+from implicit.cpu.topk import topk
+from lightfm import LightFM
+from rectools.models.rank import Distance, ImplicitRanker
+from rich.console import Console
+from rich.table import Table
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from moovitamix_assets.recommendations.top_n import TILE_TRACKS, top_n
+
+Floats = npt.NDArray[np.float32]
+Lists = npt.NDArray[Any]
+
+OURS = "top_n"
+LIGHTFM = "LightFM.predict + argsort"
+RECTOOLS = "RecTools ImplicitRanker"
+IMPLICIT = "implicit topk"
+PEAK_OF_BLOCKS = "sgemm alone, whole blocks"
+PEAK_OF_TILES = "sgemm alone, tiles of top_n"
+BLOCK_SIZE = 256
+# Slower by two orders, LightFM is timed on fewer people and compared per person.
+LIGHTFM_USERS = 32
+CHECKED_USERS = 512
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What every contestant gets.
+
+    Attributes:
+        users: (users, dimensions) normal vectors.
+        tracks: (tracks, dimensions) normal vectors.
+        heard: (users, tracks) random tracks to leave out.
+        k: Length of the lists.
+    """
+
+    users: Floats
+    tracks: Floats
+    heard: sparse.csr_matrix
+    k: int
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A way to the lists (or, for a bare product, to nothing) and for how many people one run makes them."""
+
+    name: str
+    users: int
+    run: Callable[[], Lists | None]
+
+
+def draw_problem(users: int, tracks: int, dimensions: int, heard: int, k: int) -> Problem:
+    """Draw a problem, the same for the same numbers; about `heard` tracks per user are left out."""
+    random = np.random.default_rng(1)
+    user = np.repeat(np.arange(users), heard)
+    track = random.integers(0, tracks, users * heard)
+    left_out = sparse.csr_matrix((np.ones(len(user), np.float32), (user, track)), shape=(users, tracks))
+    left_out.data[:] = 1
+    return Problem(
+        random.standard_normal((users, dimensions), np.float32),
+        random.standard_normal((tracks, dimensions), np.float32),
+        left_out,
+        k,
+    )
+
+
+def contestants(problem: Problem) -> list[Contestant]:
+    """All that is measured; buffers of the bare products are allocated once, as top_n does."""
+    users, tracks, heard, k = problem.users, problem.tracks, problem.heard, problem.k
+    everyone = np.arange(len(users))
+    few = min(LIGHTFM_USERS, len(users))
+    model = lightfm_with(users, tracks)
+    ranker = ImplicitRanker(Distance.DOT, users, tracks, num_threads=1)
+    block = np.empty((BLOCK_SIZE, len(tracks)), np.float32)
+    tile = np.empty((TILE_TRACKS, BLOCK_SIZE), np.float32)
+
+    def lightfm() -> Lists:
+        return np.stack([predict_and_sort(model, user, problem) for user in range(few)])
+
+    def rectools() -> Lists:
+        return ranker_lists(ranker.rank(everyone, k, filter_pairs_csr=heard)[1], k)
+
+    def implicit() -> Lists:
+        indices: Lists = topk(tracks, users, k, filter_query_items=heard, num_threads=1)[0]
+        return indices
+
+    def blocks() -> None:
+        for start in range(0, len(users), BLOCK_SIZE):
+            rows = users[start : start + BLOCK_SIZE]
+            np.matmul(rows, tracks.T, out=block[: len(rows)])
+
+    def tiles() -> None:
+        for start in range(0, len(users), BLOCK_SIZE):
+            rows = users[start : start + BLOCK_SIZE]
+            for first in range(0, len(tracks), TILE_TRACKS):
+                columns = tracks[first : first + TILE_TRACKS]
+                np.matmul(columns, rows.T, out=tile[: len(columns), : len(rows)])
+
+    return [
+        Contestant(OURS, len(users), lambda: top_n(users, tracks, k, heard, block_size=BLOCK_SIZE).indices),
+        Contestant(LIGHTFM, few, lightfm),
+        Contestant(RECTOOLS, len(users), rectools),
+        Contestant(IMPLICIT, len(users), implicit),
+        Contestant(PEAK_OF_BLOCKS, len(users), blocks),
+        Contestant(PEAK_OF_TILES, len(users), tiles),
+    ]
+
+
+def lightfm_with(users: Floats, tracks: Floats) -> LightFM:
+    """Make a LightFM model of given vectors without training; biases are 0."""
+    model = LightFM(no_components=users.shape[1])
+    model._initialize(users.shape[1], len(tracks), len(users))
+    model.user_embeddings, model.item_embeddings = users, tracks
+    return model
+
+
+def predict_and_sort(model: LightFM, user: int, problem: Problem) -> Lists:
+    """Rank for one user the way LightFM's documentation does: predict all tracks, sort all tracks."""
+    scores = model.predict(user, np.arange(len(problem.tracks), dtype=np.int32), num_threads=1)
+    scores[problem.heard.indices[problem.heard.indptr[user] : problem.heard.indptr[user + 1]]] = -np.inf
+    return np.argsort(-scores)[: problem.k]
+
+
+def ranker_lists(ranked: Any, k: int) -> Lists:
+    """Fold RecTools' flat answer into lists; everyone has k tracks here."""
+    return np.asarray(ranked).reshape(-1, k)
+
+
+def count_wrong(lists: Lists, problem: Problem) -> int:
+    """Count the places of lists that a sort of all scores in double precision fills differently.
+
+    Two tracks whose scores differ by no more than the rounding of single precision may stand in for each
+    other; a heard track, a track listed twice or a worse track may not.
+    """
+    checked = min(len(lists), CHECKED_USERS)
+    users, tracks = problem.users[:checked].astype(np.float64), problem.tracks.astype(np.float64)
+    scores = users @ tracks.T
+    scores[problem.heard[:checked].nonzero()] = -np.inf
+    expected = np.argsort(-scores, axis=1, kind="stable")[:, : problem.k]
+    found = lists[:checked]
+    gap = np.abs(np.take_along_axis(scores, found, 1) - np.take_along_axis(scores, expected, 1))
+    longest = np.linalg.norm(users, axis=1, keepdims=True) * np.linalg.norm(tracks, axis=1).max()
+    repeated = (np.diff(np.sort(found, axis=1), axis=1) == 0).sum()
+    rounding = np.finfo(np.float32).eps * longest
+    return int(((found != expected) & ~(gap <= rounding)).sum() + repeated)
+
+
+def measure(entrants: list[Contestant], rounds: int) -> dict[str, list[float]]:
+    """Time everyone once per round, so that a slow moment of the machine meets all; users per core second."""
+    speeds: dict[str, list[float]] = {entrant.name: [] for entrant in entrants}
+    for entrant in entrants * rounds:
+        # Processor time of all threads together: waiting for a busy core counts for nobody, and a second
+        # thread would gain nobody anything.
+        begin = time.process_time()
+        entrant.run()
+        speeds[entrant.name].append(entrant.users / (time.process_time() - begin))
+    return speeds
+
+
+def ratio(speeds: dict[str, list[float]], other: str) -> float:
+    """Median over rounds of how many times faster top_n is than another."""
+    return median(ours / theirs for ours, theirs in zip(speeds[OURS], speeds[other], strict=True))
+
+
+def main(
+    users: Annotated[int, typer.Option(help="People to make lists for.")] = 2048,
+    tracks: Annotated[int, typer.Option(help="Tracks to choose from.")] = 50_000,
+    dimensions: Annotated[int, typer.Option(help="Numbers per vector.")] = 64,
+    k: Annotated[int, typer.Option(help="Length of a list.")] = 20,
+    heard: Annotated[int, typer.Option(help="Tracks left out per person.")] = 50,
+    rounds: Annotated[int, typer.Option(help="Runs of each, of which the median counts.")] = 7,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Where to write the figures.")] = None,
+) -> None:
+    """Measure lists per second on one core; fail if any list is wrong."""
+    problem = draw_problem(users, tracks, dimensions, heard, k)
+    entrants = contestants(problem)
+    with threadpool_limits(limits=1):
+        # The first run of each is its warm-up and its examination.
+        wrong = {
+            entrant.name: None if lists is None else count_wrong(lists, problem)
+            for entrant in entrants
+            for lists in [entrant.run()]
+        }
+        speeds = measure(entrants, rounds)
+
+    dataset = f"{tracks:,} tracks x {dimensions}, top {k}"
+    table = Table("", "users/s", "top_n is", "wrong places", title=f"One core, {dataset}, {heard} heard")
+    figures: list[dict[str, Any]] = []
+    for name, values in speeds.items():
+        times, mistakes = ratio(speeds, name), wrong[name]
+        table.add_row(
+            name, f"{median(values):,.0f}", f"{times:.2f} x", "" if mistakes is None else str(mistakes)
+        )
+        about = {"dataset": dataset, "model": name, "users": users, "rounds": rounds}
+        figures.append(about | {"metric": "users_per_second", "value": median(values)})
+        figures.append(about | {"metric": "top_n_is_times_faster", "value": times})
+        if mistakes is not None:
+            figures.append(about | {"metric": "wrong_places", "value": mistakes})
+    Console().print(table)
+    if json_path is not None:
+        json_path.write_text(json.dumps(figures, indent=2) + "\n")
+    if any(wrong.values()):
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
