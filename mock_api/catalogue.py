@@ -13,7 +13,7 @@ from mock_api.tables import NO_TIME, VersionTable
 
 STYLES = 12
 ARTISTS_PER_TRACK = 0.15
-ZIPF_EXPONENT = 0.9
+ZIPF_EXPONENT = 0.75
 # Added to every rank: without it the first track alone would take a tenth of all listens.
 ZIPF_RANK_OFFSET = 10.0
 OTHER_GENRE_SHARE = 0.1
@@ -51,15 +51,15 @@ class Catalogue:
     """
 
     def __init__(self, settings: MockApiSettings, names: Names) -> None:
-        self.table = VersionTable(
-            dict.fromkeys(("record", "name", "artist", "songwriter", "seconds", "genre", "album"), np.int32)
-        )
+        self.table = VersionTable(dict.fromkeys(("record", "seconds", "genre", "album"), np.int32))
         self.ids = np.empty(0, np.int64)
         self.tastes = np.empty((0, len(GENRES) + STYLES), np.float32)
         self.popularity = np.empty(0)
         self._settings = settings
         self._names = names
         self._ids = Ids(settings.seed, Stream.TRACK_IDS)
+        # Name, artist and songwriter of each track, which no correction touches.
+        self._texts: list[tuple[str, str, str]] = []
         self._genre = np.empty(0, np.int64)
         self._newest_row = np.empty(0, np.int64)
         self._draw_artists()
@@ -88,13 +88,14 @@ class Catalogue:
             created_at,
             updated_at,
             record=np.arange(len(self.ids), len(self.ids) + count),
-            name=rng.integers(len(self._names.words) ** 2 // 2, size=count),
-            artist=self._artist_name[artist],
-            songwriter=rng.integers(self._names.full_count, size=count),
             seconds=np.clip(rng.lognormal(np.log(220), 0.45, count), 2, 3599).astype(np.int64),
             genre=np.where(mistaken, rng.integers(len(GENRES), size=count), genre),
             album=artist * 7 + rng.integers(3, size=count),
         )
+        names = rng.integers(self._names.title_count, size=count).tolist()
+        songwriters = rng.integers(self._names.full_count, size=count).tolist()
+        for name, by, writer in zip(names, self._artist_name[artist].tolist(), songwriters, strict=True):
+            self._texts.append((self._names.title(name), self._names.full(by), self._names.full(writer)))
         ranks = rng.permutation(count) if day < 0 else rng.integers(len(self.ids) + count, size=count)
         style = self._artist_style[artist] + rng.normal(0, 0.6, (count, STYLES))
         tastes = np.concatenate([np.eye(len(GENRES))[genre], style], axis=1).astype(np.float32)
@@ -127,25 +128,28 @@ class Catalogue:
     def render(self, rows: NDArray[np.int64]) -> list[dict[str, object]]:
         """Write the rows as the records of an answer."""
         table, names = self.table, self._names
-        columns = (table[name][rows].tolist() for name in ("name", "artist", "songwriter", "seconds"))
-        genres_and_albums = (table[name][rows].tolist() for name in ("genre", "album"))
+        columns = (table[name][rows].tolist() for name in ("record", "seconds", "genre", "album"))
         times = (table[name][rows].astype("datetime64[us]").tolist() for name in ("created_at", "updated_at"))
-        records: list[dict[str, object]] = [
-            {
-                "id": track_id,
-                "name": names.title(name),
-                "artist": names.full(artist),
-                "songwriters": names.full(songwriter),
-                "duration": f"{seconds // 60:02d}:{seconds % 60:02d}",
-                "genres": GENRES[genre],
-                "album": names.title(album * 7919 % (len(names.words) ** 2 // 2)),
-                "created_at": created_at,
-                "updated_at": updated_at,
-            }
-            for track_id, name, artist, songwriter, seconds, genre, album, created_at, updated_at in zip(
-                self.ids[table["record"][rows]].tolist(), *columns, *genres_and_albums, *times, strict=True
+        ids = self.ids[table["record"][rows]].tolist()
+        records: list[dict[str, object]] = []
+        for track_id, record, seconds, genre, album, created_at, updated_at in zip(
+            ids, *columns, *times, strict=True
+        ):
+            name, artist, songwriters = self._texts[record]
+            records.append(
+                {
+                    "id": track_id,
+                    "name": name,
+                    "artist": artist,
+                    "songwriters": songwriters,
+                    "duration": f"{seconds // 60:02d}:{seconds % 60:02d}",
+                    "genres": GENRES[genre],
+                    # Neighbouring numbers differ in the first word only; a prime step spreads them.
+                    "album": names.title(album * 7919 % names.title_count),
+                    "created_at": created_at,
+                    "updated_at": updated_at,
+                }
             )
-        ]
         return with_overrides(records, rows, table)
 
 

@@ -43,10 +43,15 @@ class Names:
     def title(self, number: int) -> str:
         """One or two words: the name of a track or an album."""
         second, first = divmod(number, len(self.words))
-        # The word at 0 stands for no second word.
+        # The word at 0, and those beyond the last, stand for no second word.
         return (
             f"{self.words[first]} {self.words[second]}" if 0 < second < len(self.words) else self.words[first]
         )
+
+    @property
+    def title_count(self) -> int:
+        """How many titles there are, half of them of one word."""
+        return 2 * len(self.words) * (len(self.words) - 1)
 
     @property
     def full_count(self) -> int:

@@ -12,9 +12,9 @@ from mock_api.randomness import MICROSECONDS_A_DAY, Stream, generator, instants
 from mock_api.settings import MockApiSettings
 from mock_api.tables import NO_TIME, VersionTable
 
-FAVORITE_GENRE_PULL = 2.6
-SECOND_GENRE_PULL = 1.6
-STYLE_PULL = 0.8
+FAVORITE_GENRE_PULL = 3.2
+SECOND_GENRE_PULL = 2.0
+STYLE_PULL = 0.6
 REPEATED_EMAIL_SHARE = 0.0035
 CHANGES_A_DAY = 0.0015
 

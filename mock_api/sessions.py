@@ -128,19 +128,22 @@ class Sessions:
         distinct, first = np.unique(people[order], return_index=True)
         ends = np.append(first[1:], len(people))
         popularity = np.log(self._catalogue.popularity).astype(np.float32)
+        strength = np.float32(self._settings.taste_strength)
         for block in range(0, len(distinct), PEOPLE_A_BLOCK):
             some = distinct[block : block + PEOPLE_A_BLOCK]
-            strength = np.float32(self._settings.taste_strength)
-            logits = strength * self._people.tastes[some] @ self._catalogue.tastes.T + popularity
-            logits -= logits.max(axis=1, keepdims=True)
-            cumulated = np.cumsum(np.exp(logits), axis=1, dtype=np.float64)
-            cumulated /= cumulated[:, -1:]
-            # One search for the whole block: row r lies between r and r + 1.
-            cumulated += np.arange(len(some))[:, None]
-            listens = order[first[block] : ends[min(block + PEOPLE_A_BLOCK, len(distinct)) - 1]]
+            odds = (strength * self._people.tastes[some]) @ self._catalogue.tastes.T
+            odds += popularity
+            odds -= odds.max(axis=1, keepdims=True)
+            np.exp(odds, out=odds)
+            # Summed over all rows at once, so that one search finds the track of every listen of the block.
+            cumulated = np.cumsum(odds, dtype=np.float64)
+            row_ends = cumulated[odds.shape[1] - 1 :: odds.shape[1]]
+            row_starts = np.append(0.0, row_ends[:-1])
+            listens = order[first[block] : ends[block + len(some) - 1]]
             row = np.searchsorted(some, people[listens])
-            found = np.searchsorted(cumulated.ravel(), row + draws[listens], side="right")
-            tracks[listens] = np.clip(found - row * cumulated.shape[1], 0, cumulated.shape[1] - 1)
+            aims = row_starts[row] + draws[listens] * (row_ends - row_starts)[row]
+            found = np.searchsorted(cumulated, aims, side="right") - row * odds.shape[1]
+            tracks[listens] = np.clip(found, 0, odds.shape[1] - 1)
         return tracks
 
     def _make_room(self, people: int) -> None:

@@ -44,8 +44,8 @@ class MockApiSettings(BaseSettings):
     taste_shift_on: date | None = Field(
         None, description="The day on which everybody's taste changes, for good; default never."
     )
-    wandering_share: Share = Field(0.15, description="Share of listens drawn from popularity, not taste.")
-    repeat_share: Share = Field(0.25, description="Share of listens that repeat one of the person's last.")
+    wandering_share: Share = Field(0.07, description="Share of listens drawn from popularity, not taste.")
+    repeat_share: Share = Field(0.2, description="Share of listens that repeat one of the person's last.")
     dirty_share: Share = Field(0.0, description="Share of records with something wrong in them.")
 
     # Faults of the three data endpoints: shares of requests, at most one fault each besides latency
