@@ -2,6 +2,7 @@
 
 import random
 import socket
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -100,11 +101,14 @@ def test_a_failure_ends_the_waits_of_the_other_pages(source_of_30: ScriptedSourc
     source_of_30.faults["users", 3] = [(503, {"Retry-After": "1"}), 404]
     began = time.monotonic()
     # Page 3 is refused in its second try, while page 2 waits for half a minute, for real.
-    with client(source_of_30, sleep=None, backoff_seconds=0.0) as api:
-        with pytest.raises(PageFailed, match="Page 3 of users"):
-            api.pull("users", None, FAR)
-        api.pull("tracks", None, FAR)
+    patient = client(source_of_30, sleep=None, backoff_seconds=0.0)
+    with patient as api, pytest.raises(PageFailed, match="Page 3 of users"):
+        api.pull("users", None, FAR)
     assert time.monotonic() - began < 10
+    for thread in threading.enumerate():
+        if thread.name.startswith("source-api"):
+            thread.join(10)
+            assert not thread.is_alive(), "page 2 is still being waited for"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422])
