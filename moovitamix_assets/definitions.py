@@ -16,13 +16,16 @@ from dagster import (
     load_assets_from_modules,
 )
 
-from moovitamix_assets.automation.jobs import INGEST_JOB
+from moovitamix_assets.automation.jobs import JOBS
 from moovitamix_assets.ingestion import assets as ingestion_assets
 from moovitamix_assets.ingestion.landing import LandingIOManager
 from moovitamix_assets.ingestion.source_api import SourceApi
 from moovitamix_assets.partitions import DAILY
 from moovitamix_assets.progress import NoProgress
+from moovitamix_assets.recommendations import assets as recommendation_assets
+from moovitamix_assets.recommendations import checks as recommendation_checks
 from moovitamix_assets.settings import Settings
+from moovitamix_assets.training import assets as training_assets
 from moovitamix_assets.warehouse import assets as warehouse_assets
 from moovitamix_assets.warehouse import checks as warehouse_checks
 from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
@@ -44,9 +47,11 @@ def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = 
             "set MOOVITAMIX_START_DATE before the process starts."
         )
     return Definitions(
-        assets=load_assets_from_modules([ingestion_assets, warehouse_assets]),
-        asset_checks=load_asset_checks_from_modules([warehouse_checks]),
-        jobs=[INGEST_JOB],
+        assets=load_assets_from_modules(
+            [ingestion_assets, warehouse_assets, training_assets, recommendation_assets]
+        ),
+        asset_checks=load_asset_checks_from_modules([warehouse_checks, recommendation_checks]),
+        jobs=JOBS,
         executor=in_process_executor,
         resources={
             "settings": ResourceDefinition.hardcoded_resource(settings),

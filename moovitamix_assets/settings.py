@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     seed: int = Field(42, description="Same partitions, settings and seed: the same artifact.")
     training_threads: int = Field(1, ge=1, description="More than 1 is faster and not reproducible.")
 
+    # The gate
+    promotion_minimum_users: int = Field(
+        30, ge=2, description="People measured, below which nothing is clear."
+    )
+    promotion_minimum_ratio: float = Field(1.05, ge=1, description="Times popularity's NDCG@10 to be let in.")
+
     # Recommendations
     recommendations_per_user: int = Field(20, ge=1, le=1000, description="Length of each person's list.")
     recommend_heard_tracks: bool = Field(False, description="Whether tracks a person knows may be listed.")

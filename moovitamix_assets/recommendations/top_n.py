@@ -55,12 +55,13 @@ def top_n(
     tracks are looked at. The k-th largest group maximum so far is a lower bound of the k-th score, as k
     different tracks reach it, so a group below the bound holds nothing of interest. Few groups are above it.
 
-    Blocks start at row 0 and tiles at track 0, so equal input on one machine gives equal output. A matrix
-    product may differ in a score's last bit with the shape of the block (BLAS chooses its kernel by shape):
+    Blocks start at row 0 and tiles at track 0, so equal input on one machine, with equally many BLAS
+    threads, gives equal output. A matrix product may differ in a score's last bit with the shape of the block (BLAS chooses its kernel by shape):
     where two scores are that close, another block size, or other users beside this one, may swap them.
 
     Memory beyond input and output is bounded by the block: about 10 MB for 256 users and a small k; at the
-    very most, for a k of the order of the tracks, some ten numbers per user of the block and track.
+    very most some ten numbers per user of the block and track, for a k of the order of the tracks or a
+    catalogue that stands in rising order of score (which is slower, too: order it by falling popularity).
 
     Args:
         user_vectors: (users, dimensions) finite numbers, taken as float32.
@@ -81,8 +82,9 @@ def top_n(
     users, tracks = _checked_vectors(user_vectors, track_vectors)
     if k < 1 or block_size < 1:
         raise ValueError(f"k and block_size must be at least 1, got {k} and {block_size}")
-    if heard is not None and heard.shape != (len(users), len(tracks)):
-        raise ValueError(f"heard has shape {heard.shape}, expected {(len(users), len(tracks))}")
+    expected = (len(users), len(tracks))
+    if heard is not None and (heard.format != "csr" or heard.shape != expected):
+        raise ValueError(f"heard is {heard.format} of shape {heard.shape}, expected csr of {expected}")
     result = TopN(
         np.full((len(users), k), PADDING_INDEX, np.int32), np.full((len(users), k), NOTHING, np.float32)
     )

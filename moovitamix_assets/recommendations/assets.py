@@ -1,0 +1,93 @@
+"""recommendations: the top N of everyone known as of each day, by the version in force on that day.
+
+A range is one run; only the days that are kept are made. How lists come to be is in `everyone.py`.
+See https://docs.dagster.io/guides/build/assets.
+"""
+
+from datetime import date, timedelta
+from typing import Any
+
+import duckdb
+import pandas as pd
+from dagster import AssetExecutionContext, MetadataValue, Output, ResourceParam, asset
+
+from moovitamix_assets import plots
+from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN
+from moovitamix_assets.progress import Progress
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
+from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
+from moovitamix_assets.warehouse.duckdb_io import table_schema
+from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS, empty_frame
+
+_SAMPLE_ROWS = 10
+
+
+@asset(
+    partitions_def=DAILY,
+    backfill_policy=RANGE_IN_ONE_RUN,
+    deps=["users", "tracks", "listens", "champion_model"],
+    group_name="recommendations",
+    kinds={"python", "duckdb"},
+    owners=["team:recommendations"],
+    pool=WAREHOUSE_POOL,
+    io_manager_key="warehouse",
+    metadata={"partition_expr": "generated_for", "dagster/column_schema": table_schema(RECOMMENDATIONS)},
+    description=(
+        "The top N of everyone known as of the day, tracks they have heard left out. Made by the version in force "
+        "in `promotions`; people it does not know get popular tracks of their genres, and everyone gets popular "
+        "tracks while no version is in force."
+    ),
+)
+def recommendations(
+    context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
+) -> Output[pd.DataFrame]:
+    """Make the lists of each day of the run that is kept."""
+    days = [date.fromisoformat(key) for key in context.partition_keys]
+    oldest_kept = days[-1] - timedelta(days=settings.recommendations_kept_days - 1)
+    kept = [day for day in days if day >= oldest_kept]
+    frames = []
+    with (
+        progress.track("recommendations") as on_progress,
+        read_warehouse(settings.warehouse_path) as connection,
+    ):
+        for done, day in enumerate(kept, start=1):
+            frame = _lists_of(connection, day, settings)
+            context.add_asset_metadata(_figures(frame), partition_key=day.isoformat())
+            frames.append(frame)
+            on_progress(done, len(kept))
+    rows = pd.concat(frames, ignore_index=True) if frames else empty_frame(RECOMMENDATIONS)
+    return Output(rows, metadata={"sample": MetadataValue.md(plots.markdown_table(rows.head(_SAMPLE_ROWS)))})
+
+
+def _lists_of(connection: duckdb.DuckDBPyConnection, day: date, settings: Settings) -> pd.DataFrame:
+    from moovitamix_assets.recommendations.everyone import Known, recommend_everyone
+    from moovitamix_assets.training.registry import load_model, version_in_force
+
+    version = version_in_force(connection, day)
+    known = Known(
+        as_of=day,
+        users=users_as_of(connection, day),
+        tracks=tracks_as_of(connection, day),
+        heard=interactions_as_of(connection, day, {}),
+    )
+    return recommend_everyone(
+        known,
+        load_model(settings.models_dir, version) if version else None,
+        length=settings.recommendations_per_user,
+        heard_too=settings.recommend_heard_tracks,
+        expire_hours=settings.recommendations_expire_hours,
+    )
+
+
+def _figures(frame: pd.DataFrame) -> dict[str, Any]:
+    people = frame.drop_duplicates("user_id")
+    return {
+        "dagster/partition_row_count": len(frame),
+        "people": len(people),
+        "tracks_listed": int(frame["track_id"].nunique()),
+        "people_by_source": MetadataValue.json(
+            {str(source): int(count) for source, count in people["source"].value_counts().items()}
+        ),
+        "model_versions": MetadataValue.json(sorted(frame["model_version"].unique())),
+    }

@@ -1,0 +1,184 @@
+"""training_set, lightfm_model, champion_model: what was known on a day, the model made of it, and whether it serves.
+
+One partition per run, in a job of their own. The warehouse is held only for the snapshot and for the decision.
+See https://docs.dagster.io/guides/build/assets.
+"""
+
+from datetime import date, timedelta
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    asset,
+)
+
+from moovitamix_assets import plots
+from moovitamix_assets.partitions import DAILY
+from moovitamix_assets.progress import Progress
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.storage import write_folder
+from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
+from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.duckdb_io import table_schema
+from moovitamix_assets.warehouse.schemas import PROMOTIONS
+
+_SHOWN_METRICS = ["ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", "hit_rate_at_10"]
+
+
+@asset(
+    partitions_def=DAILY,
+    deps=["users", "tracks", "listens"],
+    group_name="training",
+    kinds={"duckdb", "parquet"},
+    owners=["team:recommendations"],
+    pool=WAREHOUSE_POOL,
+    description="Users, tracks and who played what, exactly as known on the day; no names, no emails.",
+)
+def training_set(
+    context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
+) -> MaterializeResult:  # type: ignore[type-arg]
+    """Snapshot the warehouse as of the partition day."""
+    from moovitamix_assets.training.interactions import TrainingSet
+
+    as_of = date.fromisoformat(context.partition_key)
+    holdout = as_of + timedelta(days=1 - settings.holdout_days)
+    validation = holdout - timedelta(days=settings.validation_days)
+    cuts = {"before_holdout": holdout, "before_validation": validation}
+    with progress.track("training set"), read_warehouse(settings.warehouse_path) as connection:
+        snapshot = TrainingSet(
+            as_of=as_of,
+            users=users_as_of(connection, as_of),
+            tracks=tracks_as_of(
+                connection, as_of, {f"plays_last_30_days_{name}": cut for name, cut in cuts.items()}
+            ),
+            interactions=interactions_as_of(
+                connection, as_of, {f"plays_{name}": cut for name, cut in cuts.items()}
+            ),
+        )
+    folder = settings.training_sets_dir / as_of.isoformat()
+    write_folder(folder, snapshot.write)
+    return MaterializeResult(
+        metadata={
+            "users": len(snapshot.users),
+            "tracks": len(snapshot.tracks),
+            "interactions": len(snapshot.interactions),
+            "plays": int(snapshot.interactions["plays"].sum()),
+            "holdout_from": holdout.isoformat(),
+            "validation_from": validation.isoformat(),
+            "manifest": MetadataValue.json(snapshot.manifest()),
+            "folder": MetadataValue.path(str(folder)),
+        }
+    )
+
+
+@asset(
+    partitions_def=DAILY,
+    deps=[training_set],
+    group_name="training",
+    kinds={"python", "numpy"},
+    owners=["team:recommendations"],
+    description=(
+        "The candidate: LightFM, and what improves it, chosen on the validation days, measured on the hold-out "
+        "days beside popularity, then fitted on everything up to the day."
+    ),
+)
+def lightfm_model(
+    context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
+) -> MaterializeResult:  # type: ignore[type-arg]
+    """Choose, measure and fit the model of the partition day."""
+    from moovitamix_assets.training.candidate import train_candidate
+    from moovitamix_assets.training.interactions import TrainingSet
+
+    as_of = date.fromisoformat(context.partition_key)
+    snapshot = TrainingSet.read(settings.training_sets_dir / as_of.isoformat())
+    with progress.track("training") as on_progress:
+        candidate = train_candidate(snapshot, settings, on_progress)
+    everyone = candidate.evaluations[candidate.evaluations["segment"] == "all"]
+    table = everyone.pivot_table(index="metric", columns="subject", values="value").round(4).reset_index()
+    return MaterializeResult(
+        metadata={
+            "model_version": candidate.model_version,
+            "folder": MetadataValue.path(str(settings.models_dir / candidate.model_version)),
+            "metrics": MetadataValue.md(plots.markdown_table(table)),
+            "metrics_beside_popularity": MetadataValue.md(
+                plots.metrics_beside(candidate.evaluations, _SHOWN_METRICS)
+            ),
+            **_figures(candidate.evaluations),
+        }
+    )
+
+
+@asset(
+    partitions_def=DAILY,
+    deps=[lightfm_model],
+    group_name="training",
+    kinds={"duckdb"},
+    owners=["team:recommendations"],
+    pool=WAREHOUSE_POOL,
+    metadata={"dagster/table_name": "promotions", "dagster/column_schema": table_schema(PROMOTIONS)},
+    check_specs=[
+        AssetCheckSpec(
+            "candidate_promoted",
+            asset="champion_model",
+            description="The candidate passed the gate; otherwise the previous champion stays, or popular tracks.",
+        )
+    ],
+    description="The gate: whether the day's candidate replaces the champion, with the reason, in `promotions`.",
+)
+def champion_model(context: AssetExecutionContext, settings: ResourceParam[Settings]) -> MaterializeResult:  # type: ignore[type-arg]
+    """Decide about the candidate of the partition day, once."""
+    from moovitamix_assets.training.promotion import decide, paired_difference
+    from moovitamix_assets.training.registry import read_candidate, record_decision, version_in_force
+
+    as_of = date.fromisoformat(context.partition_key)
+    candidate = read_candidate(settings.models_dir, as_of)
+    difference = paired_difference(
+        candidate.ndcg_per_user["candidate"], candidate.ndcg_per_user["popularity"], settings.seed
+    )
+    decision = decide(
+        difference,
+        minimum_users=settings.promotion_minimum_users,
+        minimum_ratio=settings.promotion_minimum_ratio,
+    )
+    metrics: dict[str, Any] = {
+        "ndcg_at_10": difference.candidate,
+        "popularity_ndcg_at_10": difference.other,
+        "gain_low": difference.low,
+        "gain_high": difference.high,
+        "users": difference.users,
+    }
+    with write_warehouse(settings.warehouse_path) as connection:
+        decision = record_decision(connection, candidate, as_of, decision, metrics)
+        champion = version_in_force(connection, as_of)
+    return MaterializeResult(
+        metadata={
+            "decision": decision.decision,
+            "reason": decision.reason,
+            "candidate": candidate.model_version,
+            "champion": champion or "none: popular tracks are recommended",
+            **metrics,
+        },
+        check_results=[
+            AssetCheckResult(
+                check_name="candidate_promoted",
+                passed=decision.decision == "promoted",
+                severity=AssetCheckSeverity.WARN,
+                description=decision.reason,
+            )
+        ],
+    )
+
+
+def _figures(evaluations: Any) -> dict[str, float]:
+    """One number per headline metric and subject, which the UI plots over partitions."""
+    rows = evaluations[(evaluations["segment"] == "all") & evaluations["metric"].isin(_SHOWN_METRICS)]
+    return {
+        f"{subject}_{metric}": float(value)
+        for subject, metric, value in zip(rows["subject"], rows["metric"], rows["value"], strict=True)
+    }
