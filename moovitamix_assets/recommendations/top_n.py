@@ -56,8 +56,9 @@ def top_n(
     different tracks reach it, so a group below the bound holds nothing of interest. Few groups are above it.
 
     Blocks start at row 0 and tiles at track 0, so equal input on one machine, with equally many BLAS
-    threads, gives equal output. A matrix product may differ in a score's last bit with the shape of the block (BLAS chooses its kernel by shape):
-    where two scores are that close, another block size, or other users beside this one, may swap them.
+    threads, gives equal output. A matrix product may differ in a score's last bit with the shape of the
+    block (BLAS chooses its kernel by shape): where two scores are that close, another block size, or other
+    users beside this one, may swap them.
 
     Memory beyond input and output is bounded by the block: about 10 MB for 256 users and a small k; at the
     very most some ten numbers per user of the block and track, for a k of the order of the tracks or a

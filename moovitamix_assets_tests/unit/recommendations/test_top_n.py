@@ -214,7 +214,9 @@ def test_refuses_what_does_not_fit() -> None:
         top_n(users, tracks, 0)
     with pytest.raises(ValueError, match="at least 1"):
         top_n(users, tracks, 1, block_size=0)
-    with pytest.raises(ValueError, match="heard has shape"):
+    with pytest.raises(ValueError, match=r"heard is csr of shape \(3, 4\)"):
         top_n(users, tracks, 1, sparse.csr_matrix((3, 4)))
+    with pytest.raises(ValueError, match="heard is csc"):
+        top_n(users, tracks, 1, sparse.csc_matrix((4, 3)))
     with pytest.raises(ValueError, match="extra scores of rows 0 to 4"):
         top_n(users, tracks, 1, extra_scores=lambda start, stop: np.zeros((stop - start, 7), np.float32))
