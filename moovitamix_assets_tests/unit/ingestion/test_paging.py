@@ -129,3 +129,31 @@ def test_identities_repeated_in_other_records_each_time_fail(source: ScriptedSou
         pytest.raises(SourceMoved, match=r"received 30 .* a total of 30"),
     ):
         api.pull("users", None, FAR)
+
+
+def test_the_two_equal_pulls_may_come_late_but_in_a_row(source: ScriptedSource) -> None:
+    source.records["users"] = rows = [*users(30), *users(2)]
+
+    def rest_in_the_third_pull(envelope: dict[str, Any], visit: int) -> dict[str, Any]:
+        if envelope["page"] == 2 and visit in (1, 2, 5):
+            return {**envelope, "items": [*envelope["items"][:9], rows[visit]]}
+        return envelope
+
+    source.change = rest_in_the_third_pull
+    with client(source, page_size=10) as api:
+        pull = api.pull("users", None, FAR)
+    assert Counter(ids(pull)) == Counter([*range(1, 31), 1, 2])
+    assert pull.statistics.pulls == 4
+
+
+def test_the_pages_after_a_page_that_is_too_long_are_read(source: ScriptedSource) -> None:
+    source.records["users"] = rows = users(30)
+    source.change = lambda envelope, _: (
+        {**envelope, "items": rows[:20]} if envelope["page"] == 2 else envelope
+    )
+    # Pages 1 and 2 alone have as many records as the total says, and would have them in every pull.
+    with (
+        client(source, page_size=10) as api,
+        pytest.raises(SourceMoved, match=r"received 40 .* a total of 30"),
+    ):
+        api.pull("users", None, FAR)
