@@ -5,6 +5,7 @@ Only spelling belongs here; who has which name is decided in `people.py` and `ca
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from faker import Faker
@@ -59,6 +60,7 @@ class Names:
         return len(self.first) * len(self.last)
 
 
+@lru_cache(maxsize=8)
 def draw_names(seed: int) -> Names:
     """Draw the spellings with Faker; the same seed gives the same."""
     faker = Faker("en_US")

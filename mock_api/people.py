@@ -110,7 +110,7 @@ class People:
         profiles stay as they are, as people do not tell when their taste changes.
         """
         rng = generator(self._settings.seed, Stream.TASTE_SHIFT)
-        self._genre_weights = np.roll(self._genre_weights, len(GENRES) // 2) ** 2
+        self._genre_weights = np.roll(self._genre_weights, len(GENRES) // 2) ** 3
         self._genre_weights /= self._genre_weights.sum()
         favorite = rng.choice(len(GENRES), len(self.ids), p=self._genre_weights)
         second = (favorite + 1 + rng.choice(len(GENRES) - 1, len(self.ids))) % len(GENRES)
