@@ -163,6 +163,13 @@ def test_pads_when_fewer_tracks_are_left() -> None:
     np.testing.assert_array_equal(found.scores, [[2, 1, *[-np.inf] * 3], [-np.inf] * 5])
 
 
+def test_pads_when_few_of_a_large_catalogue_are_left() -> None:
+    heard = np.ones((2, 5000), np.float32)
+    heard[0, [17, 18, 4000]] = 0
+    found = top_n(np.ones((2, 1)), np.arange(5000)[:, None], 20, sparse.csr_matrix(heard))
+    np.testing.assert_array_equal(found.indices, [[4000, 18, 17, *[-1] * 17], [-1] * 20])
+
+
 def test_heard_rows_may_be_unsorted_and_repeated() -> None:
     heard = sparse.csr_array((np.ones(3), np.array([2, 0, 2]), np.array([0, 3])), shape=(1, 4))
     np.testing.assert_array_equal(top_n(np.ones((1, 1)), np.ones((4, 1)), 3, heard).indices, [[1, 3, -1]])
