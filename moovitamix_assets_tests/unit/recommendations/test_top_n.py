@@ -93,7 +93,7 @@ def cases(draw: st.DrawFn, most_users: int = 40, most_tracks: int = 200) -> Case
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(cases())
 def test_equals_a_sort_of_everything_for_every_block_and_tile(case: Case) -> None:
     with pytest.MonkeyPatch.context() as patch:
