@@ -4,7 +4,7 @@ What the work is does not belong here.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -17,14 +17,9 @@ OnProgress = Callable[[int, int], None]
 class Progress(Protocol):
     """Told of pieces of long work by name."""
 
-    def track(self, description: str) -> "_Tracked":
+    def track(self, description: str) -> AbstractContextManager[OnProgress]:
         """A context that gives a callable, to be told the steps done and the steps in all."""
         ...
-
-
-class _Tracked(Protocol):
-    def __enter__(self) -> OnProgress: ...
-    def __exit__(self, *error: object) -> bool | None: ...
 
 
 class NoProgress:

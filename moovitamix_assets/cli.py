@@ -1,0 +1,127 @@
+"""The `moovitamix` command: run, dev, doctor.
+
+Reading arguments and saying how it ended; what the commands do is in `command/`.
+"""
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from moovitamix_assets.settings import Settings
+
+app = typer.Typer(
+    help="A music recommender that keeps itself right. Every setting is also an environment variable MOOVITAMIX_...",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+# Where the width is unknown (a pipe, a log), tables get the room they need.
+_console = Console(width=None if sys.stdout.isatty() else 110)
+_errors = Console(stderr=True, style="red", highlight=False)
+
+_SourceUrl = Annotated[
+    str | None, typer.Option("--source-url", help="The source API; without it the bundled one is started.")
+]
+_DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where everything is kept. [default: data]")
+]
+
+
+@app.command()
+def run(
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], help="First day. [default: the start date]"),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC. [default: yesterday]"),
+    ] = None,
+    source_url: _SourceUrl = None,
+    data_dir: _DataDir = None,
+) -> None:
+    """Backfill what is missing in one run, train, recommend, and show what was made."""
+    from moovitamix_assets.command.instance import NoInstance, open_instance
+    from moovitamix_assets.command.pipeline import RunFailed, run_pipeline
+    from moovitamix_assets.command.source import SourceNotStarted
+    from moovitamix_assets.command.summary import print_summary
+    from moovitamix_assets.progress import TerminalProgress
+    from moovitamix_assets.warehouse.connection import WarehouseLocked
+
+    settings = _settings(source_url, data_dir)
+    from_day, to_day = _days(settings, first, last)
+    _console.print(f"[bold]MooVitamix[/] {from_day} to {to_day}, into {settings.data_dir}")
+    try:
+        with open_instance() as instance:
+            outcome = run_pipeline(settings, from_day, to_day, instance, TerminalProgress(_console))
+        if not outcome.missing:
+            _console.print("Nothing was missing.")
+        print_summary(_console, settings, from_day, to_day, outcome.seconds)
+    except (RunFailed, NoInstance, SourceNotStarted, WarehouseLocked) as error:
+        _fail(str(error))
+
+
+@app.command()
+def dev() -> None:
+    """Start the source and the Dagster UI together; Ctrl-C stops both."""
+    from moovitamix_assets.command.development import run_development
+
+    raise typer.Exit(run_development(_settings(None, None)))
+
+
+@app.command()
+def doctor(source_url: _SourceUrl = None, data_dir: _DataDir = None) -> None:
+    """Check the installation, and say in plain words what to do about each finding."""
+    from moovitamix_assets.command.doctor import examine
+
+    settings = _settings(source_url, data_dir)
+    healthy = True
+    for symptom in examine(settings):
+        healthy &= symptom.is_well
+        mark = "[green]ok  [/]" if symptom.is_well else "[red]mend[/]"
+        _console.print(
+            f"{mark} [bold]{symptom.subject}[/] {symptom.finding}", highlight=False, soft_wrap=True
+        )
+        if symptom.remedy:
+            _console.print(f"     {symptom.remedy}", highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _settings(source_url: str | None, data_dir: Path | None) -> Settings:
+    given: dict[str, Any] = {"api_url": source_url, "data_dir": data_dir}
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(map(str, problem["loc"])).upper()
+            _errors.print(f"MOOVITAMIX_{name} = {problem['input']!r}: {problem['msg']}")
+        raise typer.Exit(2) from None
+
+
+def _days(settings: Settings, first: datetime | None, last: datetime | None) -> tuple[date, date]:
+    from moovitamix_assets.partitions import yesterday
+
+    newest = yesterday()
+    from_day = first.date() if first else settings.start_date
+    to_day = last.date() if last else newest
+    if from_day < settings.start_date:
+        _fail(
+            f"--from {from_day} comes before the first partition, {settings.start_date}. "
+            "Choose a later day; MOOVITAMIX_START_DATE sets the first one, before the first load.",
+            code=2,
+        )
+    if to_day > newest:
+        _fail(f"--to {to_day} has not ended yet (UTC). The last day that can be read is {newest}.", code=2)
+    if from_day > to_day:
+        _fail(f"--from {from_day} comes after --to {to_day}.", code=2)
+    return from_day, to_day
+
+
+def _fail(message: str, code: int = 1) -> None:
+    _errors.print(message, soft_wrap=True)
+    raise typer.Exit(code)

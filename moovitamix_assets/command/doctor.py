@@ -1,0 +1,142 @@
+"""`moovitamix doctor`: what is wrong with an installation, and what to do about it, one finding at a time.
+
+Each examination looks and tells; none mends anything.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from moovitamix_assets.ingestion.source_api import SourceApi, SourceError
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
+
+_SUPPORTED = ((3, 11), (3, 14))
+_COMPILERS = ("cc", "gcc", "clang")
+_FREE_GIGABYTES = 2.0
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """One thing that was looked at.
+
+    Attributes:
+        subject: What.
+        is_well: Whether nothing needs to be done.
+        finding: What was found.
+        remedy: What to do; empty if nothing.
+    """
+
+    subject: str
+    is_well: bool
+    finding: str
+    remedy: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Symptom]:
+    """Look at everything, one after the other."""
+    examinations: tuple[Callable[[Settings], Symptom], ...] = (
+        _interpreter, _compiler, _disk, _start_date, _warehouse, _pool, _source,
+    )  # fmt: skip
+    for examination in examinations:
+        yield examination(settings)
+
+
+def _interpreter(settings: Settings) -> Symptom:
+    lowest, end = _SUPPORTED
+    found = f"Python {sys.version.split()[0]} in {sys.prefix}"
+    if lowest <= sys.version_info[:2] < end:
+        return Symptom("interpreter", True, found)
+    return Symptom(
+        "interpreter", False, found, "Use Python 3.11, 3.12 or 3.13: make clean setup PYTHON=python3.11"
+    )
+
+
+def _compiler(settings: Settings) -> Symptom:
+    compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
+    if compiler:
+        return Symptom("compiler", True, compiler)
+    return Symptom(
+        "compiler", False, "none of " + ", ".join(_COMPILERS), "LightFM is compiled at setup: install gcc."
+    )
+
+
+def _disk(settings: Settings) -> Symptom:
+    folder = settings.data_dir.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    found = f"{free:.1f} GB free at {folder}"
+    if not os.access(folder, os.W_OK):
+        return Symptom("disk", False, f"{folder} cannot be written", "Choose another MOOVITAMIX_DATA_DIR.")
+    if free < _FREE_GIGABYTES:
+        return Symptom(
+            "disk", False, found, f"Free some, or move MOOVITAMIX_DATA_DIR: {_FREE_GIGABYTES} GB at least."
+        )
+    return Symptom("disk", True, found)
+
+
+def _start_date(settings: Settings) -> Symptom:
+    recorded = settings.data_dir / "start_date"
+    if not recorded.exists():
+        return Symptom("start date", True, f"{settings.start_date}, to be recorded at the first load")
+    day = recorded.read_text().strip()
+    if day == settings.start_date.isoformat():
+        return Symptom("start date", True, f"{day}, as recorded at the first load")
+    return Symptom(
+        "start date",
+        False,
+        f"{settings.start_date}, but {settings.data_dir} was first loaded with {day}",
+        f"Set MOOVITAMIX_START_DATE={day}, or choose another MOOVITAMIX_DATA_DIR.",
+    )
+
+
+def _warehouse(settings: Settings) -> Symptom:
+    try:
+        with read_warehouse(settings.warehouse_path) as connection:
+            row = connection.execute("SELECT max(changed_on) FROM partition_loads").fetchone()
+    except WarehouseMissing:
+        return Symptom(
+            "warehouse", True, f"{settings.warehouse_path} is not made yet: moovitamix run makes it"
+        )
+    except WarehouseLocked as error:
+        return Symptom("warehouse", False, "locked", str(error))
+    newest = row[0] if row and row[0] else "none"
+    return Symptom("warehouse", True, f"{settings.warehouse_path}, newest day loaded {newest}")
+
+
+def _pool(settings: Settings) -> Symptom:
+    home = Path(os.environ.get("DAGSTER_HOME") or Path.cwd())
+    path = home / "dagster.yaml"
+    remedy = (
+        "Two runs at once would fight for the warehouse. Copy the project's dagster.yaml there, or run "
+        "dagster instance concurrency set warehouse 1"
+    )
+    if not path.exists():
+        return Symptom("pool", False, f"no dagster.yaml in {home}", remedy)
+    pools = ((yaml.safe_load(path.read_text()) or {}).get("concurrency") or {}).get("pools") or {}
+    if pools.get("default_limit") != 1 or pools.get("granularity") != "op":
+        return Symptom("pool", False, f"{path} does not limit pools to one step at a time", remedy)
+    return Symptom("pool", True, f"one step at a time opens the warehouse ({path})")
+
+
+def _source(settings: Settings) -> Symptom:
+    if "api_url" not in settings.model_fields_set:
+        return Symptom("source", True, "the bundled one; moovitamix run and moovitamix dev start it")
+    try:
+        with SourceApi(settings.api_url, retries=0, timeout_seconds=5.0) as source:
+            answer = source.check()
+    except SourceError as error:
+        return Symptom(
+            "source", False, settings.api_url, f"{error} Check MOOVITAMIX_API_URL and that it runs."
+        )
+    filters = "with" if answer.filtered else "without"
+    totals = ", ".join(f"{endpoint} {total}" for endpoint, total in answer.totals.items())
+    return Symptom(
+        "source", True, f"{answer.title} {answer.version} at {answer.url}, {filters} filters: {totals}"
+    )

@@ -1,0 +1,159 @@
+"""What `moovitamix run` does: find what is missing, and run the jobs that make it, in this process.
+
+What is missing is read from `partition_loads`, `promotions` and `recommendations`. What jobs contain is in
+`automation/jobs.py`.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from dagster import DagsterInstance, DagsterRun, ExecuteInProcessResult, ResourceDefinition
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+
+from moovitamix_assets.automation.jobs import INGEST_JOB, RECOMMEND_JOB, TRAIN_JOB
+from moovitamix_assets.command.source import source_for
+from moovitamix_assets.definitions import build_definitions
+from moovitamix_assets.partitions import PARTITION_TAG, days_between, range_tags
+from moovitamix_assets.progress import Progress
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.connection import WarehouseMissing, read_warehouse
+from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
+
+
+class RunFailed(RuntimeError):
+    """A run failed; the message says where and why, and how to look at it."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What has not been made yet.
+
+    Attributes:
+        days: Partitions of which a table was not loaded, oldest first.
+        decision: Whether no candidate was decided about as of the last day.
+        lists: Whether there are no recommendations for the last day.
+    """
+
+    days: list[date]
+    decision: bool
+    lists: bool
+
+    def __bool__(self) -> bool:
+        """Whether anything is missing."""
+        return bool(self.days or self.decision or self.lists)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did.
+
+    Attributes:
+        missing: What was missing at its start.
+        seconds: Seconds per stage; empty where nothing was missing.
+    """
+
+    missing: Missing
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def find_missing(settings: Settings, first: date, last: date) -> Missing:
+    """Compare the days wanted with what the warehouse says was made."""
+    try:
+        with read_warehouse(settings.warehouse_path) as connection:
+            loaded = connection.execute(
+                """SELECT changed_on FROM partition_loads WHERE changed_on BETWEEN ? AND ?
+                   GROUP BY changed_on HAVING count(DISTINCT table_name) = ?""",
+                [first, last, len(SOURCE_TABLES)],
+            ).fetchall()
+            decided = connection.execute(
+                "SELECT 1 FROM promotions WHERE as_of = ? LIMIT 1", [last]
+            ).fetchone()
+            listed = connection.execute(
+                "SELECT 1 FROM recommendations WHERE generated_for = ? LIMIT 1", [last]
+            ).fetchone()
+    except WarehouseMissing:
+        return Missing(days_between(first, last), decision=True, lists=True)
+    done = {row[0] for row in loaded}
+    return Missing(
+        [day for day in days_between(first, last) if day not in done], decision=not decided, lists=not listed
+    )
+
+
+def run_pipeline(
+    settings: Settings, first: date, last: date, instance: DagsterInstance, progress: Progress
+) -> Outcome:
+    """Make what is missing from `first` to `last`: ingest in one run, train and recommend as of the last day.
+
+    Raises:
+        RunFailed: If a run fails; what was made before it stays.
+    """
+    missing = find_missing(settings, first, last)
+    seconds: dict[str, float] = {}
+    if missing.days:
+        with source_for(settings) as sourced:
+            _run(
+                INGEST_JOB.name,
+                sourced,
+                range_tags(missing.days[0], missing.days[-1]),
+                instance,
+                progress,
+                seconds,
+            )
+    as_of = {PARTITION_TAG: last.isoformat()}
+    if missing.days or missing.decision:
+        _run(TRAIN_JOB.name, settings, as_of, instance, progress, seconds)
+    if missing:
+        _run(RECOMMEND_JOB.name, settings, as_of, instance, progress, seconds)
+    return Outcome(missing, seconds)
+
+
+def _run(
+    job_name: str,
+    settings: Settings,
+    tags: Mapping[str, str],
+    instance: DagsterInstance,
+    progress: Progress,
+    seconds: dict[str, float],
+) -> None:
+    definitions = build_definitions(settings, {"progress": ResourceDefinition.hardcoded_resource(progress)})
+    result = definitions.resolve_job_def(job_name).execute_in_process(
+        # What goes wrong is told below, once; the whole log is in the UI.
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        instance=instance,
+        tags=dict(tags),
+        partition_key=tags.get(PARTITION_TAG),
+        raise_on_error=False,
+    )
+    for stage, spent in _seconds_per_stage(definitions.resolve_asset_graph(), result).items():
+        seconds[stage] = seconds.get(stage, 0.0) + spent
+    if not result.success:
+        raise RunFailed(_what_failed(result.dagster_run, result))
+
+
+def _seconds_per_stage(graph: BaseAssetGraph[Any], result: ExecuteInProcessResult) -> dict[str, float]:
+    """Sum the durations of the steps by asset group; checks count for themselves."""
+    groups = {key.path[-1]: graph.get(key).group_name for key in graph.get_all_asset_keys()}
+    spent: dict[str, float] = defaultdict(float)
+    for event in result.filter_events(lambda event: event.is_step_success):
+        stage = groups.get(str(event.step_key), "checks")
+        spent[stage] += event.step_success_data.duration_ms / 1000
+    return dict(spent)
+
+
+def _what_failed(run: DagsterRun, result: ExecuteInProcessResult) -> str:
+    """The innermost cause of each failed step, and each blocking check that did not pass."""
+    causes = []
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        error = event.step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        causes.append(f"{event.step_key}: {error.message.strip() if error else 'failed'}")
+    blocked = [
+        f"{evaluation.asset_key.path[-1]}/{evaluation.check_name}: {evaluation.description}"
+        for evaluation in result.get_asset_check_evaluations()
+        if not evaluation.passed and evaluation.blocking and evaluation.severity.value == "ERROR"
+    ]
+    return "\n".join([f"The run {run.run_id} of the job {run.job_name} failed.", *causes, *blocked])

@@ -1,0 +1,156 @@
+"""What a run ends with: what was made, readable by a person, with nobody's name in it.
+
+Queries for this page and its tables only; figures come from the warehouse, never from memory.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+import duckdb
+import pandas as pd
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.connection import read_warehouse
+from moovitamix_assets.warehouse.schemas import REJECTED_TABLES
+
+_PEOPLE_SHOWN = 3
+_TRACKS_SHOWN = 5
+_METRICS = ["ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", "coverage"]
+
+
+def print_summary(
+    console: Console, settings: Settings, first: date, last: date, seconds: Mapping[str, float]
+) -> None:
+    """Print the days, the records, the model beside popularity, three people's lists, and where to look next."""
+    with read_warehouse(settings.warehouse_path) as connection:
+        console.print(_loads(connection, first, last))
+        _print_rejections(console, connection, settings, first, last)
+        _print_model(console, connection, last)
+        _print_people(console, connection, last)
+    if seconds:
+        spent = ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items())
+        console.print(f"[bold]Seconds[/] {spent}")
+    console.print(
+        Panel(
+            "make dev    starts the source and the Dagster UI, then open http://127.0.0.1:3000\n"
+            f"the tables  {settings.warehouse_path} (DuckDB; open it read-only)",
+            title="Where to look",
+            expand=False,
+        )
+    )
+
+
+def _loads(connection: duckdb.DuckDBPyConnection, first: date, last: date) -> Table:
+    rows = connection.execute(
+        """SELECT table_name, count(*), sum(received), sum(accepted), sum(rejected), sum(duplicates),
+                  sum(superseded), sum(stored_rows)
+           FROM partition_loads WHERE changed_on BETWEEN ? AND ? GROUP BY table_name ORDER BY table_name""",
+        [first, last],
+    ).fetchall()
+    table = Table(title=f"Records from {first} to {last}", title_justify="left")
+    table.add_column("table")
+    for name in ("days", "received", "accepted", "rejected", "duplicates", "superseded", "rows"):
+        table.add_column(name, justify="right")
+    for name, *counts in rows:
+        table.add_row(name, *(f"{int(count):,}" for count in counts))
+    return table
+
+
+def _print_rejections(
+    console: Console, connection: duckdb.DuckDBPyConnection, settings: Settings, first: date, last: date
+) -> None:
+    # What a reason quotes stays in its table: it may be personal.
+    reasons = pd.concat(
+        connection.execute(
+            f"""SELECT '{name}' AS table_name, split_part(reason, ':', 1) AS reason, count(*) AS records
+                FROM (SELECT unnest(reasons) AS reason FROM {name} WHERE changed_on BETWEEN ? AND ?)
+                GROUP BY ALL ORDER BY records DESC""",
+            [first, last],
+        ).df()
+        for name in sorted(str(schema.name) for schema in REJECTED_TABLES.values())
+    )
+    if reasons.empty:
+        console.print("[bold]Rejected[/] nothing")
+        return
+    table = Table(title="Rejected records by reason", title_justify="left")
+    for heading in ("table", "reason", "records"):
+        table.add_column(heading, justify="right" if heading == "records" else "left")
+    for name, reason, records in reasons.itertuples(index=False):
+        table.add_row(str(name), str(reason), f"{records:,}")
+    console.print(table)
+    console.print(
+        "Read them, whole and with their reasons:\n"
+        f"  .venv/bin/python -c \"import duckdb; duckdb.connect('{settings.warehouse_path}', read_only=True)"
+        f".sql('FROM {reasons['table_name'].iloc[0]}').show()\"",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _print_model(console: Console, connection: duckdb.DuckDBPyConnection, last: date) -> None:
+    decision = connection.execute(
+        """SELECT model_version, decision, reason FROM promotions WHERE as_of <= ?
+           ORDER BY as_of DESC, decided_at DESC LIMIT 1""",
+        [last],
+    ).fetchone()
+    if decision is None:
+        console.print("[bold]Model[/] no candidate was decided about yet")
+        return
+    version, verdict, reason = decision
+    console.print(f"[bold]Model[/] {version} was {verdict.replace('_', ' ')}. {reason}", highlight=False)
+    evaluations = connection.execute(
+        "SELECT * FROM model_evaluations WHERE model_version = ? AND segment IN ('all', 'warm', 'cold')",
+        [version],
+    ).df()
+    if evaluations.empty:
+        return
+    wide = evaluations.pivot_table(index=["segment", "users"], columns=["subject", "metric"], values="value")
+    table = Table(title="On the hold-out days: the candidate / popularity", title_justify="left")
+    table.add_column("people")
+    for metric in _METRICS:
+        table.add_column(metric, justify="right")
+    for index, row in wide.iterrows():
+        segment, users = index if isinstance(index, tuple) else (index, "")
+        table.add_row(
+            f"{segment} ({users})",
+            *(f"{row['candidate'][metric]:.4f} / {row['popularity'][metric]:.4f}" for metric in _METRICS),
+        )
+    console.print(table)
+
+
+def _print_people(console: Console, connection: duckdb.DuckDBPyConnection, last: date) -> None:
+    lists = connection.execute(
+        f"""
+        WITH people AS (
+            SELECT user_id, any_value(source) AS source FROM recommendations WHERE generated_for = $day
+            GROUP BY user_id ORDER BY any_value(source) = 'model' DESC, hash(user_id) LIMIT {_PEOPLE_SHOWN}
+        ),
+        played AS (
+            SELECT listens.user_id, unnest(tracks.genres) AS genre FROM fact_listen_history AS listens
+            JOIN dim_tracks AS tracks USING (track_id) SEMI JOIN people USING (user_id)
+        )
+        SELECT people.user_id, people.source, users.favorite_genres AS likes,
+            (SELECT list(genre ORDER BY plays DESC, genre)[:3] FROM (
+                SELECT genre, count(*) AS plays FROM played WHERE played.user_id = people.user_id GROUP BY genre
+            )) AS plays_most,
+            list(coalesce(tracks.name, '?') || ' by ' || coalesce(tracks.artist, '?')
+                 || coalesce(' (' || array_to_string(tracks.genres, ', ') || ')', '') ORDER BY rank
+            )[:{_TRACKS_SHOWN}] AS listed
+        FROM people
+        JOIN recommendations AS lists ON lists.user_id = people.user_id AND lists.generated_for = $day
+        JOIN dim_users AS users ON users.user_id = people.user_id
+        JOIN dim_tracks AS tracks ON tracks.track_id = lists.track_id
+        GROUP BY ALL ORDER BY people.user_id
+        """,
+        {"day": last},
+    ).fetchall()
+    for user_id, source, likes, plays_most, listed in lists:
+        because = f"likes {', '.join(likes or ['nothing said'])}; plays most {', '.join(plays_most or ['nothing yet'])}"
+        console.print(
+            f"[bold]Person {user_id}[/] ({because}) gets, from {source.replace('_', ' ')}:", highlight=False
+        )
+        for place, track in enumerate(listed, start=1):
+            console.print(f"  {place}. {track}", highlight=False)
