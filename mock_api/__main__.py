@@ -6,6 +6,7 @@ Only the command line belongs here; what the flags mean is said in `settings.py`
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pydantic import ValidationError
 
@@ -36,7 +37,8 @@ def main() -> None:
     """Serve until interrupted; says where in one line once it can be asked."""
     server, listener, url = open_server(read_settings(sys.argv[1:]))
     print(f"mock_api listening on {url}", flush=True)
-    server.run(sockets=[listener])
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
 
 
 if __name__ == "__main__":

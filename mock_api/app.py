@@ -12,7 +12,7 @@ import orjson
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, BeforeValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from mock_api.clock import Clock
@@ -35,10 +35,18 @@ def _only_iso_8601(value: object) -> object:
 
 
 def _naive_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    if moment.tzinfo is None:
+        return moment
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError as error:
+        raise PydanticCustomError(
+            "datetime_range", "Input should be a moment of the years 1 to 9999 in UTC"
+        ) from error
 
 
-IsoMoment = Annotated[datetime, BeforeValidator(_only_iso_8601)]
+# Naive and UTC once read, whatever its offset was.
+IsoMoment = Annotated[datetime, BeforeValidator(_only_iso_8601), AfterValidator(_naive_utc)]
 Page = Annotated[int, Query(ge=1, description="Page number")]
 Size = Annotated[int, Query(ge=1, le=100)]
 Since = Annotated[IsoMoment | None, Query(description="Only records changed at or after this moment (UTC)")]
@@ -69,14 +77,7 @@ class PageWriter:
         before: datetime | None,
     ) -> Response:
         """Answer one request for a page."""
-        records, total = self._world.records(
-            endpoint,
-            self._clock.now(),
-            page,
-            size,
-            None if since is None else _naive_utc(since),
-            None if before is None else _naive_utc(before),
-        )
+        records, total = self._world.records(endpoint, self._clock.now(), page, size, since, before)
         total = max(0, total + getattr(request.state, "total_shift", 0))
         if self._log is not None:
             answer: dict[str, object] = {"endpoint": endpoint, "page": page, "size": size, "total": total}
@@ -144,7 +145,7 @@ def _add_clock(app: FastAPI, clock: Clock, world: World) -> None:
 
     @app.post("/_clock", include_in_schema=False)
     async def set_clock(setting: ClockSetting) -> dict[str, datetime]:
-        clock.set(_naive_utc(setting.now))
+        clock.set(setting.now)
         world.advance(clock.now().date())
         return {"now": clock.now()}
 

@@ -1,7 +1,8 @@
 """What goes wrong between the source and its reader, on a seeded share of the requests for data.
 
-It sits around the app as ASGI middleware and knows nothing of records. Dropping a connection needs the socket,
-which the protocol of `server.py` hands over in the request's scope.
+It sits around the app as ASGI middleware and knows nothing of records. Faults are drawn in the order in which
+requests arrive, so a run is repeatable as long as its reader asks in the same order.
+Dropping a connection needs the socket, which the protocol of `server.py` hands over in the request's scope.
 """
 
 import asyncio

@@ -18,6 +18,7 @@ from mock_api.faults import TRANSPORT_EXTENSION
 from mock_api.settings import MockApiSettings
 
 START_TIMEOUT_SECONDS = 30.0
+STOP_TIMEOUT_SECONDS = 2
 
 
 class TransportSharingProtocol(HttpToolsProtocol):
@@ -43,6 +44,7 @@ def open_server(settings: MockApiSettings) -> tuple[uvicorn.Server, socket.socke
         log_level="warning",
         access_log=False,
         lifespan="off",
+        timeout_graceful_shutdown=STOP_TIMEOUT_SECONDS,
     )
     return uvicorn.Server(config), listener, f"http://{settings.host}:{listener.getsockname()[1]}"
 
