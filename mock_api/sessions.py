@@ -24,7 +24,8 @@ MOST_TRACKS = 15
 GROWN_SHARE = 0.02
 MOST_ADDED = 3
 REMEMBERED_TRACKS = 40
-PEOPLE_A_BLOCK = 256
+# So few that the odds of a block stay in the processor's cache.
+PEOPLE_A_BLOCK = 64
 NULL_TRACK = 0
 
 
