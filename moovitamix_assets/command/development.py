@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -30,22 +31,49 @@ def run_development(settings: Settings) -> int:
     with open_instance():
         pass  # Slots of dead runs are freed before the daemon starts.
     with ExitStack() as stack:
+        interruption = _Interruption()
         if "api_url" not in settings.model_fields_set:
             stack.enter_context(bundled_source(port=urlsplit(settings.api_url).port or 8000))
-        # Its own group: a Ctrl-C reaches it once, through us, and not twice.
+        # A group of its own: a Ctrl-C reaches it once, through us, and what it started ends with it.
         process = subprocess.Popen(
             [sys.executable, "-m", "dagster", "dev"],
             env={**os.environ, "MOOVITAMIX_API_URL": settings.api_url},
             start_new_session=True,
         )
-        interrupted = False
+        code = _wait(process, interruption)
+        return 0 if interruption.at is not None else code
 
-        def stop(number: int, frame: FrameType | None) -> None:
-            nonlocal interrupted
-            interrupted = True
-            process.send_signal(signal.SIGINT)
 
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGTERM, stop)
-        code = process.wait()
-        return 0 if interrupted else code
+class _Interruption:
+    """When Ctrl-C (or a termination) came, if it did.
+
+    Made before any process is started: a handler, unlike an ignored signal, is not inherited.
+    """
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+        signal.signal(signal.SIGINT, self._note)
+        signal.signal(signal.SIGTERM, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.at = self.at or time.monotonic()
+
+
+def _wait(process: "subprocess.Popen[bytes]", interruption: _Interruption) -> int:
+    """Wait for the end, passing an interruption on; what does not end by itself is killed after a while."""
+    asked = False
+    while True:
+        try:
+            code = process.wait(timeout=0.2)
+            break
+        except subprocess.TimeoutExpired:
+            if interruption.at is None:
+                continue
+            if not asked:
+                process.send_signal(signal.SIGINT)
+                asked = True
+            elif time.monotonic() - interruption.at > _STOP_SECONDS:
+                os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    return code
