@@ -26,6 +26,9 @@ TEST_SHARES: dict[tuple[Format, SplitName], float] = {
     ("movielens", "time"): 0.15,
 }
 
+WORDS_PER_ITEM = 20
+"""Of an item with more tags the most frequent are kept: training costs what the rows hold."""
+
 
 @dataclass(frozen=True)
 class Events:
@@ -124,13 +127,15 @@ def _words_known(words: pd.DataFrame, training: pd.DataFrame, test: pd.DataFrame
 
 
 def _words(words: pd.DataFrame, items: npt.NDArray[np.int64]) -> sparse.csr_matrix:
-    words = words[words["item"].isin(items)]
-    codes, vocabulary = pd.factorize(words["word"], sort=True)
-    rows = np.searchsorted(items, words["item"])
-    counts = words["count"].to_numpy(np.float32)
-    matrix = sparse.csr_matrix((counts, (rows, codes)), shape=(len(items), len(vocabulary)), dtype=np.float32)
-    frequent = np.bincount(matrix.indices, minlength=matrix.shape[1]) >= 2
-    return row_normalised(matrix[:, np.flatnonzero(frequent)])
+    """Return each item's most frequent words, weighted by how often they were given, rows summing to one."""
+    counts = words[words["item"].isin(items)].groupby(["item", "word"], as_index=False)["count"].sum()
+    counts = counts[counts.groupby("word")["item"].transform("size") >= 2]
+    counts = counts.sort_values(["item", "count", "word"], ascending=[True, False, True])
+    counts = counts[counts.groupby("item").cumcount() < WORDS_PER_ITEM]
+    codes, vocabulary = pd.factorize(counts["word"], sort=True)
+    values, rows = counts["count"].to_numpy(np.float32), np.searchsorted(items, counts["item"])
+    shape = (len(items), len(vocabulary))
+    return row_normalised(sparse.csr_matrix((values, (rows, codes)), shape=shape, dtype=np.float32))
 
 
 def _hetrec_plays(path: Path) -> Events:

@@ -139,7 +139,11 @@ def choose_recipe_on(
         kinds: The parameters to try of each component, LightFM first.
     """
     view = with_fewer_test_users(view, seed)
-    best = [best_trial(view, tried, seed, threads) for tried in kinds]
+    return recipe_of(view, [best_trial(view, tried, seed, threads) for tried in kinds])
+
+
+def recipe_of(view: TrainingView, best: Sequence[Trial]) -> Recipe:
+    """Weigh the best trial of each component, LightFM's first, and put down what counts."""
     weights, reached = choose_weights(view, best)
     measured: dict[str, float] = {trial.parameters.name: trial.ndcg_at_10 for trial in best}
     return Recipe(

@@ -1,0 +1,54 @@
+"""EASE against RecTools' implementation, on both sides of the matrix."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from rectools import Columns
+from rectools.dataset import Dataset
+from rectools.models import EASEModel
+
+from moovitamix_assets.training.components.base import weighted
+from moovitamix_assets.training.components.ease import EASE, _track_side, _user_side
+from moovitamix_assets.training.interactions import split
+from moovitamix_assets_tests.unit.training.worlds import taste_world
+
+
+def rectools_scores(view, l2, weighting):
+    pairs = weighted(view.plays, weighting).tocoo()
+    frame = pd.DataFrame({Columns.User: pairs.row, Columns.Item: pairs.col, Columns.Weight: pairs.data})
+    dataset = Dataset.construct(frame.assign(**{Columns.Datetime: "2026-01-01"}))
+    model = EASEModel(regularization=l2)
+    model.fit(dataset)
+    scores = np.zeros(view.plays.shape)
+    rows = dataset.user_id_map.external_ids
+    cells = dataset.item_id_map.external_ids
+    found = dataset.get_user_item_matrix(include_weights=True) @ model.weight
+    scores[np.ix_(rows, cells)] = np.asarray(found)
+    return scores
+
+
+@pytest.mark.parametrize(("people", "side"), [(60, "users"), (300, "tracks")])
+@pytest.mark.parametrize("weighting", ["ones", "log"])
+def test_scores_are_those_of_rectools(people, side, weighting):
+    view = split(taste_world(people=people), "holdout")
+    fitted = EASE(l2=50.0, weighting=weighting).fit(view, seed=1, threads=1)
+    assert fitted.side == side
+    known = fitted.covered_tracks
+    expected = rectools_scores(view, 50.0, weighting)
+    np.testing.assert_allclose(fitted.scores(np.arange(people))[:, known], expected[:, known], atol=2e-5)
+
+
+def test_both_sides_give_one_diagonal():
+    plays = weighted(split(taste_world(people=60), "all").plays, "log")
+    np.testing.assert_allclose(_user_side(plays, 30.0)[1], _track_side(plays, 30.0)[1], rtol=1e-5)
+
+
+def test_tracks_without_plays_get_the_average_score():
+    view = split(taste_world(), "holdout")
+    fitted = EASE(l2=50.0).fit(view, seed=1, threads=1)
+    scores = fitted.scores(np.arange(10))
+    known = fitted.covered_tracks
+    assert 0 < (~known).sum() < 10
+    np.testing.assert_allclose(
+        scores[:, ~known].T, np.tile(scores[:, known].mean(axis=1), ((~known).sum(), 1))
+    )

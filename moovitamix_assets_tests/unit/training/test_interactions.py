@@ -1,0 +1,107 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from moovitamix_assets.training.interactions import TrainingSet, split
+from moovitamix_assets_tests.unit.training.worlds import taste_world
+
+
+def pairs_of(matrix, view):
+    rows, cells = matrix.nonzero()
+    return set(zip(view.user_ids[rows].tolist(), view.track_ids[cells].tolist(), strict=True))
+
+
+def test_a_set_survives_being_written_and_read(tmp_path):
+    written = taste_world()
+    written.write(tmp_path)
+    read = TrainingSet.read(tmp_path)
+    assert read.as_of == written.as_of
+    for name in ("users", "tracks", "interactions"):
+        before, after = getattr(written, name), getattr(read, name)
+        for column in before.columns:
+            expected = [list(value) if isinstance(value, list) else value for value in before[column]]
+            found = [list(value) if isinstance(value, np.ndarray) else value for value in after[column]]
+            assert found == expected, (name, column)
+
+
+def test_equal_sets_have_equal_bytes_whatever_the_order_of_their_rows(tmp_path):
+    ordered = taste_world()
+    shuffled = replace(
+        ordered,
+        users=ordered.users.sample(frac=1, random_state=3),
+        tracks=ordered.tracks.sample(frac=1, random_state=4),
+        interactions=ordered.interactions.sample(frac=1, random_state=5),
+    )
+    ordered.write(tmp_path / "ordered")
+    shuffled.write(tmp_path / "shuffled")
+    for path in sorted((tmp_path / "ordered").iterdir()):
+        assert path.read_bytes() == (tmp_path / "shuffled" / path.name).read_bytes(), path.name
+
+
+def test_the_manifest_counts_rows_and_changes_with_one_play():
+    world = taste_world()
+    more = world.interactions.copy()
+    more.loc[0, "plays"] += 1
+    manifest = world.manifest()
+    assert manifest["files"]["interactions"]["rows"] == len(world.interactions)
+    assert manifest["files"]["users"]["rows"] == len(world.users)
+    changed = replace(world, interactions=more).manifest()
+    assert changed["files"]["interactions"]["sha256"] != manifest["files"]["interactions"]["sha256"]
+    assert changed["files"]["users"] == manifest["files"]["users"]
+
+
+def test_a_file_that_was_altered_is_refused(tmp_path):
+    taste_world().write(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["files"]["tracks"]["sha256"] = "0" * 64
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=r"tracks\.parquet differs"):
+        TrainingSet.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fit_on", "known", "until"),
+    [
+        ("validation", "plays_before_validation", "plays_before_holdout"),
+        ("holdout", "plays_before_holdout", "plays"),
+    ],
+)
+def test_a_view_knows_the_past_and_is_tested_on_pairs_first_heard_later(fit_on, known, until):
+    world = taste_world()
+    view = split(world, fit_on)
+    frame = world.interactions
+    ids = ["user_id", "track_id"]
+    past = frame[frame[known] > 0]
+    assert pairs_of(view.plays, view) == set(past[ids].itertuples(index=False, name=None))
+    assert view.plays.sum() == past[known].sum()
+    new = frame[(frame[known] == 0) & (frame[until] > 0)]
+    assert pairs_of(view.test, view) == set(new[ids].itertuples(index=False, name=None))
+    assert set(view.test.data.tolist()) == {1.0}
+
+
+def test_the_last_view_knows_everything_and_tests_nothing():
+    world = taste_world()
+    view = split(world, "all")
+    assert view.plays.sum() == world.interactions["plays"].sum()
+    assert view.test.nnz == 0
+    assert len(view.test_users) == 0
+    assert view.recent_plays.tolist() == world.tracks["plays_last_30_days"].tolist()
+
+
+def test_tracks_that_appear_later_are_in_every_view_without_plays():
+    view = split(taste_world(), "holdout")
+    assert (view.track_plays[-4:] == 0).all()
+    assert view.test[:, -4:].nnz > 0
+
+
+def test_a_pair_named_twice_or_an_unknown_user_is_refused():
+    world = taste_world()
+    twice = replace(world, interactions=pd.concat([world.interactions, world.interactions.tail(1)]))
+    with pytest.raises(ValueError, match="twice"):
+        split(twice, "all")
+    stranger = world.interactions.assign(user_id=lambda frame: frame["user_id"].where(frame.index != 7, 5))
+    with pytest.raises(ValueError, match="user 5 is not in the training set"):
+        split(replace(world, interactions=stranger), "all")
