@@ -9,7 +9,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -47,12 +47,12 @@ CANDIDATES: Mapping[str, Sequence[ComponentParameters]] = {
         ItemKNN(neighbours=200, similarity="tfidf", weighting="log"),
     ],
     "lightfm": [
-        LightFM(epochs=40, learning_rate=0.05, l2=1e-4),
-        LightFM(epochs=40, learning_rate=0.02, l2=3e-4),
-        LightFM(epochs=40, learning_rate=0.02, l2=1e-4),
-        LightFM(epochs=40, learning_rate=0.05, l2=1e-3),
-        LightFM(epochs=40, learning_rate=0.05, l2=1e-3, feature_weight=2.0),
-        LightFM(epochs=40, learning_rate=0.05, l2=1e-4, feature_weight=0.3),
+        LightFM(epochs=50, learning_rate=0.05, l2=3e-4),
+        LightFM(epochs=50, learning_rate=0.02, l2=1e-4),
+        LightFM(epochs=50, learning_rate=0.05, l2=1e-3),
+        LightFM(epochs=50, learning_rate=0.05, l2=1e-4),
+        LightFM(epochs=50, learning_rate=0.05, l2=1e-3, feature_weight=2.0),
+        LightFM(epochs=50, learning_rate=0.05, l2=3e-4, feature_weight=0.3),
     ],
     "als": [
         ALS(regularization=60.0, alpha=3.0, weighting="log"),
@@ -127,9 +127,20 @@ def compare(tuning: TrainingView, final: TrainingView, seed: int, budget: int) -
         trials[name] = best_trial(tuning, candidates[:budget], seed, threads=1)
         parameters = trials[name].parameters
         results[name] = measure(partial(parameters.fit, final, seed, 1), final, str(parameters))
-    recipe = recipe_of(tuning, [trials["lightfm"], trials["als"], trials["ease"]])
+    further = [_with_or_without_features(tuning, trials[name], seed) for name in ("als", "ease")]
+    recipe = recipe_of(tuning, [trials["lightfm"], *further])
     results["blend"] = measure(lambda: _product(final, recipe, seed), final, _in_words(recipe))
     return results
+
+
+def _with_or_without_features(tuning: TrainingView, trial: Trial, seed: int) -> Trial:
+    """Try the product's own addition to ALS and EASE: track features as further listeners."""
+    plain = trial.parameters
+    if not isinstance(plain, ALS | EASE):
+        raise TypeError(f"{plain.name} has no features of this kind")
+    weight = 0.5 if isinstance(plain, ALS) else 1.0
+    featured = best_trial(tuning, [replace(plain, feature_weight=weight)], seed, threads=1)
+    return max(trial, featured, key=lambda tried: tried.ndcg_at_10)
 
 
 def _product(view: TrainingView, recipe: Recipe, seed: int) -> Scorer:
@@ -139,7 +150,7 @@ def _product(view: TrainingView, recipe: Recipe, seed: int) -> Scorer:
 
 
 def _in_words(recipe: Recipe) -> str:
-    return " + ".join(f"{part.weight:g} {part.parameters.name}" for part in recipe.ingredients)
+    return " + ".join(f"{part.weight:g} {part.parameters}" for part in recipe.ingredients)
 
 
 def rows_of(

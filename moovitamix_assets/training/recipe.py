@@ -38,6 +38,9 @@ MINIMUM_USERS = 20
 MOST_USERS = 2000
 """More people than this make a choice slower but not better; so many are drawn by the seed."""
 
+EASE_LARGEST_SIDE = 8000
+"""EASE is left out above this side of its dense matrix: 8,000 squared are 0.5 GB and half a minute."""
+
 _BLOCK = 256
 _KINDS: dict[str, type[LightFM] | type[ALS] | type[EASE]] = {"lightfm": LightFM, "als": ALS, "ease": EASE}
 
@@ -118,13 +121,17 @@ def choose_recipe(training_set: TrainingSet, settings: Settings) -> Recipe:
 
 def candidates(view: TrainingView) -> list[list[ComponentParameters]]:
     """Return the knobs to try of each component, LightFM first; EASE only where its matrix is small enough."""
-    result: list[list[ComponentParameters]] = [
-        [LightFM(epochs=40)],
-        [ALS(regularization=regularization) for regularization in (10.0, 30.0)],
+    ease = [
+        EASE(l2=l2, weighting="log", feature_weight=weight) for l2 in (200.0, 1000.0) for weight in (0.0, 1.0)
     ]
-    if EASE.size(view) <= 6000:
-        result.append([EASE(l2=l2) for l2 in (200.0, 500.0, 1000.0)])
-    return result
+    small_enough = [parameters for parameters in ease if parameters.size(view) <= EASE_LARGEST_SIDE]
+    als = [
+        ALS(regularization=regularization, alpha=alpha, feature_weight=weight)
+        for regularization, alpha in ((30.0, 3.0), (60.0, 10.0))
+        for weight in (0.0, 0.5)
+    ]
+    lightfm = [LightFM(epochs=40), LightFM(epochs=40, l2=1e-3, feature_weight=2.0)]
+    return [list(kind) for kind in (lightfm, als, small_enough) if kind]
 
 
 def choose_recipe_on(

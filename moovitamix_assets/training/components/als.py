@@ -1,6 +1,7 @@
 """Alternating least squares on implicit feedback, by the `implicit` package.
 
-Only the fit and the reading of its vectors belong here. It knows nothing of people and tracks without plays.
+Only the fit and the reading of its vectors belong here. It knows nothing of people without plays, and of
+tracks without plays no more than their features.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from moovitamix_assets.training.components.base import (
     linear_algebra_threads,
     weighted,
     with_average_for_unknown,
+    with_features_as_listeners,
 )
 from moovitamix_assets.training.interactions import TrainingView
 
@@ -28,6 +30,8 @@ class ALS:
         alpha: What a play adds to the confidence of 1 that a track not played has.
         iterations: Times that users and tracks are solved for in turn.
         weighting: What a play count is worth.
+        feature_weight: What a play by a feature counts beside one by a person (see
+            `with_features_as_listeners`); 0 leaves features out.
     """
 
     components: int = 64
@@ -35,12 +39,16 @@ class ALS:
     alpha: float = 5.0
     iterations: int = 15
     weighting: WeightingName = "log"
+    feature_weight: float = 0.0
     name: Literal["als"] = "als"
 
     def fit(self, view: TrainingView, seed: int, threads: int) -> Factors:
-        """Fit; people without plays get a zero vector, tracks without plays the mean one."""
+        """Fit; people without plays get a zero vector, tracks without plays and features the mean one."""
         from implicit.als import AlternatingLeastSquares
 
+        plays = with_features_as_listeners(
+            weighted(view.plays, self.weighting), view.track_features, self.feature_weight
+        )
         with linear_algebra_threads(1):  # the package asks for it: its own threads do the work
             model = AlternatingLeastSquares(
                 factors=self.components,
@@ -50,11 +58,13 @@ class ALS:
                 num_threads=threads,
                 random_state=seed,
             )
-            model.fit(weighted(view.plays, self.weighting), show_progress=False)
+            model.fit(plays, show_progress=False)
         known_users = np.diff(view.plays.indptr) > 0
-        known_tracks = view.track_plays > 0
+        known_tracks = np.bincount(plays.indices, minlength=plays.shape[1]) > 0
         return Factors(
-            user_vectors=np.where(known_users[:, None], model.user_factors, np.float32(0)),
+            user_vectors=np.where(
+                known_users[:, None], model.user_factors[: len(known_users)], np.float32(0)
+            ),
             track_vectors=with_average_for_unknown(model.item_factors, known_tracks),
             covered_users=known_users,
             covered_tracks=known_tracks,

@@ -89,6 +89,29 @@ def weighted(plays: sparse.csr_matrix, weighting: WeightingName) -> sparse.csr_m
     return result
 
 
+def with_features_as_listeners(
+    plays: sparse.csr_matrix, track_features: sparse.csr_matrix, feature_weight: float
+) -> sparse.csr_matrix:
+    """Put one row per track feature below the plays: a listener who played every track that has the feature.
+
+    Models that know plays only then place tracks with a common artist or genre near each other, and say
+    something of a track that nobody has played yet.
+
+    Args:
+        plays: Weighted plays (U, T).
+        track_features: (T, G); only where it has entries matters.
+        feature_weight: What such a play is worth, in mean weights of a real one; 0 adds no row.
+
+    Returns:
+        float32 CSR (U + G, T), or the plays themselves.
+    """
+    if feature_weight <= 0 or track_features.shape[1] == 0 or plays.nnz == 0:
+        return plays
+    listeners = track_features.T.tocsr().astype(np.float32)
+    listeners.data[:] = feature_weight * plays.data.mean()
+    return sparse.vstack([plays, listeners], format="csr", dtype=np.float32)
+
+
 def with_average_for_unknown(vectors: FloatArray, known: BoolArray) -> FloatArray:
     """Give the tracks a component knows nothing of the mean vector of those it knows.
 

@@ -1,7 +1,7 @@
 """EASE: the closed-form item-item model, computed on the smaller side of the matrix.
 
-Its two exact forms and their size limit belong here. It has no vectors, only blocks of scores, and knows nothing
-of people and tracks without plays.
+Its two exact forms and their size limit belong here. It has no vectors, only blocks of scores; it knows
+nothing of people without plays, and of tracks without plays no more than their features.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from moovitamix_assets.training.components.base import (
     WeightingName,
     linear_algebra_threads,
     weighted,
+    with_features_as_listeners,
 )
 from moovitamix_assets.training.interactions import TrainingView
 
@@ -30,8 +31,8 @@ class FittedEase:
     """EASE after the fit, in the form that needs the smaller matrix.
 
     Attributes:
-        plays: The weighted plays X, float32 CSR (U, T).
-        side: Whether `matrix` is the item-item weights B (T, T) or the user-user kernel K (U, U).
+        plays: The weighted plays X, float32 CSR (U + G, T), those of G features below those of the users.
+        side: Whether `matrix` is the item-item weights B (T, T) or the users' rows of the kernel K (U, U + G).
         matrix: float32; see `side`.
         track_scale: diag(P) of the paper, float32 (T,); only read on the users' side.
         covered_users: bool (U,).
@@ -46,7 +47,7 @@ class FittedEase:
     covered_tracks: BoolArray
 
     def scores(self, users: RowArray) -> FloatArray:
-        """Return X B for some users, shape (n, T); tracks without plays get the user's mean score."""
+        """Return X B for some users, shape (n, T); uncovered tracks get the user's mean score."""
         rows = self.plays[users]
         if self.side == "tracks":
             scores: FloatArray = np.asarray(rows @ self.matrix, dtype=np.float32)
@@ -65,35 +66,42 @@ class EASE:
     Attributes:
         l2: Penalty on the item-item weights.
         weighting: What a play count is worth.
+        feature_weight: What a play by a feature counts beside one by a person (see
+            `with_features_as_listeners`); 0 leaves features out.
     """
 
     l2: float = 500.0
     weighting: WeightingName = "ones"
+    feature_weight: float = 0.0
     name: Literal["ease"] = "ease"
 
-    @staticmethod
-    def size(view: TrainingView) -> int:
+    def size(self, view: TrainingView) -> int:
         """Return the side of the dense matrix that a fit on this view needs."""
-        return min(len(view.user_ids), len(view.track_ids))
+        features = view.track_features.shape[1] if self.feature_weight > 0 else 0
+        return min(len(view.user_ids) + features, len(view.track_ids))
 
     def fit(self, view: TrainingView, seed: int, threads: int) -> FittedEase:
         """Solve the closed form; memory is a few float64 matrices of `size(view)` squared."""
         del seed
-        plays = weighted(view.plays, self.weighting)
+        users = len(view.user_ids)
+        plays = with_features_as_listeners(
+            weighted(view.plays, self.weighting), view.track_features, self.feature_weight
+        )
         with linear_algebra_threads(threads):
             if plays.shape[1] <= plays.shape[0]:
                 side: Literal["tracks", "users"] = "tracks"
                 matrix, scale = _track_side(plays, self.l2)
             else:
                 side = "users"
-                matrix, scale = _user_side(plays, self.l2)
+                kernel, scale = _user_side(plays, self.l2)
+                matrix = kernel[:users].copy()
         return FittedEase(
             plays=plays,
             side=side,
             matrix=matrix,
             track_scale=scale,
-            covered_users=np.diff(plays.indptr) > 0,
-            covered_tracks=view.track_plays > 0,
+            covered_users=np.diff(view.plays.indptr) > 0,
+            covered_tracks=np.bincount(plays.indices, minlength=plays.shape[1]) > 0,
         )
 
 

@@ -32,7 +32,7 @@ class LightFM:
     Attributes:
         components: Length of the vectors.
         learning_rate: Of AdaGrad, at the start.
-        l2: Penalty on the embeddings; 1e-4, or 1e-3 where most people share most tracks.
+        l2: Penalty on the embeddings; 3e-4, or 1e-3 where there is little data a person.
         epochs: Passes over the interactions; chosen by early stopping.
         feature_weight: What all features of a row weigh together, its identity weighing 1. 0 leaves them out.
         max_sampled: Negatives WARP draws at most before it gives a pair up.
@@ -41,7 +41,7 @@ class LightFM:
 
     components: int = 64
     learning_rate: float = 0.05
-    l2: float = 1e-4
+    l2: float = 3e-4
     epochs: int = 25
     feature_weight: float = 1.0
     max_sampled: int = 10
