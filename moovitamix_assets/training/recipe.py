@@ -17,9 +17,9 @@ import numpy.typing as npt
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.blend import standardised_scores
 from moovitamix_assets.training.components.als import ALS
-from moovitamix_assets.training.components.base import ComponentParameters, FittedComponent
+from moovitamix_assets.training.components.base import ComponentParameters, Factors, FittedComponent
 from moovitamix_assets.training.components.ease import EASE
-from moovitamix_assets.training.components.lightfm import LightFM
+from moovitamix_assets.training.components.lightfm import LightFM, mixed_with_history
 from moovitamix_assets.training.evaluation import best_positions, ndcg_per_user, rank
 from moovitamix_assets.training.interactions import TrainingSet, TrainingView, split
 
@@ -31,6 +31,9 @@ EPOCH_STEP = 5
 
 PATIENCE = 2
 """Looks without a gain before training stops."""
+
+HISTORY_WEIGHT = 0.5
+"""What is tried as LightFM's `history_weight` beside 0."""
 
 MINIMUM_USERS = 20
 """With fewer people on the validation days nothing is chosen there: LightFM alone, with its defaults."""
@@ -204,7 +207,15 @@ def _stopped_early(view: TrainingView, parameters: LightFM, seed: int, threads: 
             break
     if best is None:
         raise ValueError(f"{parameters.epochs} epochs are fewer than the {EPOCH_STEP} between two looks")
-    return best
+    return max(best, _with_history(view, best), key=lambda trial: trial.ndcg_at_10)
+
+
+def _with_history(view: TrainingView, trial: Trial) -> Trial:
+    """Try the same vectors mixed with those of the tracks played, which needs no further training."""
+    if not isinstance(trial.parameters, LightFM) or not isinstance(trial.fitted, Factors):
+        raise TypeError(f"{trial.parameters.name} has no history to mix with")
+    parameters = replace(trial.parameters, history_weight=HISTORY_WEIGHT)
+    return _trial(view, parameters, mixed_with_history(trial.fitted, view, HISTORY_WEIGHT))
 
 
 def choose_weights(view: TrainingView, trials: Sequence[Trial]) -> tuple[tuple[float, ...], float]:

@@ -101,6 +101,34 @@ def test_stopping_after_some_epochs_is_training_for_so_many(view):
     assert not np.array_equal(looks[1].user_vectors, short.user_vectors)
 
 
+def test_history_moves_people_who_played_towards_the_mean_of_their_tracks(view):
+    alone = LIGHTFM.fit(view, seed=1, threads=1)
+    whole = replace(LIGHTFM, history_weight=1.0).fit(view, seed=1, threads=1)
+    half = replace(LIGHTFM, history_weight=0.5).fit(view, seed=1, threads=1)
+    heard = view.plays[3].indices
+    np.testing.assert_allclose(
+        whole.user_vectors[3, :-1], alone.track_vectors[heard, :-1].mean(axis=0), rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(half.user_vectors, (alone.user_vectors + whole.user_vectors) / 2, atol=1e-5)
+    silent = len(view.user_ids) - 1
+    assert np.array_equal(whole.user_vectors[silent], alone.user_vectors[silent])
+    assert np.array_equal(whole.user_vectors[:, -1], alone.user_vectors[:, -1])
+
+
+@pytest.mark.parametrize(
+    "parameters", [ALS(components=16, feature_weight=0.5), EASE(l2=50.0, feature_weight=1.0)], ids=names
+)
+def test_features_as_listeners_make_new_tracks_known_to_the_fans_of_their_genre(view, parameters):
+    fitted = parameters.fit(view, seed=1, threads=1)
+    assert fitted.covered_tracks.all()
+    assert fitted.covered_users.sum() == len(view.user_ids) - 1
+    scores = fitted.scores(np.arange(len(view.user_ids) - 1))
+    assert scores.shape == (len(view.user_ids) - 1, len(view.track_ids))
+    for new in range(len(view.track_ids) - 4, len(view.track_ids)):
+        fans = np.arange(len(scores)) % 4 == new % 4
+        assert scores[fans, new].mean() > scores[~fans, new].mean() + scores[:, new].std()
+
+
 def test_lightfm_refuses_a_past_without_plays(view):
     empty = replace(view, plays=sparse.csr_matrix(view.plays.shape, dtype=np.float32))
     with pytest.raises(ValueError, match="nothing to learn from"):

@@ -7,7 +7,7 @@ from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.models import EASEModel
 
-from moovitamix_assets.training.components.base import weighted
+from moovitamix_assets.training.components.base import weighted, with_features_as_listeners
 from moovitamix_assets.training.components.ease import EASE, _track_side, _user_side
 from moovitamix_assets.training.interactions import split
 from moovitamix_assets_tests.unit.training.worlds import taste_world
@@ -41,6 +41,18 @@ def test_scores_are_those_of_rectools(people, side, weighting):
 def test_both_sides_give_one_diagonal():
     plays = weighted(split(taste_world(people=60), "all").plays, "log")
     np.testing.assert_allclose(_user_side(plays, 30.0)[1], _track_side(plays, 30.0)[1], rtol=1e-5)
+
+
+def test_both_sides_agree_with_features_too():
+    view = split(taste_world(people=60), "holdout")
+    few = EASE(l2=50.0, feature_weight=1.0)
+    fitted = few.fit(view, seed=1, threads=1)
+    rows = with_features_as_listeners(weighted(view.plays, "ones"), view.track_features, 1.0)
+    weights, _ = _track_side(rows, 50.0)
+    users = np.arange(60)
+    np.testing.assert_allclose(fitted.scores(users), rows[users] @ weights, atol=2e-5)
+    assert fitted.matrix.shape[0] == (60 if fitted.side == "users" else len(view.track_ids))
+    assert few.size(view) == min(rows.shape)
 
 
 def test_tracks_without_plays_get_the_average_score():
