@@ -4,12 +4,15 @@ Types, nullability, ranges and descriptions stand here; the DDL, the Arrow schem
 shown in the UI and the checks are derived from it. How rows come to be and how they are stored do not belong here.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import pyarrow
+from pandas.api.extensions import ExtensionArray
 
 MAXIMUM_POSITION = 32767
 
@@ -241,6 +244,17 @@ def to_arrow(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> pyarrow.Table:
         ),
         preserve_index=False,
     )
+
+
+def typed_values(column: pa.Column, values: Iterable[Any]) -> ExtensionArray:
+    """Values as a column has them in pandas; None becomes its NULL.
+
+    Raises:
+        ValueError, TypeError or OverflowError: If a value is none of the column's type.
+    """
+    listed = values if isinstance(values, np.ndarray | pd.Series | ExtensionArray) else list(values)
+    typed: ExtensionArray = pd.array(listed, dtype=_TYPES[sql_type(column)].pandas)
+    return typed
 
 
 def empty_frame(schema: pa.DataFrameSchema) -> pd.DataFrame:
