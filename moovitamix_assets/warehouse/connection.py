@@ -3,17 +3,19 @@
 Tables and views are made here from `schemas.py`. What is read or written does not belong here.
 """
 
+import os
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
 import pandera.pandas as pa
 
-from moovitamix_assets.warehouse.schemas import TABLES, VIEWS, table_ddl, to_arrow
+from moovitamix_assets.warehouse.schemas import TABLES, VIEWS, sql_type, table_ddl, to_arrow
 
 # The pool that every step which opens the warehouse runs in: two processes never hold the file.
 WAREHOUSE_POOL = "warehouse"
@@ -24,11 +26,15 @@ _LOCK_RETRY_SECONDS = 0.1
 
 
 class WarehouseLocked(RuntimeError):
-    """Another process holds the warehouse; the message names it."""
+    """Another process, or another connection of this one, holds the warehouse; the message names it."""
 
 
 class WarehouseMissing(FileNotFoundError):
     """The warehouse has not been made yet; the message names the remedy."""
+
+
+class WarehouseOutdated(RuntimeError):
+    """A table of the warehouse has other columns than its schema says; the message names them and the remedy."""
 
 
 @contextmanager
@@ -36,15 +42,15 @@ def read_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection, closed on leaving.
 
     Raises:
-        WarehouseMissing: If there is no file at `path`.
+        WarehouseMissing: If there is no file at `path`, or no table in it since no write ever ended well.
         WarehouseLocked: If another process is still writing after ten seconds.
     """
     if not path.exists():
-        raise WarehouseMissing(
-            f"There is no warehouse at {path}. Run `moovitamix run`, or materialize users, tracks and listens."
-        )
+        raise _missing(path)
     connection = _connect_waiting(path, read_only=True)
     try:
+        if not connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchall():
+            raise _missing(path)
         yield connection
     finally:
         connection.close()
@@ -58,20 +64,33 @@ def write_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         WarehouseLocked: If another process still holds the file after ten seconds.
+        WarehouseOutdated: If a table there has other columns than its schema.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = _connect_waiting(path, read_only=False)
     try:
         connection.execute("BEGIN")
         try:
-            _ensure_tables(connection)
+            _ensure_tables(connection, path)
             yield connection
         except BaseException:
-            connection.execute("ROLLBACK")
+            with suppress(duckdb.Error):  # the error at hand says more; closing rolls back as well
+                connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
     finally:
         connection.close()
+
+
+def first_row(
+    connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()
+) -> tuple[Any, ...] | None:
+    """The first row of a query, or None.
+
+    The result is read to its end: DuckDB lets nothing else be written over a connection while one is open.
+    """
+    rows = connection.execute(query, list(values)).fetchall()
+    return rows[0] if rows else None
 
 
 def insert(connection: duckdb.DuckDBPyConnection, schema: pa.DataFrameSchema, frame: pd.DataFrame) -> int:
@@ -83,18 +102,43 @@ def insert(connection: duckdb.DuckDBPyConnection, schema: pa.DataFrameSchema, fr
     Raises:
         pandera.errors.SchemaErrors: If the frame does not fit the table; nothing is inserted.
     """
-    rows = to_arrow(schema, frame)
-    connection.register("inserted_rows", rows)
+    # DuckDB finds the variable by its name; registering it is refused as long as a result is not read to its end.
+    inserted_rows = to_arrow(schema, frame)
     connection.execute(f'INSERT INTO "{schema.name}" BY NAME SELECT * FROM inserted_rows')
-    connection.unregister("inserted_rows")
-    return int(rows.num_rows)
+    return int(inserted_rows.num_rows)
 
 
-def _ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:
+def _ensure_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     for schema in TABLES.values():
         connection.execute(table_ddl(schema))
+    found: dict[str, set[str]] = {}
+    for table, column, kind in connection.execute(
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
+    ).fetchall():
+        found.setdefault(table, set()).add(f"{column} {kind}")
+    for table, schema in TABLES.items():
+        expected = {f"{name} {sql_type(column)}" for name, column in schema.columns.items()}
+        if found[table] != expected:
+            raise WarehouseOutdated(_outdated_message(path, table, expected, found[table]))
     for name, query in VIEWS.items():
-        connection.execute(f"CREATE VIEW IF NOT EXISTS {name} AS {query}")
+        connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
+
+
+def _outdated_message(path: Path, table: str, expected: set[str], found: set[str]) -> str:
+    lacking, beyond = (
+        ", ".join(sorted(columns)) or "nothing" for columns in (expected - found, found - expected)
+    )
+    return (
+        f"The table {table} of {path} is not what its schema says: it lacks {lacking}, and has {beyond} beyond it. "
+        "Another version of the project made it. Alter the table, or move the file away and materialize users, "
+        "tracks and listens again: landing holds every record; decisions and measures are in the old file only."
+    )
+
+
+def _missing(path: Path) -> WarehouseMissing:
+    return WarehouseMissing(
+        f"There is no warehouse at {path}. Run `moovitamix run`, or materialize users, tracks and listens."
+    )
 
 
 def _connect_waiting(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -113,9 +157,14 @@ def _open(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
         return connect(str(path), read_only=read_only, config={"autoinstall_known_extensions": "false"})
     except duckdb.IOException as error:
-        if "lock" not in str(error).lower():
+        if "could not set lock" not in str(error).lower():
             raise
         raise WarehouseLocked(_lock_message(path, str(error))) from error
+    except duckdb.ConnectionException as error:
+        # Reading and writing connections of one process exclude each other too.
+        if "different configuration" not in str(error):
+            raise
+        raise WarehouseLocked(_lock_message(path, f"held in this one (PID {os.getpid()})")) from error
 
 
 def _lock_message(path: Path, error: str) -> str:

@@ -37,7 +37,7 @@ class WarehouseIOManager(DuckDBIOManager):
     """Stores frames and cleaned partitions in DuckDB; one output is one transaction.
 
     An asset names its partition column in the metadata `partition_expr`, and may bound its history with the
-    metadata `kept_partitions` (days counted back from the newest partition written).
+    metadata `kept_partitions` (days counted back from the newest one, be it this write's or the table's).
     """
 
     schema_: str | None = "main"
@@ -105,11 +105,6 @@ class _TransactionalClient(DuckDbClient):
             )
         for table in written:
             connection.execute(f"DELETE FROM {table} WHERE {column} >= ? AND {column} < ?", [first, end])
-        kept = (context.definition_metadata or {}).get("kept_partitions")
-        if kept is not None:
-            connection.execute(
-                f"DELETE FROM {table_slice.table} WHERE {column} < ?::DATE - ?::INTEGER", [end, int(kept)]
-            )
 
 
 class _FrameHandler(DuckDBPandasTypeHandler):
@@ -121,7 +116,11 @@ class _FrameHandler(DuckDBPandasTypeHandler):
         connection: duckdb.DuckDBPyConnection,
     ) -> Mapping[str, Any]:
         _refuse_rows_outside(table_slice, obj)
-        return {"rows_written": insert(connection, TABLES[table_slice.table], obj)}
+        rows = insert(connection, TABLES[table_slice.table], obj)
+        kept = (context.definition_metadata or {}).get("kept_partitions")
+        if kept is not None:
+            _delete_before_kept(table_slice, connection, int(kept))
+        return {"rows_written": rows}
 
 
 class _CleanedHandler(DbTypeHandler[CleanedPartitions]):
@@ -159,6 +158,16 @@ def _window(table_slice: TableSlice) -> tuple[str, pd.Timestamp, pd.Timestamp]:
         dimension.partition_expr,
         pd.Timestamp(start).tz_localize(None),
         pd.Timestamp(end).tz_localize(None),
+    )
+
+
+def _delete_before_kept(table_slice: TableSlice, connection: duckdb.DuckDBPyConnection, kept: int) -> None:
+    """Forget what is older, written now or before: the same rows stay in whatever order days were written."""
+    column, _, end = _window(table_slice)
+    table = table_slice.table
+    connection.execute(
+        f"DELETE FROM {table} WHERE {column} < greatest(?::DATE, (SELECT max({column}) + 1 FROM {table})) - ?::INTEGER",
+        [end, kept],
     )
 
 
