@@ -13,6 +13,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow
 import pyarrow.parquet as parquet
@@ -34,12 +35,16 @@ class NotLanded(FileNotFoundError):
     """Partitions that the source was never asked for; the message names them and the remedy."""
 
 
+class RecordsOutsidePartition(ValueError):
+    """Records that belong to no partition of the run; landing the rest would lose them."""
+
+
 class StartDateMoved(ValueError):
     """The first partition differs from the one recorded at the first load."""
 
 
 def landing_files(landing_dir: Path, endpoint: str, day: date) -> list[Path]:
-    """The files of one partition, oldest name first; unfinished ones are not among them."""
+    """The files of one partition, by name; unfinished ones are not among them."""
     return sorted((landing_dir / endpoint / day.isoformat()).glob("*.parquet"))
 
 
@@ -63,13 +68,10 @@ def read_landing(landing_dir: Path, endpoint: str, days: Sequence[date]) -> pd.D
             f"{endpoint} was never read for {_listed(absent)}: nothing lies in {landing_dir / endpoint}. "
             "Materialize the raw asset for these partitions first."
         )
-    frames = [
-        _read_file(file).assign(changed_on=pd.Timestamp(day).as_unit("s"))
-        for day in days
-        for file in landing_files(landing_dir, endpoint, day)
-    ]
-    filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled or frames[:1], ignore_index=True)
+    tables = [(day, _read_file(file)) for day in days for file in landing_files(landing_dir, endpoint, day)]
+    frame: pd.DataFrame = _joined([table for _, table in tables]).to_pandas()
+    changed_on = np.array([day for day, _ in tables], dtype="datetime64[s]")
+    return frame.assign(changed_on=changed_on.repeat([table.num_rows for _, table in tables]))
 
 
 def append_landing(landing_dir: Path, endpoint: Endpoint, day: date, records: pd.DataFrame) -> int:
@@ -86,8 +88,8 @@ def append_landing(landing_dir: Path, endpoint: Endpoint, day: date, records: pd
     """
     folder = landing_dir / endpoint / day.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = [_read_file(file) for file in landing_files(landing_dir, endpoint, day)]
-    news = _not_told_yet(endpoint, pd.concat(earlier), records) if earlier and len(records) else records
+    earlier = _joined([_read_file(file) for file in landing_files(landing_dir, endpoint, day)])
+    news = _not_told_yet(endpoint, earlier.to_pandas(), records) if earlier.num_rows else records
     run_id = str(records.attrs["run_id"])
     path = folder / f"{run_id}.parquet"
     repeat = 1
@@ -108,14 +110,15 @@ def append_landing(landing_dir: Path, endpoint: Endpoint, day: date, records: pd
 def newest_identities(landing_dir: Path, endpoint: Endpoint, most: int) -> set[Any]:
     """Up to `most` identities of records landed, from the newest partitions: a sample of what is known."""
     known: set[Any] = set()
-    folders = sorted((landing_dir / endpoint).glob("????-??-??"), reverse=True)
-    for folder in folders:
+    for folder in sorted((landing_dir / endpoint).glob("????-??-??"), reverse=True):
         for file in sorted(folder.glob("*.parquet")):
-            for record in _read_file(file)["record"]:
-                known.add(identity(endpoint, json.loads(record)))
-                if len(known) > most:
-                    return known - {None}
-    return known - {None}
+            for record in _read_file(file)["record"].to_pylist():
+                key = identity(endpoint, json.loads(record))
+                if key is not None:
+                    known.add(key)
+                if len(known) >= most:
+                    return known
+    return known
 
 
 def record_first_partition(data_dir: Path, start_date: date) -> None:
@@ -156,10 +159,17 @@ class LandingIOManager(ConfigurableIOManager):
         """Append one file per partition of the run."""
         record_first_partition(Path(self.data_dir), date.fromisoformat(self.start_date))
         endpoint: Endpoint = (context.definition_metadata or {})["endpoint"]
-        by_day = dict(list(obj.groupby("changed_on"))) if len(obj) else {}
+        keys = list(context.asset_partition_keys)
+        by_day = {f"{day:%Y-%m-%d}": records for day, records in obj.groupby("changed_on")}
+        outside = sorted(by_day.keys() - set(keys))
+        if outside:
+            raise RecordsOutsidePartition(
+                f"{sum(len(by_day[key]) for key in outside)} records of {endpoint} belong to {_listed(outside)}, "
+                "which the run does not cover. Nothing was landed."
+            )
         written = 0
-        for key in context.asset_partition_keys:
-            day_records = by_day.get(pd.Timestamp(key), obj.iloc[:0])
+        for key in keys:
+            day_records = by_day.get(key, obj.iloc[:0])
             day_records.attrs["run_id"] = obj.attrs["run_id"]
             written += append_landing(self._landing_dir, endpoint, date.fromisoformat(key), day_records)
         context.add_output_metadata(
@@ -181,30 +191,43 @@ def _not_told_yet(endpoint: Endpoint, earlier: pd.DataFrame, records: pd.DataFra
 
     A record that went back to what it once was is told again, since the newest observation decides.
     """
-    known: dict[Any, tuple[datetime, Counter[str]]] = {}
-    for record, observed_at in zip(earlier["record"], earlier["observed_at"], strict=True):
-        key = _landed_identity(endpoint, record)
-        if key not in known or known[key][0] < observed_at:
-            known[key] = (observed_at, Counter())
-        if known[key][0] == observed_at:
-            known[key][1][record] += 1
-    identities = [_landed_identity(endpoint, record) for record in records["record"]]
-    seen: dict[Any, Counter[str]] = {key: Counter() for key in identities}
-    for key, record in zip(identities, records["record"], strict=True):
-        seen[key][record] += 1
-    return records[[key not in known or known[key][1] != seen[key] for key in identities]]
+    texts, moments = earlier["record"].to_list(), earlier["observed_at"].to_list()
+    identity_of = {record: _landed_identity(endpoint, record) for record in {*texts, *records["record"]}}
+    newest: dict[Any, datetime] = {}
+    for record, observed_at in zip(texts, moments, strict=True):
+        key = identity_of[record]
+        newest[key] = max(observed_at, newest.get(key, observed_at))
+    told = Counter(
+        record
+        for record, observed_at in zip(texts, moments, strict=True)
+        if observed_at == newest[identity_of[record]]
+    )
+    seen = Counter(records["record"])
+    moved = {identity_of[record] for record in told.keys() | seen.keys() if told[record] != seen[record]}
+    return records[[identity_of[record] in moved for record in records["record"]]]
 
 
 def _landed_identity(endpoint: Endpoint, record: str) -> Any:
-    """What makes two records versions of one; a record without identity is only ever itself."""
-    key = identity(endpoint, json.loads(record))
+    """What makes two records versions of one, be its id a number or a text of one; else a record is only itself."""
+    value = json.loads(record)
+    key = identity(endpoint, value)
+    field = "user_id" if endpoint == "listen_history" else "id"
+    if key is None and isinstance(value, dict) and isinstance(value.get(field), str | float):
+        try:
+            number = int(value[field])
+        except (ValueError, OverflowError):
+            return record
+        key = identity(endpoint, value | {field: number})
     return record if key is None else key
 
 
-def _read_file(file: Path) -> pd.DataFrame:
-    # Without partitioning: a folder named like a date is not a column.
-    frame: pd.DataFrame = parquet.read_table(file, partitioning=None).to_pandas()
-    return frame
+def _read_file(file: Path) -> pyarrow.Table:
+    with parquet.ParquetFile(file) as landed:
+        return landed.read()
+
+
+def _joined(tables: list[pyarrow.Table]) -> pyarrow.Table:
+    return pyarrow.concat_tables([LANDING_SCHEMA.empty_table(), *tables])
 
 
 def _listed(days: list[str]) -> str:
