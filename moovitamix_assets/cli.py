@@ -67,6 +67,25 @@ def run(
 
 
 @app.command()
+def rollback(
+    reason: Annotated[
+        str, typer.Option(help="Why, in one sentence, for the record.")
+    ] = "asked for by a person",
+    data_dir: _DataDir = None,
+) -> None:
+    """Make the previous champion the champion again, within seconds, without training."""
+    from moovitamix_assets.command.instance import NoInstance, open_instance
+    from moovitamix_assets.command.pipeline import RunFailed, run_rollback
+
+    try:
+        with open_instance() as instance:
+            now, before = run_rollback(_settings(None, data_dir), instance, reason)
+    except (RunFailed, NoInstance) as error:
+        _fail(str(error))
+    _console.print(f"{now} is in force again, in place of {before}. The next recommendations are its.")
+
+
+@app.command()
 def dev() -> None:
     """Start the source and the Dagster UI together; Ctrl-C stops both."""
     from moovitamix_assets.command.development import run_development

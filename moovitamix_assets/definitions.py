@@ -16,7 +16,7 @@ from dagster import (
     load_assets_from_modules,
 )
 
-from moovitamix_assets.automation.jobs import JOBS
+from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
 from moovitamix_assets.ingestion import assets as ingestion_assets
 from moovitamix_assets.ingestion.landing import LandingIOManager
 from moovitamix_assets.ingestion.source_api import SourceApi
@@ -26,6 +26,7 @@ from moovitamix_assets.recommendations import assets as recommendation_assets
 from moovitamix_assets.recommendations import checks as recommendation_checks
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training import assets as training_assets
+from moovitamix_assets.training import checks as training_checks
 from moovitamix_assets.warehouse import assets as warehouse_assets
 from moovitamix_assets.warehouse import checks as warehouse_checks
 from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
@@ -50,8 +51,10 @@ def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = 
         assets=load_assets_from_modules(
             [ingestion_assets, warehouse_assets, training_assets, recommendation_assets]
         ),
-        asset_checks=load_asset_checks_from_modules([warehouse_checks, recommendation_checks]),
-        jobs=JOBS,
+        asset_checks=load_asset_checks_from_modules(
+            [warehouse_checks, training_checks, recommendation_checks]
+        ),
+        jobs=[*JOBS, ROLLBACK_JOB],
         executor=in_process_executor,
         resources={
             "settings": ResourceDefinition.hardcoded_resource(settings),

@@ -4,11 +4,20 @@ Each is read from an environment variable of the same name in capitals with the 
 Nothing but settings belongs here; the knobs of the bundled source are in `mock_api/settings.py`.
 """
 
+import os
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+_THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
 
 
 class Settings(BaseSettings):
@@ -49,11 +58,27 @@ class Settings(BaseSettings):
     seed: int = Field(42, description="Same partitions, settings and seed: the same artifact.")
     training_threads: int = Field(1, ge=1, description="More than 1 is faster and not reproducible.")
 
-    # The gate
-    promotion_minimum_users: int = Field(
-        30, ge=2, description="People measured, below which nothing is clear."
+    # What is good enough: the defaults and what they mean stand in thresholds.yaml
+    thresholds_file: Path | None = Field(
+        None, description="A copy of thresholds.yaml with values of one's own."
     )
-    promotion_minimum_ratio: float = Field(1.05, ge=1, description="Times popularity's NDCG@10 to be let in.")
+    promotion_metric: Literal["ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", "hit_rate_at_10"]
+    promotion_minimum_users: int = Field(ge=2)
+    promotion_minimum_ratio: float = Field(ge=1)
+    promotion_tolerance: float = Field(ge=0, le=1)
+    artifact_minimum_coverage: float = Field(ge=0, le=1)
+    artifact_minimum_served_share: float = Field(ge=0, le=1)
+
+    # Models
+    models_kept: int = Field(10, ge=2, description="Versions kept beside those that served the days kept.")
+
+    # The mirror
+    mlflow_tracking_uri: str = Field(
+        "", description="A tracking server, http(s)://...; without one, mlflow.db in the data folder."
+    )
+    mlflow_timeout_seconds: float = Field(
+        120.0, gt=0, description="Longer, and writing the mirror is given up; nothing waits for it."
+    )
 
     # Recommendations
     recommendations_per_user: int = Field(20, ge=1, le=1000, description="Length of each person's list.")
@@ -61,11 +86,37 @@ class Settings(BaseSettings):
     recommendations_kept_days: int = Field(14, ge=1, description="Days of recommendations kept.")
     recommendations_expire_hours: int = Field(48, ge=1, description="How long a list may be shown.")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, that over a thresholds file of one's own, that over the defaults."""
+        given = init_settings().get("thresholds_file") or os.environ.get("MOOVITAMIX_THRESHOLDS_FILE")
+        own = [Path(given)] if given else []
+        if own and not own[0].is_file():
+            raise FileNotFoundError(f"MOOVITAMIX_THRESHOLDS_FILE = {own[0]}: there is no such file")
+        files = [YamlConfigSettingsSource(settings_cls, yaml_file=path) for path in [*own, _THRESHOLDS]]
+        return (init_settings, env_settings, *files)
+
     @field_validator("api_url")
     @classmethod
     def _without_trailing_slash(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
             raise ValueError(f"{value!r} is not an http(s) URL; give one such as http://127.0.0.1:8000")
+        return value.rstrip("/")
+
+    @field_validator("mlflow_tracking_uri")
+    @classmethod
+    def _server_or_nothing(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError(
+                f"{value!r} is not an http(s) URL; without one the mirror is mlflow.db in the data folder"
+            )
         return value.rstrip("/")
 
     @property

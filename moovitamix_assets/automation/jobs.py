@@ -4,7 +4,11 @@ A job never mixes assets whose range is one run with assets that take one partit
 See https://docs.dagster.io/guides/build/jobs. When jobs start is for schedules and sensors to say.
 """
 
-from dagster import AssetSelection, define_asset_job
+from dagster import AssetSelection, Config, OpExecutionContext, ResourceParam, define_asset_job, job, op
+from pydantic import Field
+
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, write_warehouse
 
 INGEST_JOB = define_asset_job(
     "ingest",
@@ -23,5 +27,35 @@ RECOMMEND_JOB = define_asset_job(
     selection=AssetSelection.groups("recommendations"),
     description="Make everyone's lists as of a day, or of each day of a range in one run.",
 )
+
+
+class Rollback(Config):
+    """Why the champion is rolled back."""
+
+    reason: str = Field("asked for by a person", description="One sentence for the record.")
+
+
+@op(pool=WAREHOUSE_POOL)
+def roll_back_champion(
+    context: OpExecutionContext, config: Rollback, settings: ResourceParam[Settings]
+) -> tuple[str, str]:
+    """Put the champion before the current one in force again; nothing is trained."""
+    from moovitamix_assets.training.registry import roll_back
+
+    with write_warehouse(settings.warehouse_path) as connection:
+        now, before = roll_back(connection, config.reason)
+    context.log.info(f"{now} is in force again, in place of {before}: {config.reason}")
+    context.add_output_metadata({"in_force": now, "rolled_back": before})
+    return now, before
+
+
+@job(
+    name="rollback",
+    description="Make the previous champion the champion again, within seconds. The next recommendations are its.",
+)
+def ROLLBACK_JOB() -> None:  # noqa: N802 - a job is a constant, though it is declared as a function
+    """See `roll_back_champion`."""
+    roll_back_champion()
+
 
 JOBS = [INGEST_JOB, TRAIN_JOB, RECOMMEND_JOB]

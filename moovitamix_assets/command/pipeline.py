@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from dagster import DagsterInstance, DagsterRun, ExecuteInProcessResult, ResourceDefinition
+from dagster import DagsterInstance, DagsterRun, Definitions, ExecuteInProcessResult, ResourceDefinition
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
-from moovitamix_assets.automation.jobs import INGEST_JOB, RECOMMEND_JOB, TRAIN_JOB
+from moovitamix_assets.automation.jobs import INGEST_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.command.source import source_for
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.partitions import PARTITION_TAG, days_between, range_tags
@@ -110,6 +110,25 @@ def run_pipeline(
     return Outcome(missing, seconds)
 
 
+def run_rollback(settings: Settings, instance: DagsterInstance, reason: str) -> tuple[str, str]:
+    """Run the rollback job, which waits for its turn at the warehouse like every other step.
+
+    Returns:
+        The version now in force, and the one that was.
+
+    Raises:
+        RunFailed: If there is nothing to return to.
+    """
+    result = _execute(
+        build_definitions(settings),
+        ROLLBACK_JOB.name,
+        instance,
+        run_config={"ops": {"roll_back_champion": {"config": {"reason": reason}}}},
+    )
+    now, before = result.output_for_node("roll_back_champion")
+    return now, before
+
+
 def _run(
     job_name: str,
     settings: Settings,
@@ -119,18 +138,30 @@ def _run(
     seconds: dict[str, float],
 ) -> None:
     definitions = build_definitions(settings, {"progress": ResourceDefinition.hardcoded_resource(progress)})
-    result = definitions.resolve_job_def(job_name).execute_in_process(
-        # What goes wrong is told below, once; the whole log is in the UI.
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        instance=instance,
-        tags=dict(tags),
-        partition_key=tags.get(PARTITION_TAG),
-        raise_on_error=False,
-    )
+    result = _execute(definitions, job_name, instance, tags=tags)
     for stage, spent in _seconds_per_stage(definitions.resolve_asset_graph(), result).items():
         seconds[stage] = seconds.get(stage, 0.0) + spent
+
+
+def _execute(
+    definitions: Definitions,
+    job_name: str,
+    instance: DagsterInstance,
+    *,
+    tags: Mapping[str, str] | None = None,
+    run_config: Mapping[str, Any] | None = None,
+) -> ExecuteInProcessResult:
+    result = definitions.resolve_job_def(job_name).execute_in_process(
+        # What goes wrong is told below, once; the whole log is in the UI.
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **(run_config or {})},
+        instance=instance,
+        tags=dict(tags or {}),
+        partition_key=(tags or {}).get(PARTITION_TAG),
+        raise_on_error=False,
+    )
     if not result.success:
         raise RunFailed(_what_failed(result.dagster_run, result))
+    return result
 
 
 def _seconds_per_stage(graph: BaseAssetGraph[Any], result: ExecuteInProcessResult) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The lists of everyone as of a day: the model's for those it knows, popular tracks for all others.
+"""The lists of everyone as of a day: the model's for those with plays, cold lists for all others.
 
 Pure functions from frames and a model to the rows of `recommendations`. The ranking itself is in `top_n.py`, the
 order of popular tracks in `cold_start.py`.
@@ -6,19 +6,23 @@ order of popular tracks in `cold_start.py`.
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
-from moovitamix_assets.recommendations.cold_start import PopularTracks, first_unheard
-from moovitamix_assets.recommendations.top_n import top_n
+from moovitamix_assets.recommendations.cold_start import cold_vectors
+from moovitamix_assets.recommendations.top_n import TopN, top_n
 from moovitamix_assets.training.recommender import Recommender
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
 
 POPULARITY_VERSION = "popularity"
+
+Source = Literal["model", "cold_start", "popular"]
+Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Known:
 
     Attributes:
         as_of: The day.
-        users: user_id, favorite_genres; one row per person.
-        tracks: track_id, genres, plays_last_30_days; one row per track.
+        users: user_id, favorite_genres; one row per person, by user_id.
+        tracks: track_id, genres, plays_last_30_days; one row per track, by track_id.
         heard: user_id, track_id; one row per pair played.
     """
 
@@ -53,16 +57,10 @@ def recommend_everyone(
     Returns:
         Columns as in the table, ordered by person and rank.
     """
-    heard = known.heard.iloc[:0] if heard_too else known.heard
-    user_ids = np.sort(known.users["user_id"].to_numpy(np.int64))
-    if model is None:
-        lists = [_popular_lists(known, user_ids, heard, length, by_genre=False)]
-    else:
-        has_plays = model.coverage(user_ids) == "plays"
-        lists = [
-            _model_lists(known, model, user_ids[has_plays], heard, length),
-            _popular_lists(known, user_ids[~has_plays], heard, length, by_genre=True),
-        ]
+    ranking = _Ranking(known, length, heard_too)
+    # One thread: the lists do not depend on how many the machine has.
+    with threadpool_limits(limits=1, user_api="blas"):
+        lists = [ranking.cold("popular")] if model is None else ranking.by(model)
     generated_at = pd.Timestamp(known.as_of + timedelta(days=1))
     rows = pd.concat(lists, ignore_index=True).sort_values(["user_id", "rank"], kind="stable")
     rows = rows.assign(
@@ -73,90 +71,89 @@ def recommend_everyone(
     return rows[list(RECOMMENDATIONS.columns)].reset_index(drop=True)
 
 
-def _model_lists(
-    known: Known, model: Recommender, user_ids: npt.NDArray[np.int64], heard: pd.DataFrame, length: int
-) -> pd.DataFrame:
-    rows = np.searchsorted(model.user_ids, user_ids)
-    # A track may have left the catalogue since the model was trained; it is treated like one heard by all.
-    still_there = np.isin(model.track_ids, known.tracks["track_id"].to_numpy(np.int64))
-    columns = np.flatnonzero(still_there)
-    extra = model.extra_scores(rows)
-    ranked = top_n(
-        model.user_vectors[rows],
-        model.track_vectors[columns],
-        length,
-        heard=_heard_matrix(user_ids, model.track_ids[columns], heard),
-        extra_scores=None if extra is None else lambda start, stop: extra(start, stop)[:, columns],
-    )
-    listed = ranked.indices >= 0
-    person, place = np.nonzero(listed)
-    return _rows(
-        user_ids[person],
-        place + 1,
-        model.track_ids[columns][ranked.indices[listed]],
-        ranked.scores[listed],
-        "model",
-        model.model_version,
-    )
+class _Ranking:
+    """Ranks the catalogue of a day for some of its people, by one kind of vectors after the other."""
+
+    def __init__(self, known: Known, length: int, heard_too: bool) -> None:
+        self._known = known
+        self._length = length
+        self._user_ids = known.users["user_id"].to_numpy(np.int64)
+        self._track_ids = known.tracks["track_id"].to_numpy(np.int64)
+        self._played = _pairs_matrix(self._user_ids, self._track_ids, known.heard)
+        self._heard = None if heard_too else self._played
+
+    def by(self, model: Recommender) -> list[pd.DataFrame]:
+        """Those the model was trained on, those who came since and have plays, and those without any."""
+        trained = model.coverage(self._user_ids) == "plays"
+        newcomers = ~trained & (np.diff(self._played.indptr) > 0)
+        return [
+            self._trained(model, np.flatnonzero(trained)),
+            self._newcomers(model, np.flatnonzero(newcomers)),
+            self.cold("cold_start", np.flatnonzero(~trained & ~newcomers)),
+        ]
+
+    def cold(self, source: Source, people: Ids | None = None) -> pd.DataFrame:
+        """Recent popularity, for cold starts with the favourite genres first; everyone if no people are named."""
+        rows = np.arange(len(self._user_ids)) if people is None else people
+        users, tracks = cold_vectors(
+            self._known.users.iloc[rows], self._known.tracks, by_genre=source == "cold_start"
+        )
+        heard = None if self._heard is None else self._heard[rows]
+        ranked = top_n(users, tracks, self._length, heard=heard)
+        return self._rows(rows, self._track_ids, ranked, source, POPULARITY_VERSION)
+
+    def _trained(self, model: Recommender, people: Ids) -> pd.DataFrame:
+        rows = np.searchsorted(model.user_ids, self._user_ids[people])
+        there, heard = self._catalogue(model, people)
+        extra = model.extra_scores(rows)
+        ranked = top_n(
+            model.user_vectors[rows],
+            model.track_vectors[there],
+            self._length,
+            heard=heard,
+            extra_scores=None if extra is None else lambda start, stop: extra(start, stop)[:, there],
+        )
+        return self._rows(people, model.track_ids[there], ranked, "model", model.model_version)
+
+    def _newcomers(self, model: Recommender, people: Ids) -> pd.DataFrame:
+        there, heard = self._catalogue(model, people)
+        played = _pairs_matrix(self._user_ids[people], model.track_ids, self._known.heard)
+        ranked = top_n(
+            model.newcomer_vectors(played),
+            model.track_vectors[there, : model.lightfm_width],
+            self._length,
+            heard=heard,
+        )
+        return self._rows(people, model.track_ids[there], ranked, "model", model.model_version)
+
+    def _catalogue(self, model: Recommender, people: Ids) -> tuple[Ids, sparse.csr_matrix | None]:
+        """Rows of the model's tracks that are still in the catalogue, and who of the people heard which of them."""
+        there = np.flatnonzero(np.isin(model.track_ids, self._track_ids))
+        if self._heard is None:
+            return there, None
+        return there, _pairs_matrix(self._user_ids[people], model.track_ids[there], self._known.heard)
+
+    def _rows(
+        self, people: Ids, track_ids: Ids, ranked: TopN, source: Source, model_version: str
+    ) -> pd.DataFrame:
+        listed = ranked.indices >= 0
+        person, place = np.nonzero(listed)
+        return pd.DataFrame(
+            {
+                "user_id": self._user_ids[people][person],
+                "rank": place + 1,
+                "track_id": track_ids[ranked.indices[listed]],
+                "score": ranked.scores[listed],
+                "source": source,
+                "model_version": model_version,
+            }
+        )
 
 
-def _popular_lists(
-    known: Known, user_ids: npt.NDArray[np.int64], heard: pd.DataFrame, length: int, *, by_genre: bool
-) -> pd.DataFrame:
-    popular = PopularTracks.of(known.tracks)
-    favorites = known.users.set_index("user_id")["favorite_genres"]
-    heard_by = {person: tracks.to_numpy() for person, tracks in heard.groupby("user_id")["track_id"]}
-    nothing = np.array([], dtype=np.int64)
-    orders: dict[frozenset[str], npt.NDArray[np.int64]] = {}
-    chosen = []
-    for user_id in user_ids:
-        genres = favorites[user_id] if by_genre else None
-        key = frozenset(genres) if isinstance(genres, list | np.ndarray) else frozenset()
-        if key not in orders:
-            orders[key] = popular.preferring(key)
-        chosen.append(first_unheard(popular, orders[key], heard_by.get(user_id, nothing), length))
-    lengths = [len(positions) for positions in chosen]
-    positions = np.concatenate([nothing, *chosen])
-    places = np.concatenate([nothing, *(np.arange(1, count + 1) for count in lengths)])
-    # The rank decides; the score only has to fall with it, also where a favourite genre came first.
-    scores = 1.0 / places
-    return _rows(
-        np.repeat(user_ids, lengths),
-        places,
-        popular.track_ids[positions],
-        scores,
-        "cold_start" if by_genre else "popular",
-        POPULARITY_VERSION,
-    )
-
-
-def _heard_matrix(
-    user_ids: npt.NDArray[np.int64], track_ids: npt.NDArray[np.int64], heard: pd.DataFrame
-) -> sparse.csr_matrix:
-    """Pairs heard as a (users, tracks) matrix of ones; pairs of others are passed over. Both ids ascend."""
-    pairs = heard[heard["user_id"].isin(user_ids) & heard["track_id"].isin(track_ids)]
-    rows = np.searchsorted(user_ids, pairs["user_id"].to_numpy(np.int64))
-    columns = np.searchsorted(track_ids, pairs["track_id"].to_numpy(np.int64))
-    return sparse.csr_matrix(
-        (np.ones(len(pairs), dtype=np.float32), (rows, columns)), shape=(len(user_ids), len(track_ids))
-    )
-
-
-def _rows(
-    user_ids: npt.NDArray[np.int64],
-    ranks: npt.NDArray[np.int64],
-    track_ids: npt.NDArray[np.int64],
-    scores: npt.NDArray[Any],
-    source: str,
-    model_version: str,
-) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "user_id": user_ids,
-            "rank": ranks,
-            "track_id": track_ids,
-            "score": scores.astype(np.float32),
-            "source": source,
-            "model_version": model_version,
-        }
-    )
+def _pairs_matrix(user_ids: Ids, track_ids: Ids, pairs: pd.DataFrame) -> sparse.csr_matrix:
+    """Pairs as ones in a (users, tracks) matrix; pairs of others are passed over. Both ids ascend."""
+    wanted = pairs[pairs["user_id"].isin(user_ids) & pairs["track_id"].isin(track_ids)]
+    rows = np.searchsorted(user_ids, wanted["user_id"].to_numpy(np.int64))
+    columns = np.searchsorted(track_ids, wanted["track_id"].to_numpy(np.int64))
+    ones = np.ones(len(wanted), dtype=np.float32)
+    return sparse.csr_matrix((ones, (rows, columns)), shape=(len(user_ids), len(track_ids)))

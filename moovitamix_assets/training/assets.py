@@ -4,7 +4,9 @@ One partition per run, in a job of their own. The warehouse is held only for the
 See https://docs.dagster.io/guides/build/assets.
 """
 
+from dataclasses import asdict
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 from dagster import (
@@ -28,6 +30,8 @@ from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehous
 from moovitamix_assets.warehouse.duckdb_io import table_schema
 from moovitamix_assets.warehouse.schemas import PROMOTIONS
 
+# Beside the training set, not in it: what a candidate is compared with changes nothing of what it learns.
+_CHAMPION_FILE = "champion"
 _SHOWN_METRICS = ["ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", "hit_rate_at_10"]
 
 
@@ -45,6 +49,7 @@ def training_set(
 ) -> MaterializeResult:  # type: ignore[type-arg]
     """Snapshot the warehouse as of the partition day."""
     from moovitamix_assets.training.interactions import TrainingSet
+    from moovitamix_assets.training.registry import champion_before
 
     as_of = date.fromisoformat(context.partition_key)
     holdout = as_of + timedelta(days=1 - settings.holdout_days)
@@ -61,8 +66,14 @@ def training_set(
                 connection, as_of, {f"plays_{name}": cut for name, cut in cuts.items()}
             ),
         )
+        champion = champion_before(connection, as_of)
     folder = settings.training_sets_dir / as_of.isoformat()
-    write_folder(folder, snapshot.write)
+
+    def write(unfinished: Path) -> None:
+        snapshot.write(unfinished)
+        (unfinished / _CHAMPION_FILE).write_text(champion or "")
+
+    write_folder(folder, write)
     return MaterializeResult(
         metadata={
             "users": len(snapshot.users),
@@ -71,6 +82,7 @@ def training_set(
             "plays": int(snapshot.interactions["plays"].sum()),
             "holdout_from": holdout.isoformat(),
             "validation_from": validation.isoformat(),
+            "champion": champion or "none",
             "manifest": MetadataValue.json(snapshot.manifest()),
             "folder": MetadataValue.path(str(folder)),
         }
@@ -96,9 +108,11 @@ def lightfm_model(
     from moovitamix_assets.training.interactions import TrainingSet
 
     as_of = date.fromisoformat(context.partition_key)
-    snapshot = TrainingSet.read(settings.training_sets_dir / as_of.isoformat())
+    folder = settings.training_sets_dir / as_of.isoformat()
+    snapshot = TrainingSet.read(folder)
+    champion = (folder / _CHAMPION_FILE).read_text() or None
     with progress.track("training") as on_progress:
-        candidate = train_candidate(snapshot, settings, on_progress)
+        candidate = train_candidate(snapshot, settings, champion, on_progress)
     everyone = candidate.evaluations[candidate.evaluations["segment"] == "all"]
     table = everyone.pivot_table(index="metric", columns="subject", values="value").round(4).reset_index()
     return MaterializeResult(
@@ -133,36 +147,48 @@ def lightfm_model(
 )
 def champion_model(context: AssetExecutionContext, settings: ResourceParam[Settings]) -> MaterializeResult:  # type: ignore[type-arg]
     """Decide about the candidate of the partition day, once."""
-    from moovitamix_assets.training.promotion import decide, paired_difference
-    from moovitamix_assets.training.registry import read_candidate, record_decision, version_in_force
+    from moovitamix_assets.training.promotion import NOBODY_MEASURED, Difference, decide, paired_difference
+    from moovitamix_assets.training.registry import (
+        read_candidate,
+        record_decision,
+        remove_old_models,
+        version_in_force,
+    )
 
     as_of = date.fromisoformat(context.partition_key)
     candidate = read_candidate(settings.models_dir, as_of)
-    difference = paired_difference(
-        candidate.ndcg_per_user["candidate"], candidate.ndcg_per_user["popularity"], settings.seed
-    )
+    measured = candidate.of("candidate", settings.promotion_metric)
+    beside: dict[str, Difference] = {}
+    for rival in ("popularity", "champion"):
+        figures = candidate.of(rival, settings.promotion_metric)
+        if measured is not None and figures is not None:
+            beside[rival] = paired_difference(measured, figures, settings.seed)
     decision = decide(
-        difference,
+        settings.promotion_metric,
+        beside.get("popularity", NOBODY_MEASURED),
+        beside.get("champion"),
         minimum_users=settings.promotion_minimum_users,
         minimum_ratio=settings.promotion_minimum_ratio,
+        tolerance=settings.promotion_tolerance,
     )
-    metrics: dict[str, Any] = {
-        "ndcg_at_10": difference.candidate,
-        "popularity_ndcg_at_10": difference.other,
-        "gain_low": difference.low,
-        "gain_high": difference.high,
-        "users": difference.users,
-    }
+    metrics = {rival: asdict(difference) for rival, difference in beside.items()}
     with write_warehouse(settings.warehouse_path) as connection:
         decision = record_decision(connection, candidate, as_of, decision, metrics)
         champion = version_in_force(connection, as_of)
+        removed = remove_old_models(
+            connection,
+            settings.models_dir,
+            kept=settings.models_kept,
+            served_days=settings.recommendations_kept_days,
+        )
     return MaterializeResult(
         metadata={
             "decision": decision.decision,
             "reason": decision.reason,
             "candidate": candidate.model_version,
             "champion": champion or "none: popular tracks are recommended",
-            **metrics,
+            "beside": MetadataValue.json(metrics),
+            "old_models_removed": MetadataValue.json(removed),
         },
         check_results=[
             AssetCheckResult(

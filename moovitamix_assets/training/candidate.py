@@ -3,26 +3,33 @@
 The order of these steps belongs here; each step is a module of its own.
 """
 
+from datetime import timedelta
+
 from moovitamix_assets.progress import OnProgress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.components.popularity import Popularity
-from moovitamix_assets.training.evaluation import evaluate
+from moovitamix_assets.training.evaluation import Scorer, evaluate
 from moovitamix_assets.training.interactions import TrainingSet, split
 from moovitamix_assets.training.recipe import choose_recipe
 from moovitamix_assets.training.recommender import Recommender
-from moovitamix_assets.training.registry import Candidate, store_candidate
+from moovitamix_assets.training.registry import Candidate, load_model, store_candidate
+from moovitamix_assets.training.served import Served
 
 _STEPS = 4
 
 
-def train_candidate(training_set: TrainingSet, settings: Settings, on_progress: OnProgress) -> Candidate:
+def train_candidate(
+    training_set: TrainingSet, settings: Settings, champion: str | None, on_progress: OnProgress
+) -> Candidate:
     """Train the model of a day and store it with what it was worth.
 
-    What is measured is a twin: the same recipe, fitted without the hold-out days.
+    What is measured is a twin: the same recipe, fitted without the hold-out days. Beside it stand popularity and
+    the champion, all measured as they would be served.
 
     Args:
         training_set: As known on the day.
         settings: Seed, threads, the length of the hold-out.
+        champion: The version to compare with; None where there is none.
         on_progress: Told the steps done of 4: choosing, fitting the twin, measuring, fitting what is served.
     """
     recipe = choose_recipe(training_set, settings)
@@ -30,14 +37,32 @@ def train_candidate(training_set: TrainingSet, settings: Settings, on_progress: 
     twin = Recommender.fit(training_set, recipe, settings, fit_on="holdout")
     on_progress(2, _STEPS)
     holdout = split(training_set, "holdout")
-    version, as_of = twin.model_version, training_set.as_of
-    popularity = Popularity().fit(holdout, settings.seed, settings.training_threads)
+    subjects: dict[str, Scorer] = {
+        "candidate": Served.on(twin, training_set, holdout),
+        "popularity": Popularity().fit(holdout, settings.seed, settings.training_threads),
+    }
+    if champion is not None:
+        rival = _unaware_of_holdout(load_model(settings.models_dir, champion), training_set, settings)
+        subjects["champion"] = Served.on(rival, training_set, holdout)
     evaluations = {
-        "candidate": evaluate(holdout, twin.blend, model_version=version, as_of=as_of, subject="candidate"),
-        "popularity": evaluate(holdout, popularity, model_version=version, as_of=as_of, subject="popularity"),
+        subject: evaluate(
+            holdout, scorer, model_version=twin.model_version, as_of=training_set.as_of, subject=subject
+        )
+        for subject, scorer in subjects.items()
     }
     on_progress(3, _STEPS)
     served = Recommender.fit(training_set, recipe, settings, fit_on="all")
     candidate = store_candidate(settings.models_dir, served, evaluations)
     on_progress(4, _STEPS)
     return candidate
+
+
+def _unaware_of_holdout(champion: Recommender, training_set: TrainingSet, settings: Settings) -> Recommender:
+    """The champion as served, if it was trained before the hold-out days; else its recipe fitted before them.
+
+    Refitting it always would compare recipes only, and bad data in the new training set would pass as equal.
+    """
+    last_day_before = training_set.as_of - timedelta(days=settings.holdout_days)
+    if champion.as_of <= last_day_before:
+        return champion
+    return Recommender.fit(training_set, champion.recipe, settings, fit_on="holdout")

@@ -37,6 +37,10 @@ class Difference:
         return self.candidate / self.other if self.other else float("inf")
 
 
+NOBODY_MEASURED = Difference(0.0, 0.0, 0.0, 0.0, 0)
+"""What there is to say where nobody heard anything new on the hold-out days."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """What was decided about a candidate, and why, in one sentence."""
@@ -57,7 +61,7 @@ def paired_difference(candidate: pd.Series, other: pd.Series, seed: int) -> Diff
     """
     paired = pd.DataFrame({"candidate": candidate, "other": other}).dropna()
     if paired.empty:
-        return Difference(0.0, 0.0, 0.0, 0.0, 0)
+        return NOBODY_MEASURED
     gains = (paired["candidate"] - paired["other"]).to_numpy(np.float64)
     drawn = np.random.default_rng(seed).multinomial(
         len(gains), np.full(len(gains), 1 / len(gains)), _RESAMPLES
@@ -68,19 +72,29 @@ def paired_difference(candidate: pd.Series, other: pd.Series, seed: int) -> Diff
     )
 
 
-def decide(over_popularity: Difference, *, minimum_users: int, minimum_ratio: float) -> Decision:
-    """Promote what clearly beats popularity.
+def decide(
+    metric: str,
+    over_popularity: Difference,
+    over_champion: Difference | None,
+    *,
+    minimum_users: int,
+    minimum_ratio: float,
+    tolerance: float,
+) -> Decision:
+    """Let in what clearly beats popularity and is not worse than the champion.
+
+    Not worse means: with 97.5 % confidence at most `tolerance` of the champion's figure below it. A candidate
+    that is equal is let in where enough people were measured to be so sure; being trained on newer days, it
+    knows people and tracks that the champion does not.
 
     Args:
-        over_popularity: NDCG@10 of the candidate and of popularity on listens that neither has seen.
+        metric: What was measured, for the reason.
+        over_popularity: The candidate beside popularity, on listens that neither has seen.
+        over_champion: The candidate beside the champion on the same; None where there is no champion.
         minimum_users: With fewer people measured nothing is clear.
         minimum_ratio: How many times popularity's figure the candidate must reach.
+        tolerance: Share of the champion's figure.
     """
-    figures = (
-        f"NDCG@10 {over_popularity.candidate:.4f} against popularity's {over_popularity.other:.4f} "
-        f"({over_popularity.ratio:.2f} times, gain between {over_popularity.low:+.4f} and "
-        f"{over_popularity.high:+.4f} over {over_popularity.users} people)"
-    )
     if over_popularity.users < minimum_users:
         return Decision(
             "rejected",
@@ -88,5 +102,24 @@ def decide(over_popularity: Difference, *, minimum_users: int, minimum_ratio: fl
             f"fewer than the {minimum_users} that a judgement needs.",
         )
     if over_popularity.low <= 0 or over_popularity.ratio < minimum_ratio:
-        return Decision("rejected", f"Not clearly better than popularity: {figures}.")
-    return Decision("promoted", f"Clearly better than popularity: {figures}.")
+        return Decision(
+            "rejected", f"Not clearly better than popularity: {_figures(metric, over_popularity)}."
+        )
+    if over_champion is None:
+        return Decision("promoted", f"Clearly better than popularity: {_figures(metric, over_popularity)}.")
+    allowed = -tolerance * over_champion.other
+    if over_champion.low < allowed:
+        return Decision(
+            "rejected",
+            f"Possibly worse than the champion by more than the {-allowed:.4f} tolerated: "
+            f"{_figures(metric, over_champion)}.",
+        )
+    better = "Better than" if over_champion.low > 0 else "Not worse than"
+    return Decision("promoted", f"{better} the champion: {_figures(metric, over_champion)}.")
+
+
+def _figures(metric: str, difference: Difference) -> str:
+    return (
+        f"{metric} {difference.candidate:.4f} against {difference.other:.4f} ({difference.ratio:.2f} times, "
+        f"gain between {difference.low:+.4f} and {difference.high:+.4f} over {difference.users} people)"
+    )

@@ -160,6 +160,24 @@ class Recommender:
         scores = (embeddings @ profile + biases).astype(np.float32)
         return self._best(scores, left_out=played, k=k)
 
+    def newcomer_vectors(self, heard: sparse.csr_matrix) -> FloatArray:
+        """Return vectors for people who came after the training, from what they have played since.
+
+        Each is the mean of the vectors of the tracks played, and ranks by the tracks' biases where there are
+        none. To be multiplied with the first `lightfm_width` columns of `track_vectors`.
+
+        Args:
+            heard: Plays, CSR (n, T) over `track_ids`; what counts is which, not how often.
+
+        Returns:
+            float32 (n, lightfm_width).
+        """
+        embeddings, _ = self._lightfm_tracks()
+        played = heard.sign()
+        counts = np.maximum(np.diff(heard.indptr), 1)[:, None]
+        ones = np.ones((heard.shape[0], 1), dtype=np.float32)
+        return np.hstack([(played @ embeddings / counts).astype(np.float32), ones])
+
     def similar_tracks(self, track_id: int, k: int) -> list[tuple[int, float]]:
         """Return the k tracks nearest to one by cosine, as (track_id, cosine), without the track itself.
 

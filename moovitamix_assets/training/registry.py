@@ -1,49 +1,66 @@
-"""Models on disk and the record of decisions: which version was in force as of any day.
+"""Models on disk and the record of decisions: which version was in force as of any day, and why.
 
 The table `promotions` is the truth. What a decision should be is in `promotion.py`, what a model is in
-`recommender.py`.
+`recommender.py`, and what MLflow is told in `mirror.py`.
 """
 
 import json
+import shutil
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
 
+from moovitamix_assets.training.artifact_trial import put_down_expected_lists
 from moovitamix_assets.training.evaluation import Evaluation
 from moovitamix_assets.training.promotion import Decision
 from moovitamix_assets.training.recommender import Recommender
 from moovitamix_assets.training.storage import write_folder, write_text
-from moovitamix_assets.warehouse.connection import insert
+from moovitamix_assets.warehouse.connection import first_row, insert
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, PROMOTIONS
 
 _EVALUATIONS_FILE = "evaluations.parquet"
-_PER_USER_FILE = "ndcg_at_10_per_user.parquet"
+_PER_USER_FILE = "per_user.parquet"
+_IN_FORCE = "decision IN ('promoted', 'rolled_back')"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trained model on disk, with what it and its baselines were worth.
+    """A trained model on disk, with what it and those beside it were worth.
 
     Attributes:
         model_version: Its version.
         evaluations: Rows of `model_evaluations`.
-        ndcg_per_user: NDCG@10 by user_id, one column per subject.
+        per_user: user_id, subject, and one column per metric; one row per person and subject.
     """
 
     model_version: str
     evaluations: pd.DataFrame
-    ndcg_per_user: pd.DataFrame
+    per_user: pd.DataFrame
+
+    def of(self, subject: str, metric: str) -> pd.Series | None:
+        """A metric by user_id; None where the subject was not measured."""
+        rows = self.per_user[self.per_user["subject"] == subject]
+        return None if rows.empty else rows.set_index("user_id")[metric]
 
 
 class NoCandidate(FileNotFoundError):
     """No model was trained as of a day; the message names the remedy."""
 
 
-def store_candidate(models_dir: Path, model: Recommender, evaluations: dict[str, Evaluation]) -> Candidate:
+class ModelMissing(FileNotFoundError):
+    """The folder of a version is gone; the message names the remedy."""
+
+
+class NothingToRollBack(RuntimeError):
+    """There is no earlier champion to return to; the message says what is in force."""
+
+
+def store_candidate(models_dir: Path, model: Recommender, evaluations: Mapping[str, Evaluation]) -> Candidate:
     """Write a model with its evaluations, and make it the candidate of its day.
 
     Args:
@@ -54,15 +71,20 @@ def store_candidate(models_dir: Path, model: Recommender, evaluations: dict[str,
     candidate = Candidate(
         model_version=model.model_version,
         evaluations=pd.concat([evaluation.table for evaluation in evaluations.values()], ignore_index=True),
-        ndcg_per_user=pd.DataFrame(
-            {subject: evaluation.per_user["ndcg_at_10"] for subject, evaluation in evaluations.items()}
+        per_user=pd.concat(
+            [
+                evaluation.per_user.reset_index().assign(subject=subject)
+                for subject, evaluation in evaluations.items()
+            ],
+            ignore_index=True,
         ),
     )
 
     def write(folder: Path) -> None:
         model.save(folder)
+        put_down_expected_lists(model, folder)
         candidate.evaluations.to_parquet(folder / _EVALUATIONS_FILE)
-        candidate.ndcg_per_user.to_parquet(folder / _PER_USER_FILE)
+        candidate.per_user.to_parquet(folder / _PER_USER_FILE)
 
     write_folder(models_dir / model.model_version, write)
     write_text(models_dir / "candidates" / model.as_of.isoformat(), model.model_version)
@@ -85,25 +107,44 @@ def read_candidate(models_dir: Path, as_of: date) -> Candidate:
     )
 
 
+def newest_candidate_day(models_dir: Path) -> date:
+    """The newest day as of which a model was trained.
+
+    Raises:
+        NoCandidate: If none ever was.
+    """
+    days = sorted(path.name for path in (models_dir / "candidates").glob("????-??-??"))
+    if not days:
+        raise NoCandidate("No model was trained yet: materialize training_set and lightfm_model first.")
+    return date.fromisoformat(days[-1])
+
+
 def load_model(models_dir: Path, model_version: str) -> Recommender:
-    """The model of a version; nothing is unpickled."""
-    return Recommender.load(models_dir / model_version)
+    """The model of a version; nothing is unpickled.
+
+    Raises:
+        ModelMissing: If its folder is gone.
+    """
+    folder = models_dir / model_version
+    if not folder.exists():
+        raise ModelMissing(
+            f"The model {model_version} is not in {models_dir}. Restore its folder, train its day again, "
+            "or return to the version before with `moovitamix rollback`."
+        )
+    return Recommender.load(folder)
 
 
 def version_in_force(connection: duckdb.DuckDBPyConnection, as_of: date) -> str | None:
     """The version that served as of a day: the last one promoted, or rolled back to, up to then."""
-    row = connection.execute(
-        """SELECT model_version FROM promotions
-           WHERE decision IN ('promoted', 'rolled_back') AND as_of <= ?
-           ORDER BY as_of DESC, decided_at DESC LIMIT 1""",
-        [as_of],
-    ).fetchone()
-    return str(row[0]) if row else None
+    return _version(connection, "as_of <= ?", [as_of])
 
 
-def decided(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
-    """The decisions taken about candidates of a day, oldest first."""
-    return connection.execute("SELECT * FROM promotions WHERE as_of = ? ORDER BY decided_at", [as_of]).df()
+def champion_before(connection: duckdb.DuckDBPyConnection, as_of: date) -> str | None:
+    """The version a candidate of a day has to compare with: in force that day, but for the day's own candidates.
+
+    So that training a day again compares with the same champion as the first time.
+    """
+    return _version(connection, "(as_of < ? OR (as_of = ? AND decision = 'rolled_back'))", [as_of, as_of])
 
 
 def record_decision(
@@ -111,29 +152,124 @@ def record_decision(
     candidate: Candidate,
     as_of: date,
     decision: Decision,
-    metrics: dict[str, Any],
+    metrics: Mapping[str, Any],
 ) -> Decision:
     """Store a candidate's evaluations and the decision about it; a version is decided about once.
 
     Returns:
-        The decision in force: the earlier one where this version was decided about before.
+        The decision that holds: the earlier one where this version was decided about before.
     """
     connection.execute("DELETE FROM model_evaluations WHERE model_version = ?", [candidate.model_version])
     insert(connection, MODEL_EVALUATIONS, candidate.evaluations)
-    earlier = connection.execute(
+    earlier = first_row(
+        connection,
         "SELECT decision, reason FROM promotions WHERE model_version = ? AND decision <> 'rolled_back'",
         [candidate.model_version],
-    ).fetchone()
+    )
     if earlier:
         return Decision(*earlier)
+    previous = version_in_force(connection, as_of)
+    _add(connection, candidate.model_version, as_of, decision.decision, decision.reason, metrics, previous)
+    return decision
+
+
+def roll_back(connection: duckdb.DuckDBPyConnection, reason: str) -> tuple[str, str]:
+    """Put the champion before the current one in force again, from the newest day on; nothing is trained.
+
+    Going back twice goes back two champions: each returns to what it had itself replaced when it was promoted.
+
+    Args:
+        connection: The warehouse, inside a transaction.
+        reason: Why, in one sentence, for the record.
+
+    Returns:
+        The version now in force, and the one that was.
+
+    Raises:
+        NothingToRollBack: If none is in force, or the one in force was the first.
+    """
+    # From the newest day that anything was decided or recommended for: earlier days stay as they were.
+    row = first_row(
+        connection,
+        """SELECT max(day) FROM (
+               SELECT max(as_of) AS day FROM promotions UNION ALL SELECT max(generated_for) FROM recommendations
+           )""",
+    )
+    as_of = row[0] if row and row[0] else date.min
+    current = version_in_force(connection, as_of)
+    if current is None:
+        raise NothingToRollBack("No version is in force: popular tracks are recommended already.")
+    before = first_row(
+        connection,
+        "SELECT previous_version FROM promotions WHERE model_version = ? AND decision = 'promoted'",
+        [current],
+    )
+    if before is None or before[0] is None:
+        raise NothingToRollBack(f"{current} is the first champion: there is no version before it.")
+    _add(connection, str(before[0]), as_of, "rolled_back", reason, {}, current)
+    return str(before[0]), current
+
+
+def remove_old_models(
+    connection: duckdb.DuckDBPyConnection, models_dir: Path, *, kept: int, served_days: int
+) -> list[str]:
+    """Remove the folders of versions that are neither among the newest nor needed for the days kept.
+
+    Args:
+        connection: The warehouse.
+        models_dir: Folder of all models.
+        kept: How many of the versions decided last are kept in any case.
+        served_days: Versions in force in that many days up to the newest decision are kept too, and so is what
+            a rollback would return to.
+
+    Returns:
+        The versions removed.
+    """
+    decisions = connection.execute(
+        "SELECT model_version, as_of, decision, previous_version FROM promotions ORDER BY decided_at DESC, as_of DESC"
+    ).df()
+    if decisions.empty:
+        return []
+    newest = decisions["as_of"].max().date()
+    in_force = {version_in_force(connection, newest - timedelta(days=back)) for back in range(served_days)}
+    returned_to = set(decisions[decisions["model_version"].isin(in_force)]["previous_version"].dropna())
+    needed: Collection[Any] = in_force | returned_to | set(decisions["model_version"].unique()[:kept])
+    removed = [
+        version
+        for version in decisions["model_version"].unique()
+        if version not in needed and (models_dir / version).exists()
+    ]
+    for version in removed:
+        shutil.rmtree(models_dir / version)
+    return removed
+
+
+def _version(connection: duckdb.DuckDBPyConnection, condition: str, values: list[Any]) -> str | None:
+    row = first_row(
+        connection,
+        f"""SELECT model_version FROM promotions WHERE {_IN_FORCE} AND {condition}
+            ORDER BY as_of DESC, decided_at DESC LIMIT 1""",
+        values,
+    )
+    return str(row[0]) if row else None
+
+
+def _add(
+    connection: duckdb.DuckDBPyConnection,
+    model_version: str,
+    as_of: date,
+    decision: str,
+    reason: str,
+    metrics: Mapping[str, Any],
+    previous_version: str | None,
+) -> None:
     row = {
-        "model_version": candidate.model_version,
+        "model_version": model_version,
         "as_of": pd.Timestamp(as_of),
         "decided_at": datetime.now(UTC).replace(tzinfo=None),
-        "decision": decision.decision,
-        "reason": decision.reason,
+        "decision": decision,
+        "reason": reason,
         "metrics": json.dumps(metrics, sort_keys=True),
-        "previous_version": version_in_force(connection, as_of),
+        "previous_version": previous_version,
     }
     insert(connection, PROMOTIONS, pd.DataFrame([row]))
-    return decision
