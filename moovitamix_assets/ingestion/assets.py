@@ -80,7 +80,7 @@ def _raw_asset(name: str, endpoint: Endpoint, what: str) -> AssetsDefinition:
                 on_page=on_page,
             )
         frame = _landed_frame(pull, settings.start_date, context.run_id)
-        vanished = _vanished_share(pull, settings.landing_dir)
+        known, vanished = _known_and_vanished(pull, settings.landing_dir)
         if pull.undated_left_out:
             context.log.warning(
                 f"{pull.undated_left_out} records of {endpoint} have no readable time and belong to the first "
@@ -91,9 +91,14 @@ def _raw_asset(name: str, endpoint: Endpoint, what: str) -> AssetsDefinition:
         yield Output(frame, metadata=_pull_metadata(pull))
         yield AssetCheckResult(
             check_name="source_not_regenerated",
-            passed=vanished < _REGENERATED_SHARE,
+            passed=not known or vanished / known < _REGENERATED_SHARE,
             severity=AssetCheckSeverity.WARN,
-            metadata={"vanished_share": vanished, "known_records_looked_for": _KNOWN_SAMPLE},
+            description=(
+                f"{vanished} of {known} known records are gone."
+                if known
+                else "Nothing to compare: a first load, or the source sent only what changed in the window."
+            ),
+            metadata={"known_records_looked_for": known, "vanished": vanished},
         )
 
     return raw
@@ -117,12 +122,15 @@ def _landed_frame(pull: Pull, first_partition: date, run_id: str) -> pd.DataFram
     return frame
 
 
-def _vanished_share(pull: Pull, landing_dir: Path) -> float:
-    """The share of a sample of known records that a full pull did not bring; 0 where it cannot be told."""
+def _known_and_vanished(pull: Pull, landing_dir: Path) -> tuple[int, int]:
+    """The size of a sample of known records, and how many of them a full pull did not bring.
+
+    None are looked for where the server sent a part only.
+    """
     if pull.statistics.filtered_by_server or pull.identities is None:
-        return 0.0
+        return 0, 0
     known = newest_identities(landing_dir, pull.endpoint, _KNOWN_SAMPLE)
-    return len(known - pull.identities) / len(known) if known else 0.0
+    return len(known), len(known - pull.identities)
 
 
 def _pull_metadata(pull: Pull) -> dict[str, Any]:

@@ -72,10 +72,12 @@ def _source_table(table: str) -> AssetsDefinition:
 
 def _table_metadata(table: str, cleaned: CleanedPartitions) -> dict[str, Any]:
     sample = cleaned.accepted.drop(columns=[*_PERSONAL, "loaded_at"], errors="ignore").head(_SAMPLE_ROWS)
-    reasons = cleaned.rejected["reasons"].explode().str.split(":").str[0].value_counts()
+    # Before the colon stand fixed words only: what was found in the record, perhaps a name, stays in its table.
+    reasons = cleaned.rejected["reasons"].explode().astype("str").str.split(":").str[0].value_counts()
     metadata: dict[str, Any] = {
         "records_in_run": int(cleaned.loads["received"].sum()),
         "rejected_in_run": int(cleaned.loads["rejected"].sum()),
+        "items_left_out": cleaned.items_left_out,
         "rejected_by_reason": MetadataValue.json({str(key): int(count) for key, count in reasons.items()}),
         "sample": MetadataValue.md(plots.markdown_table(sample)),
     }

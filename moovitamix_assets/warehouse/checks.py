@@ -86,9 +86,11 @@ def _checks_of(table: str) -> AssetChecksDefinition:
         chosen = {key.name for key in context.selected_asset_check_keys}
         with read_warehouse(settings.warehouse_path) as connection:
             days = partitions_of_run(context.run.tags) or findings.loaded_days(connection, table)
-            for name, ask in asks.items():
-                if name in chosen:
-                    yield _result(table, name, ask(connection, table, days, settings))
+            told = {
+                name: ask(connection, table, days, settings) for name, ask in asks.items() if name in chosen
+            }
+        for name, finding in told.items():
+            yield _result(table, name, finding)
 
     return table_checks
 

@@ -237,10 +237,10 @@ def usual_volume(
     usual = accepted.groupby(weekdays).transform(
         lambda day: day.shift().rolling(_VOLUME_WEEKS, min_periods=2).mean()
     )
-    ratio = (accepted / usual.where(usual > 0)).dropna()
+    ratio = (accepted / usual).dropna()
     ratio = ratio[ratio.index.isin(pd.to_datetime(list(days)))]
     # A small number halves by chance: three standard deviations of a count must be exceeded as well.
-    surprising = (accepted - usual).abs() > 3 * usual**0.5
+    surprising = (accepted - usual).abs() > 3 * usual.clip(lower=1) ** 0.5
     unusual = ratio[((ratio < _VOLUME_BOUNDS[0]) | (ratio > _VOLUME_BOUNDS[1])) & surprising.loc[ratio.index]]
     described = ", ".join(f"{day:%Y-%m-%d} x{value:.2f}" for day, value in unusual.head(_SHOWN_CASES).items())
     return Finding(

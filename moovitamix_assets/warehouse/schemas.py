@@ -117,7 +117,9 @@ def _rejected(table: str) -> pa.DataFrameSchema:
     return _table(
         f"rejected_{table}",
         f"Every record read for {table} that could not be used, whole, with the reasons.",
-        record=_column(_JSON, "The record as received."),
+        record=_column(
+            _JSON, "The record as received; where a JSON text stands, its content is that record."
+        ),
         reasons=_column(_TEXTS, "Why, in plain words."),
         changed_on=_CHANGED_ON,
         loaded_at=_LOADED_AT,
