@@ -45,4 +45,8 @@ def genre_popularity(
 
 def _words(genres: object) -> frozenset[str]:
     # A missing list comes as None or, out of a frame, as NaN.
-    return frozenset(map(str, genres)) if isinstance(genres, list | tuple | np.ndarray) else frozenset()
+    return (
+        frozenset(str(genre).casefold() for genre in genres)
+        if isinstance(genres, list | tuple | np.ndarray)
+        else frozenset()
+    )

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.artifact_trial import examine_artifact, put_down_expected_lists
+from moovitamix_assets.training.components.lightfm import LightFM
+from moovitamix_assets.training.evaluation import rank
+from moovitamix_assets.training.interactions import split
+from moovitamix_assets.training.recipe import Ingredient, Recipe
+from moovitamix_assets.training.recommender import Recommender
+from moovitamix_assets.training.served import Served
+from moovitamix_assets_tests.unit.training.worlds import taste_world
+
+RECIPE = Recipe((Ingredient(LightFM(components=8, epochs=5), 1.0),))
+
+
+@pytest.fixture(scope="module")
+def world():
+    return taste_world()
+
+
+@pytest.fixture(scope="module")
+def twin(world):
+    return Recommender.fit(world, RECIPE, Settings(), fit_on="holdout")
+
+
+def test_people_with_plays_get_the_models_scores(world, twin):
+    view = split(world, "holdout")
+    known = np.flatnonzero(np.diff(view.plays.indptr) > 0)[:5]
+    scores = Served.on(twin, world, view).scores(known)
+    np.testing.assert_allclose(scores, twin.scores(view.user_ids[known]), rtol=1e-5, atol=1e-5)
+
+
+def test_people_without_plays_get_popular_tracks_of_their_genre(world, twin):
+    view = split(world, "holdout")
+    stranger = np.flatnonzero(np.diff(view.plays.indptr) == 0)[-1:]
+    best = rank(Served.on(twin, world, view), stranger, heard=None, length=5)[0]
+    genre = world.users["favorite_genres"].iloc[int(stranger[0])][0].lower()
+    assert [world.tracks["genres"].iloc[track][0] for track in best] == [genre] * 5
+
+
+def test_a_model_of_an_earlier_day_serves_whom_and_what_it_knows(world, twin):
+    smaller = taste_world(people=60, tracks=100)
+    earlier = Recommender.fit(smaller, RECIPE, Settings(), fit_on="all")
+    view = split(world, "holdout")
+    everyone = np.arange(len(view.user_ids))
+    scores = Served.on(earlier, world, view).scores(everyone)
+    unknown_tracks = ~np.isin(view.track_ids, earlier.track_ids)
+    known_people = earlier.coverage(view.user_ids) == "plays"
+    assert unknown_tracks.any()
+    assert 0 < known_people.sum() < len(known_people)
+    assert np.isneginf(scores[known_people][:, unknown_tracks]).all()
+    assert np.isfinite(scores[known_people][:, ~unknown_tracks]).all()
+    assert np.isfinite(scores[~known_people]).all()
+
+
+@pytest.fixture
+def stored(twin, tmp_path):
+    twin.save(tmp_path)
+    put_down_expected_lists(twin, tmp_path)
+    return tmp_path
+
+
+def test_a_sound_artifact_has_no_faults(stored):
+    trial = examine_artifact(stored, Settings())
+    assert trial.faults == ()
+    assert trial.people > 50
+    assert trial.served_share == 1.0
+
+
+def test_a_file_that_changed_is_found(stored):
+    vectors = np.load(stored / "track_vectors.npy")
+    np.save(stored / "track_vectors.npy", vectors[::-1])
+    assert any("other lists" in fault for fault in examine_artifact(stored, Settings()).faults)
+
+
+def test_scores_that_are_not_numbers_or_all_alike_are_found(stored):
+    vectors = np.load(stored / "user_vectors.npy")
+    np.save(stored / "user_vectors.npy", vectors * np.nan)
+    assert any("not numbers" in fault for fault in examine_artifact(stored, Settings()).faults)
+    np.save(stored / "user_vectors.npy", vectors * 0)
+    assert any("alike" in fault for fault in examine_artifact(stored, Settings()).faults)
+
+
+def test_low_coverage_is_found(stored):
+    vectors = np.load(stored / "user_vectors.npy")
+    np.save(stored / "user_vectors.npy", np.tile(vectors[0], (len(vectors), 1)))
+    asking_much = Settings(artifact_minimum_coverage=1.0)
+    assert any("of the catalogue" in fault for fault in examine_artifact(stored, asking_much).faults)
