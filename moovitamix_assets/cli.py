@@ -1,4 +1,4 @@
-"""The `moovitamix` command: run, dev, doctor.
+"""The `moovitamix` command: run, rollback, mirror, dev, doctor.
 
 Reading arguments and saying how it ended; what the commands do is in `command/`.
 """
@@ -6,7 +6,7 @@ Reading arguments and saying how it ended; what the commands do is in `command/`
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -86,6 +86,30 @@ def rollback(
 
 
 @app.command()
+def mirror(data_dir: _DataDir = None) -> None:
+    """Make MLflow show every version decided about, with its metrics, its files and who is champion."""
+    from moovitamix_assets.training.mirror import MirrorFailed, write_mirror
+    from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
+
+    try:
+        report = write_mirror(_settings(None, data_dir))
+    except (MirrorFailed, WarehouseLocked, WarehouseMissing) as error:
+        _fail(str(error))
+    names: dict[str, list[str]] = {}
+    for alias, version in report.aliases.items():
+        names.setdefault(version, []).append(alias)
+    for version, outcome in report.versions.items():
+        also = f" ({', '.join(names[version])})" if version in names else ""
+        _console.print(f"{version} {outcome}{also}", highlight=False, soft_wrap=True)
+    _console.print(
+        f"{len(report.versions)} versions in {report.where}, {report.seconds:.1f} s",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+@app.command()
 def dev() -> None:
     """Start the source and the Dagster UI together; Ctrl-C stops both."""
     from moovitamix_assets.command.development import run_development
@@ -141,6 +165,6 @@ def _days(settings: Settings, first: datetime | None, last: datetime | None) -> 
     return from_day, to_day
 
 
-def _fail(message: str, code: int = 1) -> None:
-    _errors.print(message, soft_wrap=True)
+def _fail(message: str, code: int = 1) -> NoReturn:
+    _errors.print(message, soft_wrap=True, markup=False)
     raise typer.Exit(code)
