@@ -7,7 +7,7 @@ What is missing is read from `partition_loads`, `promotions` and `recommendation
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRun, Definitions, ExecuteInProcessResult, ResourceDefinition
@@ -93,11 +93,14 @@ def run_pipeline(
     missing = find_missing(settings, first, last)
     seconds: dict[str, float] = {}
     if missing.days:
+        # The last days are covered again: a record may have turned up late, with a time already read.
+        late = last - timedelta(days=settings.lookback_days - 1)
+        from_day = max(first, min(missing.days[0], late))
         with source_for(settings) as sourced:
             _run(
                 INGEST_JOB.name,
                 sourced,
-                range_tags(missing.days[0], missing.days[-1]),
+                range_tags(from_day, missing.days[-1]),
                 instance,
                 progress,
                 seconds,
@@ -175,13 +178,19 @@ def _seconds_per_stage(graph: BaseAssetGraph[Any], result: ExecuteInProcessResul
 
 
 def _what_failed(run: DagsterRun, result: ExecuteInProcessResult) -> str:
-    """The innermost cause of each failed step, and each blocking check that did not pass."""
+    """What each failed step raised, and each blocking check that did not pass."""
     causes = []
     for event in result.filter_events(lambda event: event.is_step_failure):
         error = event.step_failure_data.error
-        while error is not None and error.cause is not None:
+        # Dagster's wrapping says nothing; what lies below our own errors is in their message.
+        while error is not None and error.cause is not None and str(error.cls_name).startswith("Dagster"):
             error = error.cause
-        causes.append(f"{event.step_key}: {error.message.strip() if error else 'failed'}")
+        told = (
+            error.message.strip().partition(f"{error.cls_name}: ")[2] or error.message.strip()
+            if error
+            else "failed"
+        )
+        causes.append(f"{event.step_key}: {told}")
     blocked = [
         f"{evaluation.asset_key.path[-1]}/{evaluation.check_name}: {evaluation.description}"
         for evaluation in result.get_asset_check_evaluations()

@@ -1,0 +1,72 @@
+"""The graph as a text: a change of it shows as a readable diff of `graph.txt`."""
+
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey
+
+from moovitamix_assets.definitions import build_definitions
+from moovitamix_assets.settings import Settings
+
+SNAPSHOT = Path(__file__).with_name("graph.txt")
+
+
+@pytest.fixture(scope="module")
+def definitions():
+    return build_definitions(Settings())
+
+
+def drawn(definitions) -> str:
+    graph = definitions.resolve_asset_graph()
+    lines = []
+    for key in sorted(graph.get_all_asset_keys()):
+        node = graph.get(key)
+        parents = ", ".join(sorted(parent.to_user_string() for parent in node.parent_keys)) or "nothing"
+        policy = "range in one run" if node.backfill_policy else "one partition per run"
+        lines.append(f"{key.to_user_string()} [{node.group_name}] from {parents}; {policy}")
+        for check in sorted(graph.get_check_keys_for_assets({key}), key=lambda check: check.name):
+            blocking = " (blocking)" if graph.get(check).blocking else ""
+            lines.append(f"    check {check.name}{blocking}")
+    for job in sorted(definitions.resolve_all_job_defs(), key=lambda job: job.name):
+        if not job.name.startswith("__"):
+            nodes = ", ".join(sorted(node.name for node in job.nodes))
+            lines.append(f"job {job.name}: {nodes}")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_graph_is_the_one_written_down(definitions):
+    assert drawn(definitions) == SNAPSHOT.read_text()
+
+
+def test_every_asset_says_what_it_is_and_whose(definitions):
+    graph = definitions.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.partitions_def is not None, key
+
+
+def test_every_step_that_opens_the_warehouse_waits_for_its_pool(definitions):
+    in_pool = {
+        node.name
+        for job in definitions.resolve_all_job_defs()
+        for node in job.nodes
+        if "warehouse" in node.definition.pools
+    }
+    without = {"raw_users", "raw_tracks", "raw_listens", "lightfm_model", "lightfm_model_checks"}
+    everything = {node.name for job in definitions.resolve_all_job_defs() for node in job.nodes}
+    assert everything - in_pool == without
+
+
+def test_settings_of_another_start_date_are_refused():
+    with pytest.raises(ValueError, match="2026-10-01"):
+        build_definitions(Settings(start_date="2026-10-01"))
+
+
+def test_a_resource_can_be_replaced():
+    replaced = build_definitions(Settings(), {"progress": "another"})
+    assert replaced.resources is not None
+    assert replaced.resources["progress"] == "another"
+    assert AssetKey("users") in replaced.resolve_asset_graph().get_all_asset_keys()
