@@ -12,6 +12,7 @@ from typing import Any
 
 from dagster import DagsterInstance, DagsterRun, Definitions, ExecuteInProcessResult, ResourceDefinition
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+from dagster_shared.error import SerializableErrorInfo
 
 from moovitamix_assets.automation.jobs import INGEST_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.command.source import source_for
@@ -179,21 +180,23 @@ def _seconds_per_stage(graph: BaseAssetGraph[Any], result: ExecuteInProcessResul
 
 def _what_failed(run: DagsterRun, result: ExecuteInProcessResult) -> str:
     """What each failed step raised, and each blocking check that did not pass."""
-    causes = []
-    for event in result.filter_events(lambda event: event.is_step_failure):
-        error = event.step_failure_data.error
-        # Dagster's wrapping says nothing; what lies below our own errors is in their message.
-        while error is not None and error.cause is not None and str(error.cls_name).startswith("Dagster"):
-            error = error.cause
-        told = (
-            error.message.strip().partition(f"{error.cls_name}: ")[2] or error.message.strip()
-            if error
-            else "failed"
-        )
-        causes.append(f"{event.step_key}: {told}")
+    causes = [
+        f"{event.step_key}: {_what_was_raised(event.step_failure_data.error)}"
+        for event in result.filter_events(lambda event: event.is_step_failure)
+    ]
     blocked = [
         f"{evaluation.asset_key.path[-1]}/{evaluation.check_name}: {evaluation.description}"
         for evaluation in result.get_asset_check_evaluations()
         if not evaluation.passed and evaluation.blocking and evaluation.severity.value == "ERROR"
     ]
     return "\n".join([f"The run {run.run_id} of the job {run.job_name} failed.", *causes, *blocked])
+
+
+def _what_was_raised(error: SerializableErrorInfo | None) -> str:
+    """The message of what a step raised: below Dagster's wrapping, above what it was caused by in its turn."""
+    while error is not None and error.cause is not None and str(error.cls_name).startswith("Dagster"):
+        error = error.cause
+    if error is None:
+        return "failed"
+    message = error.message.strip()
+    return message.partition(f"{error.cls_name}: ")[2] or message
