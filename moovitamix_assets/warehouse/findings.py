@@ -232,6 +232,9 @@ def usual_volume(
         [table, first_partition],
     ).df()
     # The first partition holds the initial load, which is no day's volume.
+    if loads.empty:
+        figures = {"days_compared": 0, "days_unusual": 0}
+        return Finding(True, f"{table} has no day but the first yet.", severity="warn", figures=figures)
     accepted = loads.set_index("changed_on")["accepted"].astype("float64")
     weekdays = pd.Index(accepted.index).dayofweek
     usual = accepted.groupby(weekdays).transform(
