@@ -111,8 +111,6 @@ def write(plan: Plan) -> dict[str, Outcome]:
     """
     from mlflow import MlflowClient
 
-    if plan.tracking_uri.startswith(_SQLITE):
-        _try_database(Path(plan.tracking_uri.removeprefix(_SQLITE)))
     client = MlflowClient(tracking_uri=plan.tracking_uri, registry_uri=plan.tracking_uri)
     experiment_id = _experiment(client, plan.artifacts_uri)
     runs: dict[str, list[Run]] = {}
@@ -271,19 +269,29 @@ def _slices(items: list[_Item], length: int) -> Iterator[list[_Item]]:
 
 def main() -> int:
     """Read a plan from standard input, write it, print what became of each version."""
+    plan = Plan.from_json(sys.stdin.read())
+    os.chdir(plan.folder)
+    if plan.tracking_uri.startswith(_SQLITE):
+        try:
+            _try_database(Path(plan.tracking_uri.removeprefix(_SQLITE)))
+        except sqlite3.Error as error:
+            return _refused(error)
+
     from alembic.util import CommandError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    plan = Plan.from_json(sys.stdin.read())
-    os.chdir(plan.folder)
     try:
         outcomes = write(plan)
-    except (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, OSError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return REFUSED
+    except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
+        return _refused(error)
     print(json.dumps(outcomes))
     return 0
+
+
+def _refused(error: Exception) -> int:
+    print(" ".join(str(error).split()), file=sys.stderr)
+    return REFUSED
 
 
 if __name__ == "__main__":
