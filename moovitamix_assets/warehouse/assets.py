@@ -38,6 +38,8 @@ def _source_table(table: str) -> AssetsDefinition:
         name=table,
         description=f"{schema.description} With it, in one transaction: `rejected_{table}` and `partition_loads`.",
         ins={"landed": AssetIn(key=f"raw_{table}")},
+        # All endpoints or none: a page that fails leaves every table as it was, not only its own.
+        deps=[f"raw_{other}" for other in SOURCE_TABLES if other != table],
         partitions_def=DAILY,
         backfill_policy=RANGE_IN_ONE_RUN,
         group_name="warehouse",
