@@ -195,19 +195,33 @@ class Recommender:
             ValueError: If the user or the track is unknown.
         """
         row = positions(self.user_ids, np.array([user_id]), "user")[0]
-        at = positions(self.track_ids, np.array([track_id]), "track")[0]
         heard = self.plays[row]
-        others = heard.indices != at
-        if not others.any():
+        nearest = self.nearest_of(track_id, self.track_ids[heard.indices])
+        if nearest is None:
             return f"Track {track_id}: nothing that user {user_id} played explains it; it fits their profile."
-        directions = self._directions()
-        cosines = directions[heard.indices[others]] @ directions[at]
-        nearest = int(cosines.argmax())
-        times = int(heard.data[others][nearest])
+        near, cosine = nearest
+        times = int(heard.data[self.track_ids[heard.indices] == near][0])
         return (
-            f"Track {track_id}: close to track {self.track_ids[heard.indices[others][nearest]]}, which user "
-            f"{user_id} played {times} time{'s' if times != 1 else ''} (cosine {cosines[nearest]:.2f})."
+            f"Track {track_id}: close to track {near}, which user {user_id} played {times} "
+            f"time{'s' if times != 1 else ''} (cosine {cosine:.2f})."
         )
+
+    def nearest_of(self, track_id: int, played: npt.NDArray[np.int64]) -> tuple[int, float] | None:
+        """Return which of the tracks played is nearest to another one, as (track_id, cosine).
+
+        The track itself and ids that the model does not know are passed over; None if none are left.
+
+        Raises:
+            ValueError: If the track is not in `track_ids`.
+        """
+        at = positions(self.track_ids, np.array([track_id]), "track")[0]
+        others = np.flatnonzero(np.isin(self.track_ids, played) & (self.track_ids != track_id))
+        if not len(others):
+            return None
+        directions = self._directions()
+        cosines = directions[others] @ directions[at]
+        nearest = int(cosines.argmax())
+        return int(self.track_ids[others[nearest]]), float(cosines[nearest])
 
     def save(self, directory: Path) -> None:
         """Write arrays (.npy) and `recipe.json` into `directory`; equal models give equal bytes."""
