@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     models_kept: int = Field(10, ge=2, description="Versions kept beside those that served the days kept.")
 
     # The mirror
+    mirror_decisions: bool = Field(True, description="Whether MLflow is told of each decision at once.")
     mlflow_tracking_uri: str = Field(
         "", description="A tracking server, http(s)://...; without one, mlflow.db in the data folder."
     )

@@ -189,6 +189,7 @@ def champion_model(context: AssetExecutionContext, settings: ResourceParam[Setti
             "champion": champion or "none: popular tracks are recommended",
             "beside": MetadataValue.json(metrics),
             "old_models_removed": MetadataValue.json(removed),
+            "mirror": _mirrored(context, settings),
         },
         check_results=[
             AssetCheckResult(
@@ -199,6 +200,20 @@ def champion_model(context: AssetExecutionContext, settings: ResourceParam[Setti
             )
         ],
     )
+
+
+def _mirrored(context: AssetExecutionContext, settings: Settings) -> str:
+    """Tell MLflow of the decision; that it cannot be told changes nothing of it."""
+    from moovitamix_assets.training.mirror import MirrorFailed, write_mirror
+
+    if not settings.mirror_decisions:
+        return "switched off"
+    try:
+        report = write_mirror(settings)
+    except MirrorFailed as error:
+        context.log.warning(f"{error} The decision stands; `moovitamix mirror` makes up for it.")
+        return f"failed: {error}"
+    return f"{len(report.versions)} versions in {report.where}, {report.seconds:.1f} seconds"
 
 
 def _figures(evaluations: Any) -> dict[str, float]:
