@@ -1,10 +1,10 @@
-"""The `moovitamix` command: run, rollback, mirror, dev, doctor.
+"""The `moovitamix` command: run, recommend, rollback, mirror, dev, doctor.
 
 Reading arguments and saying how it ended; what the commands do is in `command/`.
 """
 
 import sys
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -23,6 +23,8 @@ app = typer.Typer(
 # Where the width is unknown (a pipe, a log), tables get the room they need.
 _console = Console(width=None if sys.stdout.isatty() else 110)
 _errors = Console(stderr=True, style="red", highlight=False)
+
+_GREATEST_ID = 2**63 - 1
 
 _SourceUrl = Annotated[
     str | None, typer.Option("--source-url", help="The source API; without it the bundled one is started.")
@@ -63,6 +65,48 @@ def run(
             _console.print("Nothing was missing.")
         print_summary(_console, settings, from_day, to_day, outcome.seconds)
     except (RunFailed, NoInstance, SourceNotStarted, WarehouseLocked) as error:
+        _fail(str(error))
+
+
+@app.command()
+def recommend(
+    user_id: Annotated[
+        int | None, typer.Argument(help="Whose list; an id of the source.", max=_GREATEST_ID)
+    ] = None,
+    similar: Annotated[
+        int | None, typer.Option("--similar", help="Tracks like this one instead.", max=_GREATEST_ID)
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", help="What suits these tracks instead: 12,34,56.")
+    ] = None,
+    day: Annotated[
+        datetime | None, typer.Option("--day", formats=["%Y-%m-%d"], help="As of. [default: the newest]")
+    ] = None,
+    data_dir: _DataDir = None,
+) -> None:
+    """Show a person's recommendations, with a reason for each; or what is like a track or suits a session."""
+    if sum(given is not None for given in (user_id, similar, session)) != 1:
+        _fail("Name one of USER_ID, --similar TRACK_ID and --session TRACK_IDS.", code=2)
+    track_ids = None if session is None else _track_ids(session)
+
+    from moovitamix_assets.command.recommend import (
+        NothingToShow,
+        print_list,
+        print_session,
+        print_similar,
+    )
+    from moovitamix_assets.training.registry import ModelMissing
+    from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
+
+    settings, as_of = _settings(None, data_dir), day.date() if day else None
+    try:
+        if user_id is not None:
+            print_list(_console, settings, user_id, as_of, datetime.now(UTC).replace(tzinfo=None))
+        elif similar is not None:
+            print_similar(_console, settings, similar, as_of)
+        elif track_ids is not None:
+            print_session(_console, settings, track_ids, as_of)
+    except (NothingToShow, ModelMissing, WarehouseLocked, WarehouseMissing) as error:
         _fail(str(error))
 
 
@@ -163,6 +207,14 @@ def _days(settings: Settings, first: datetime | None, last: datetime | None) -> 
     if from_day > to_day:
         _fail(f"--from {from_day} comes after --to {to_day}.", code=2)
     return from_day, to_day
+
+
+def _track_ids(session: str) -> list[int]:
+    words = [word.strip() for word in session.split(",")]
+    wrong = [word for word in words if not (word.isdecimal() and int(word) <= _GREATEST_ID)]
+    if wrong:
+        _fail(f"--session {session!r}: {wrong[0]!r} is no track id. Give ids with commas: 12,34,56.", code=2)
+    return list(dict.fromkeys(map(int, words)))
 
 
 def _fail(message: str, code: int = 1) -> NoReturn:
