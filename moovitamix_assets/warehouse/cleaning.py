@@ -178,7 +178,7 @@ def _loads(
     """A line per partition, from the frames of records that each step left."""
     counts = pd.DataFrame(
         {step: frame.groupby("changed_on").size() for step, frame in records.items()},
-        index=pd.DatetimeIndex(pd.to_datetime(list(partitions)).astype("datetime64[s]"), name="changed_on"),
+        index=pd.DatetimeIndex(np.array(partitions, dtype="datetime64[s]"), name="changed_on"),
     )
     counts = counts.fillna(0).astype("int64")
     return counts.assign(

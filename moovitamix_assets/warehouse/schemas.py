@@ -6,24 +6,44 @@ shown in the UI and the checks are derived from it. How rows come to be and how 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import pyarrow
 from pandas.api.extensions import ExtensionArray
+from pandera.engines.pandas_engine import DataType
 
 MAXIMUM_POSITION = 32767
 
 
+class _Moment(DataType):
+    """Times of a unit coarser than nanoseconds, which Pandera does not know: they reach from year 1 to 9999."""
+
+    def __init__(self, unit: Literal["s", "us"]) -> None:
+        object.__setattr__(self, "type", np.dtype(f"datetime64[{unit}]"))
+
+    def coerce(self, data_container: Any) -> Any:
+        if pd.api.types.is_numeric_dtype(data_container.dtype):
+            raise TypeError("numbers are no times")
+        return data_container.astype(self.type)
+
+    def check(self, pandera_dtype: object, data_container: Any = None) -> bool:
+        return bool(data_container is not None and data_container.dtype == self.type)
+
+    def __str__(self) -> str:
+        return str(self.type)
+
+
 @dataclass(frozen=True)
 class _Type:
-    """A column type in the three worlds a row passes through."""
+    """A column type in the three worlds a row passes through, and how Pandera checks it where pandas does not do."""
 
     sql: str
     pandas: Any
     arrow: pyarrow.DataType
+    pandera: DataType | None = None
 
 
 _BIGINT = _Type("BIGINT", pd.Int64Dtype(), pyarrow.int64())
@@ -34,8 +54,8 @@ _DOUBLE = _Type("DOUBLE", "float64", pyarrow.float64())
 _TEXT = _Type("VARCHAR", pd.StringDtype(), pyarrow.string())
 _JSON = _Type("JSON", pd.StringDtype(), pyarrow.string())
 _TEXTS = _Type("VARCHAR[]", object, pyarrow.list_(pyarrow.string()))
-_TIMESTAMP = _Type("TIMESTAMP", "datetime64[us]", pyarrow.timestamp("us"))
-_DATE = _Type("DATE", "datetime64[s]", pyarrow.date32())
+_TIMESTAMP = _Type("TIMESTAMP", "datetime64[us]", pyarrow.timestamp("us"), _Moment("us"))
+_DATE = _Type("DATE", "datetime64[s]", pyarrow.date32(), _Moment("s"))
 
 _TYPES = {
     kind.sql: kind
@@ -47,7 +67,7 @@ _TYPES = {
 
 def _column(kind: _Type, description: str, *checks: pa.Check, nullable: bool = False) -> pa.Column:
     return pa.Column(
-        kind.pandas,
+        kind.pandera or kind.pandas,
         checks=list(checks),
         nullable=nullable,
         description=description,
