@@ -1,0 +1,111 @@
+"""The whole path against a source that speaks the original contract: 1000 records an endpoint, no filters."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+
+from moovitamix_assets.ingestion.records import changed_at
+from moovitamix_assets_tests.integration import fingerprints
+from moovitamix_assets_tests.integration.deployment import Deployment
+from moovitamix_assets_tests.integration.original_source import Records, original_records, serving
+
+FIRST, LAST = date(2026, 9, 1), date(2026, 9, 8)
+CLOCK = datetime(2026, 9, 9)
+
+
+@pytest.fixture(scope="module")
+def records() -> Records:
+    return original_records(CLOCK)
+
+
+@pytest.fixture(scope="module")
+def loaded(records: Records, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    with serving(records) as url:
+        deployment = Deployment(tmp_path_factory.mktemp("original") / "data", url)
+        deployment.run(FIRST, LAST)
+        yield deployment
+
+
+def test_every_record_arrives_in_the_partition_of_its_change(loaded: Deployment, records: Records) -> None:
+    for table, endpoint in (("users", "users"), ("tracks", "tracks"), ("listens", "listen_history")):
+        expected = Counter(max(changed_at(record).date(), FIRST) for record in records[endpoint])
+        accepted = loaded.query(
+            "SELECT changed_on, accepted FROM partition_loads WHERE table_name = ? AND accepted > 0", table
+        )
+        assert dict(accepted) == dict(expected)
+        assert sum(expected.values()) == 1000
+        assert len(expected) > 1
+    assert loaded.query("SELECT count(*), count(DISTINCT user_id) FROM users") == [(1000, 1000)]
+    assert loaded.query("SELECT count(*), count(DISTINCT track_id) FROM tracks") == [(1000, 1000)]
+    assert loaded.query("SELECT count(*) FROM listens") == [(5000,)]
+    assert loaded.query("SELECT sum(rejected + duplicates + superseded) FROM partition_loads") == [(0,)]
+
+
+def test_sessions_are_stored_track_by_track_in_their_order(loaded: Deployment, records: Records) -> None:
+    stored = loaded.query("SELECT user_id, list(track_id ORDER BY position) FROM listens GROUP BY user_id")
+    assert dict(stored) == {each["user_id"]: each["items"] for each in records["listen_history"]}
+
+
+def test_people_who_share_an_email_are_all_kept(loaded: Deployment, records: Records) -> None:
+    repeated = [user["email"] for user in records["users"][-4:]]
+    kept = loaded.query("SELECT email, count(*) FROM users GROUP BY email HAVING count(*) > 1")
+    assert dict(kept) == dict.fromkeys(repeated, 2)
+
+
+def test_a_time_on_a_whole_second_is_read(loaded: Deployment, records: Records) -> None:
+    user = records["users"][2]
+    assert "." not in user["updated_at"]
+    assert loaded.query("SELECT updated_at FROM users WHERE user_id = ?", user["id"]) == [
+        (datetime.fromisoformat(user["updated_at"]),)
+    ]
+    assert loaded.query("SELECT count(*) FROM users WHERE created_at IS NULL OR updated_at IS NULL") == [(0,)]
+
+
+def test_updates_before_the_creation_are_kept_as_they_are(loaded: Deployment) -> None:
+    for table in ("users", "tracks"):
+        assert loaded.query(f"SELECT count(*) FROM {table} WHERE updated_at < created_at") == [(250,)]
+
+
+def test_nothing_to_learn_means_popular_tracks_for_everyone(loaded: Deployment) -> None:
+    assert loaded.query("SELECT decision FROM promotions") == [("rejected",)]
+    assert loaded.query("SELECT DISTINCT source, model_version FROM recommendations") == [
+        ("popular", "popularity")
+    ]
+    assert loaded.query(
+        "SELECT count(DISTINCT user_id), count(*), min(rank), max(rank) FROM recommendations"
+    ) == [(1000, 20_000, 1, 20)]
+    heard = "SELECT count(*) FROM recommendations SEMI JOIN fact_listen_history USING (user_id, track_id)"
+    assert loaded.query(heard) == [(0,)]
+
+
+def test_the_rejected_candidate_is_a_warning_not_a_failure(loaded: Deployment) -> None:
+    checks = loaded.instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [key for key in _check_keys() if key.name in ("candidate_promoted", "made_by_a_model")]
+    )
+    evaluations = [each.evaluation for each in checks.values()]
+    assert len(evaluations) == 2
+    assert {(each.passed, each.severity.value) for each in evaluations} == {(False, "WARN")}
+
+
+def test_a_second_run_and_reading_the_days_again_change_nothing(loaded: Deployment) -> None:
+    before = fingerprints.everything(loaded.data_dir)
+    assert not loaded.run(FIRST, LAST).missing
+    assert fingerprints.everything(loaded.data_dir) == before
+
+    files = _landing_files(loaded.data_dir)
+    assert loaded.ingest(FIRST, LAST).success
+    assert fingerprints.everything(loaded.data_dir) == before
+    assert _landing_files(loaded.data_dir) == 2 * files, "the source was not asked again"
+
+
+def _landing_files(data_dir: Path) -> int:
+    return len(list((data_dir / "landing").rglob("*.parquet")))
+
+
+def _check_keys():  # type: ignore[no-untyped-def]
+    from moovitamix_assets.definitions import defs
+
+    return defs.resolve_asset_graph().asset_check_keys
