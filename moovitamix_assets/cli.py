@@ -63,6 +63,11 @@ def run(
             outcome = run_pipeline(settings, from_day, to_day, instance, TerminalProgress(_console))
         if not outcome.missing:
             _console.print("Nothing was missing.")
+        if outcome.nothing_to_learn:
+            _console.print(
+                f"[yellow]No model was trained: nobody played anything before the last {settings.holdout_days} "
+                "days, on which it would be measured.[/]"
+            )
         print_summary(_console, settings, from_day, to_day, outcome.seconds)
     except (RunFailed, NoInstance, SourceNotStarted, WarehouseLocked) as error:
         _fail(str(error))

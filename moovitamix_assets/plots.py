@@ -42,10 +42,15 @@ def metrics_beside(evaluations: pd.DataFrame, metrics: list[str], segment: str =
         evaluations: Rows of `model_evaluations`.
         metrics: Which metrics, in order.
         segment: Whose lists.
+
+    Returns:
+        The picture, or a sentence where nobody was measured.
     """
     from matplotlib.figure import Figure
 
     shown = evaluations[(evaluations["segment"] == segment) & evaluations["metric"].isin(metrics)]
+    if shown["value"].isna().all():
+        return "Nobody heard anything new on the hold-out days."
     values = shown.pivot_table(index="metric", columns="subject", values="value").reindex(metrics)
     errors = shown.pivot_table(index="metric", columns="subject", values="standard_error", dropna=False)
     figure = Figure(figsize=(8, 3.2), layout="constrained")

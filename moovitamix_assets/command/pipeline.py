@@ -20,6 +20,7 @@ from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.partitions import PARTITION_TAG, days_between, range_tags
 from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.as_of import anything_played_before
 from moovitamix_assets.warehouse.connection import WarehouseMissing, read_warehouse
 from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
 
@@ -34,7 +35,7 @@ class Missing:
 
     Attributes:
         days: Partitions of which a table was not loaded, oldest first.
-        decision: Whether no candidate was decided about as of the last day.
+        decision: Whether no candidate was decided about as of the last day, though there is something to learn.
         lists: Whether there are no recommendations for the last day.
     """
 
@@ -54,10 +55,12 @@ class Outcome:
     Attributes:
         missing: What was missing at its start.
         seconds: Seconds per stage; empty where nothing was missing.
+        nothing_to_learn: Whether no model was trained because nobody played anything before the hold-out days.
     """
 
     missing: Missing
     seconds: Mapping[str, float] = field(default_factory=dict)
+    nothing_to_learn: bool = False
 
 
 def find_missing(settings: Settings, first: date, last: date) -> Missing:
@@ -75,11 +78,14 @@ def find_missing(settings: Settings, first: date, last: date) -> Missing:
             listed = connection.execute(
                 "SELECT 1 FROM recommendations WHERE generated_for = ? LIMIT 1", [last]
             ).fetchone()
+            learns = anything_played_before(connection, last, _holdout(settings, last))
     except WarehouseMissing:
         return Missing(days_between(first, last), decision=True, lists=True)
     done = {row[0] for row in loaded}
     return Missing(
-        [day for day in days_between(first, last) if day not in done], decision=not decided, lists=not listed
+        [day for day in days_between(first, last) if day not in done],
+        decision=learns and not decided,
+        lists=not listed,
     )
 
 
@@ -87,6 +93,9 @@ def run_pipeline(
     settings: Settings, first: date, last: date, instance: DagsterInstance, progress: Progress
 ) -> Outcome:
     """Make what is missing from `first` to `last`: ingest in one run, train and recommend as of the last day.
+
+    Where nobody played anything before the hold-out days, no model is trained: everyone gets popular tracks, or
+    what the version in force gives.
 
     Raises:
         RunFailed: If a run fails; what was made before it stays.
@@ -107,11 +116,18 @@ def run_pipeline(
                 seconds,
             )
     as_of = {PARTITION_TAG: last.isoformat()}
-    if missing.days or missing.decision:
+    with read_warehouse(settings.warehouse_path) as connection:
+        learns = anything_played_before(connection, last, _holdout(settings, last))
+    if learns and (missing.days or missing.decision):
         _run(TRAIN_JOB.name, settings, as_of, instance, progress, seconds)
     if missing:
         _run(RECOMMEND_JOB.name, settings, as_of, instance, progress, seconds)
-    return Outcome(missing, seconds)
+    return Outcome(missing, seconds, nothing_to_learn=not learns)
+
+
+def _holdout(settings: Settings, last: date) -> date:
+    """The first of the days on which a candidate of the last day would be measured."""
+    return last + timedelta(days=1 - settings.holdout_days)
 
 
 def run_rollback(settings: Settings, instance: DagsterInstance, reason: str) -> tuple[str, str]:

@@ -86,3 +86,16 @@ def interactions_as_of(
         """,
         {"as_of": as_of},
     ).df()
+
+
+def anything_played_before(connection: duckdb.DuckDBPyConnection, as_of: date, cut: date) -> bool:
+    """Whether anyone known played anything known before the first instant of `cut`, as known as of a day."""
+    row = connection.execute(
+        f"""
+        WITH known_users AS ({_USERS}), known_tracks AS ({_TRACKS}), heard AS ({_LISTENS})
+        SELECT 1 FROM heard SEMI JOIN known_users USING (user_id) SEMI JOIN known_tracks USING (track_id)
+        WHERE listened_at < $cut LIMIT 1
+        """,
+        {"as_of": as_of, "cut": cut},
+    ).fetchone()
+    return row is not None
