@@ -117,7 +117,7 @@ def choose_recipe(training_set: TrainingSet, settings: Settings) -> Recipe:
     (to serve it).
     """
     view = split(training_set, "validation")
-    if len(view.test_users) < MINIMUM_USERS:
+    if len(view.test_users) < MINIMUM_USERS or not view.plays.nnz:
         return default_recipe(settings)
     return choose_recipe_on(view, settings.seed, settings.training_threads, candidates(view))
 
