@@ -22,12 +22,7 @@ from moovitamix_assets.training.mirror import (
     write_mirror,
 )
 from moovitamix_assets.training.registry import version_in_force
-from moovitamix_assets.warehouse.connection import (
-    WarehouseMissing,
-    insert,
-    read_warehouse,
-    write_warehouse,
-)
+from moovitamix_assets.warehouse.connection import WarehouseMissing, insert, read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, PROMOTIONS
 
 FIRST, SECOND, THIRD = "2026-10-01-00000001", "2026-10-02-00000002", "2026-10-03-00000003"

@@ -130,19 +130,23 @@ def test_aliases_move_and_are_taken_away(plan):
     assert client.get_model_version_by_alias(MODEL, "champion").tags["model_version"] == "two"
 
 
-def test_an_interrupted_write_is_made_up_for(plan, monkeypatch):
+@pytest.mark.parametrize("step", ["log_artifact", "create_model_version", "set_terminated"])
+def test_an_interrupted_write_is_made_up_for(plan, monkeypatch, step):
     from mlflow import MlflowClient
 
     def interrupted(*args, **kwargs):
         raise OSError("No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(MlflowClient, "create_model_version", interrupted)
+        broken.setattr(MlflowClient, step, interrupted)
         with pytest.raises(OSError, match="No space"):
             write(plan)
     assert runs_of(plan)["one"].info.status == "RUNNING"
-    assert write(plan) == {"one": "rewritten", "two": "written"}
-    assert_complete(plan)
+    # Also where the model's folder has gone since: what was half written is no mirror.
+    gone = replace(plan.versions[0], files=[])
+    assert write(replace(plan, versions=[gone, plan.versions[1]])) == {"one": "rewritten", "two": "written"}
+    assert registered(plan) == {name: run.info.run_id for name, run in runs_of(plan).items()}
+    assert runs_of(plan)["one"].info.status == "FINISHED"
 
 
 def test_what_was_deleted_by_hand_comes_back(plan):
