@@ -14,11 +14,13 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetExecutionContext,
+    Config,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
     asset,
 )
+from pydantic import Field
 
 from moovitamix_assets import plots
 from moovitamix_assets.partitions import DAILY
@@ -33,6 +35,16 @@ from moovitamix_assets.warehouse.schemas import PROMOTIONS
 # Beside the training set, not in it: what a candidate is compared with changes nothing of what it learns.
 _CHAMPION_FILE = "champion"
 _SHOWN_METRICS = ["ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", "hit_rate_at_10"]
+
+
+class TrainingConfig(Config):
+    """How much a training may search."""
+
+    search_trials: int = Field(
+        0,
+        ge=0,
+        description="Settings to try in a search for a better recipe; 0 takes over those of the champion.",
+    )
 
 
 @asset(
@@ -101,7 +113,10 @@ def training_set(
     ),
 )
 def lightfm_model(
-    context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
+    context: AssetExecutionContext,
+    config: TrainingConfig,
+    settings: ResourceParam[Settings],
+    progress: ResourceParam[Progress],
 ) -> MaterializeResult:  # type: ignore[type-arg]
     """Choose, measure and fit the model of the partition day."""
     from moovitamix_assets.training.candidate import train_candidate
@@ -112,7 +127,9 @@ def lightfm_model(
     snapshot = TrainingSet.read(folder)
     champion = (folder / _CHAMPION_FILE).read_text() or None
     with progress.track("training") as on_progress:
-        candidate = train_candidate(snapshot, settings, champion, on_progress)
+        candidate = train_candidate(
+            snapshot, settings, champion, on_progress, search_trials=config.search_trials
+        )
     everyone = candidate.evaluations[candidate.evaluations["segment"] == "all"]
     table = everyone.pivot_table(index="metric", columns="subject", values="value").round(4).reset_index()
     return MaterializeResult(

@@ -19,7 +19,12 @@ _STEPS = 4
 
 
 def train_candidate(
-    training_set: TrainingSet, settings: Settings, champion: str | None, on_progress: OnProgress
+    training_set: TrainingSet,
+    settings: Settings,
+    champion: str | None,
+    on_progress: OnProgress,
+    *,
+    search_trials: int = 0,
 ) -> Candidate:
     """Train the model of a day and store it with what it was worth.
 
@@ -31,8 +36,12 @@ def train_candidate(
         settings: Seed, threads, the length of the hold-out.
         champion: The version to compare with; None where there is none.
         on_progress: Told the steps done of 4: choosing, fitting the twin, measuring, fitting what is served.
+        search_trials: Settings to try in a search for a better recipe; 0 takes over the champion's settings.
     """
-    recipe = choose_recipe(training_set, settings)
+    reigning = load_model(settings.models_dir, champion) if champion is not None else None
+    recipe = choose_recipe(
+        training_set, settings, reigning.recipe if reigning else None, trials=search_trials
+    )
     on_progress(1, _STEPS)
     twin = Recommender.fit(training_set, recipe, settings, fit_on="holdout")
     on_progress(2, _STEPS)
@@ -41,8 +50,8 @@ def train_candidate(
         "candidate": Served.on(twin, training_set, holdout),
         "popularity": Popularity().fit(holdout, settings.seed, settings.training_threads),
     }
-    if champion is not None:
-        rival = _unaware_of_holdout(load_model(settings.models_dir, champion), training_set, settings)
+    if reigning is not None:
+        rival = _unaware_of_holdout(reigning, training_set, settings)
         subjects["champion"] = Served.on(rival, training_set, holdout)
     evaluations = {
         subject: evaluate(

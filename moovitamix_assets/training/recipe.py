@@ -20,6 +20,7 @@ from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.base import ComponentParameters, Factors, FittedComponent
 from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM, mixed_with_history
+from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.evaluation import best_positions, ndcg_per_user, rank
 from moovitamix_assets.training.interactions import TrainingSet, TrainingView, split
 
@@ -28,6 +29,9 @@ WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
 
 EPOCH_STEP = 5
 """Epochs between two looks at the validation days."""
+
+MOST_EPOCHS = 40
+"""Where training stops in any case."""
 
 PATIENCE = 2
 """Looks without a gain before training stops."""
@@ -45,7 +49,12 @@ EASE_LARGEST_SIDE = 8000
 """EASE is left out above this side of its dense matrix: 8,000 squared are 0.5 GB and half a minute."""
 
 _BLOCK = 256
-_KINDS: dict[str, type[LightFM] | type[ALS] | type[EASE]] = {"lightfm": LightFM, "als": ALS, "ease": EASE}
+_KINDS: dict[str, type[LightFM] | type[ALS] | type[EASE] | type[Popularity]] = {
+    "lightfm": LightFM,
+    "als": ALS,
+    "ease": EASE,
+    "popularity": Popularity,
+}
 
 
 @dataclass(frozen=True)
@@ -110,31 +119,90 @@ def default_recipe(settings: Settings) -> Recipe:
     return Recipe((Ingredient(LightFM(), 1.0),))
 
 
-def choose_recipe(training_set: TrainingSet, settings: Settings) -> Recipe:
-    """Choose epochs, knobs and weights on the validation days.
+def choose_recipe(
+    training_set: TrainingSet, settings: Settings, champion: Recipe | None = None, trials: int = 0
+) -> Recipe:
+    """Choose epochs, components and weights on the validation days.
 
     The caller refits the recipe with everything before the hold-out days (to measure it) and with everything
     (to serve it).
+
+    Args:
+        training_set: As known on the day.
+        settings: Seed and threads.
+        champion: The recipe whose knobs are taken over; each component it lacks has its usual ones.
+        trials: Settings to try in a search for better knobs, over all components; 0 searches nothing.
     """
     view = split(training_set, "validation")
     if len(view.test_users) < MINIMUM_USERS or not view.plays.nnz:
         return default_recipe(settings)
-    return choose_recipe_on(view, settings.seed, settings.training_threads, candidates(view))
+    tried = starting_points(view, champion)
+    if trials:
+        tried = within_budget(tried, candidates(view), trials)
+    return choose_recipe_on(view, settings.seed, settings.training_threads, tried)
+
+
+def starting_points(view: TrainingView, champion: Recipe | None) -> list[list[ComponentParameters]]:
+    """Return one setting per component: the champion's, or the one that is usually good; LightFM first."""
+    known = {each.parameters.name: each.parameters for each in champion.ingredients} if champion else {}
+    result = []
+    for usual, *_ in candidates(view):
+        parameters = known.get(usual.name, usual)
+        # How long to train is found anew each time: more data bears more epochs.
+        result.append(
+            [replace(parameters, epochs=MOST_EPOCHS) if isinstance(parameters, LightFM) else parameters]
+        )
+    return result
+
+
+def within_budget(
+    kept: Sequence[Sequence[ComponentParameters]],
+    others: Sequence[Sequence[ComponentParameters]],
+    trials: int,
+) -> list[list[ComponentParameters]]:
+    """Add other settings to those kept, one component after the other, as long as the trials last.
+
+    Args:
+        kept: Per component, what is tried in any case; counts too.
+        others: Per component, in the same order, what else may be tried, the most promising first.
+        trials: How many settings are tried in all, unless more are kept.
+    """
+    result = [list(settings) for settings in kept]
+    waiting = [[each for each in more if each not in has] for has, more in zip(result, others, strict=True)]
+    while sum(map(len, result)) < trials and any(waiting):
+        for settings, more in zip(result, waiting, strict=True):
+            if more and sum(map(len, result)) < trials:
+                settings.append(more.pop(0))
+    return result
 
 
 def candidates(view: TrainingView) -> list[list[ComponentParameters]]:
-    """Return the knobs to try of each component, LightFM first; EASE only where its matrix is small enough."""
+    """Return the knobs worth trying of each component, LightFM first, the usually best of each first.
+
+    EASE is there only where its matrix is small enough.
+    """
     ease = [
-        EASE(l2=l2, weighting="log", feature_weight=weight) for l2 in (200.0, 1000.0) for weight in (0.0, 1.0)
+        EASE(l2=l2, weighting="log", feature_weight=weight)
+        for l2, weight in ((200.0, 1.0), (1000.0, 1.0), (200.0, 0.0), (1000.0, 0.0))
     ]
     small_enough = [parameters for parameters in ease if parameters.size(view) <= EASE_LARGEST_SIDE]
     als = [
         ALS(regularization=regularization, alpha=alpha, feature_weight=weight)
-        for regularization, alpha in ((30.0, 3.0), (60.0, 10.0))
-        for weight in (0.0, 0.5)
+        for regularization, alpha, weight in (
+            (30.0, 3.0, 0.5),
+            (60.0, 10.0, 0.5),
+            (30.0, 3.0, 0.0),
+            (60.0, 10.0, 0.0),
+        )
     ]
-    lightfm = [LightFM(epochs=40), LightFM(epochs=40, l2=1e-3, feature_weight=2.0)]
-    return [list(kind) for kind in (lightfm, als, small_enough) if kind]
+    lightfm = [
+        LightFM(epochs=MOST_EPOCHS),
+        LightFM(epochs=MOST_EPOCHS, l2=1e-3, feature_weight=2.0),
+        LightFM(epochs=MOST_EPOCHS, l2=3e-4),
+        LightFM(epochs=MOST_EPOCHS, learning_rate=0.02),
+        LightFM(epochs=MOST_EPOCHS, l2=3e-4, feature_weight=0.5),
+    ]
+    return [list(kind) for kind in (lightfm, als, small_enough, [Popularity()]) if kind]
 
 
 def choose_recipe_on(
