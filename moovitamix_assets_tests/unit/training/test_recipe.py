@@ -11,16 +11,20 @@ from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.random import Random
 from moovitamix_assets.training.interactions import split
 from moovitamix_assets.training.recipe import (
+    MOST_EPOCHS,
     MOST_USERS,
     Ingredient,
     Recipe,
     Trial,
     best_trial,
+    candidates,
     choose_recipe,
     choose_recipe_on,
     choose_weights,
     recipe_digest,
+    starting_points,
     with_fewer_test_users,
+    within_budget,
 )
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
@@ -130,3 +134,23 @@ def test_the_digest_follows_data_settings_and_recipe():
     assert len({digest, *changed}) == 4
     elsewhere = settings.model_copy(update={"api_url": "http://elsewhere"})
     assert recipe_digest(manifest, elsewhere, recipe) == digest
+
+
+def test_a_retraining_takes_over_the_champions_settings(world):
+    view = split(world, "validation")
+    theirs = LightFM(components=16, l2=0.01, epochs=15)
+    started = starting_points(view, Recipe((Ingredient(theirs, 1.0),)))
+    assert [len(kind) for kind in started] == [1] * len(candidates(view))
+    assert started[0] == [replace(theirs, epochs=MOST_EPOCHS)]
+    assert [kind[0].name for kind in started[1:]] == [kind[0].name for kind in candidates(view)[1:]]
+
+
+def test_a_search_tries_as_many_settings_as_it_may(world):
+    view = split(world, "validation")
+    started = starting_points(view, None)
+    most = sum(len(kind) for kind in candidates(view))
+    for trials in (0, len(started), len(started) + 3, most, most + 10):
+        tried = within_budget(started, candidates(view), trials)
+        assert sum(len(kind) for kind in tried) == min(max(trials, len(started)), most)
+        assert all(kind[0] == start[0] for kind, start in zip(tried, started, strict=True))
+        assert all(len(kind) == len(set(kind)) for kind in tried)
