@@ -141,7 +141,7 @@ def mirror(data_dir: _DataDir = None) -> None:
     from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
 
     try:
-        report = write_mirror(_settings(None, data_dir))
+        report = write_mirror(_settings(None, data_dir), patient=True)
     except (MirrorFailed, WarehouseLocked, WarehouseMissing) as error:
         _fail(str(error))
     names: dict[str, list[str]] = {}

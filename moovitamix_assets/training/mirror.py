@@ -61,11 +61,16 @@ class MirrorReport:
     seconds: float
 
 
-def write_mirror(settings: Settings) -> MirrorReport:
+def write_mirror(settings: Settings, *, patient: bool = False) -> MirrorReport:
     """Make MLflow show what the warehouse says; what it shows already is left as it is.
 
     MLflow runs in a process of its own: it keeps its database open for the life of a process, also after the file
-    was deleted, and tries for minutes where it should say no; a process can be ended.
+    was deleted, and tries for minutes where it should say no; a process can be ended. What was written of the
+    versions by then stays, and the next write goes on from there.
+
+    Args:
+        settings: Where the warehouse, the models and the mirror are, and how long it may take.
+        patient: Take as long as it needs: for a person who can see it and end it.
 
     Raises:
         WarehouseMissing: If there is no warehouse yet.
@@ -76,7 +81,7 @@ def write_mirror(settings: Settings) -> MirrorReport:
     with read_warehouse(settings.warehouse_path) as connection:
         plan = mirror_plan(connection, settings)
     where = settings.mlflow_tracking_uri or str(settings.data_dir / DATABASE_FILE)
-    outcomes = _told(plan, where, settings.mlflow_timeout_seconds)
+    outcomes = _told(plan, where, None if patient else settings.mlflow_timeout_seconds)
     return MirrorReport(where, outcomes, plan.aliases, time.monotonic() - started)
 
 
@@ -207,7 +212,7 @@ def _milliseconds(moment: datetime) -> int:
     return int(moment.replace(tzinfo=UTC).timestamp() * 1000)
 
 
-def _told(plan: Plan, where: str, timeout_seconds: float) -> dict[str, Outcome]:
+def _told(plan: Plan, where: str, timeout_seconds: float | None) -> dict[str, Outcome]:
     if plan.artifacts_uri is None:
         remedy = "Check MOOVITAMIX_MLFLOW_TRACKING_URI and that the server runs, then: moovitamix mirror."
     else:

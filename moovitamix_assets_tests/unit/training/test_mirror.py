@@ -244,13 +244,15 @@ def test_the_mirror_is_complete_again_after_its_database_was_deleted(settings, m
 
 def test_the_command_says_what_it_wrote(settings, monkeypatch):
     report = MirrorReport("[here]/mlflow.db", {FIRST: "tagged", SECOND: "written"}, {"champion": FIRST}, 1.25)
-    monkeypatch.setattr(mirror, "write_mirror", lambda asked: report if asked == settings else None)
+    asked = []
+    monkeypatch.setattr(mirror, "write_mirror", lambda *given, **how: asked.append((given, how)) or report)
     result = CliRunner().invoke(cli.app, ["mirror", "--data-dir", str(settings.data_dir)])
     assert result.output.splitlines() == [
         f"{FIRST} tagged (champion)",
         f"{SECOND} written",
         "2 versions in [here]/mlflow.db, 1.2 s",
     ]
+    assert asked == [((settings,), {"patient": True})]
 
 
 def test_without_a_warehouse_the_remedy_is_named(settings):
