@@ -151,7 +151,7 @@ def mirror(data_dir: _DataDir = None) -> None:
         also = f" ({', '.join(names[version])})" if version in names else ""
         _console.print(f"{version} {outcome}{also}", highlight=False, soft_wrap=True)
     _console.print(
-        f"{len(report.versions)} versions in {report.where}, {report.seconds:.1f} s",
+        f"Versions in {report.where}: {len(report.versions)}, {report.seconds:.1f} s",
         highlight=False,
         soft_wrap=True,
         markup=False,

@@ -250,7 +250,7 @@ def test_the_command_says_what_it_wrote(settings, monkeypatch):
     assert result.output.splitlines() == [
         f"{FIRST} tagged (champion)",
         f"{SECOND} written",
-        "2 versions in [here]/mlflow.db, 1.2 s",
+        "Versions in [here]/mlflow.db: 2, 1.2 s",
     ]
     assert asked == [((settings,), {"patient": True})]
 
@@ -295,4 +295,4 @@ def test_a_tracking_server_that_never_answers_is_given_up(settings):
 
 def test_only_a_server_can_be_named():
     with pytest.raises(ValidationError, match="not an http"):
-        Settings(mlflow_tracking_uri="file:///tmp/mlruns")
+        Settings(mlflow_tracking_uri="file:///mlruns")
