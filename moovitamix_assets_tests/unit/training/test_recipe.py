@@ -136,8 +136,7 @@ def test_the_digest_follows_data_settings_and_recipe():
     assert recipe_digest(manifest, elsewhere, recipe) == digest
 
 
-def test_a_retraining_takes_over_the_champions_settings(world):
-    view = split(world, "validation")
+def test_a_retraining_takes_over_the_champions_settings(view):
     theirs = LightFM(components=16, l2=0.01, epochs=15)
     started = starting_points(view, Recipe((Ingredient(theirs, 1.0),)))
     assert [len(kind) for kind in started] == [1] * len(candidates(view))
@@ -145,8 +144,7 @@ def test_a_retraining_takes_over_the_champions_settings(world):
     assert [kind[0].name for kind in started[1:]] == [kind[0].name for kind in candidates(view)[1:]]
 
 
-def test_a_search_tries_as_many_settings_as_it_may(world):
-    view = split(world, "validation")
+def test_a_search_tries_as_many_settings_as_it_may(view):
     started = starting_points(view, None)
     most = sum(len(kind) for kind in candidates(view))
     for trials in (0, len(started), len(started) + 3, most, most + 10):
