@@ -290,7 +290,7 @@ def choose_weights(view: TrainingView, trials: Sequence[Trial]) -> tuple[tuple[f
     """Choose what each component counts; the first counts 1, the others 0 where they add nothing.
 
     The first alone is among what is compared, and wins a tie. Asking for a gain beyond its standard error was
-    tried: with few hundred people on the validation days it threw away sums that were 7 % better afterwards.
+    tried: with a few hundred people on the validation days it threw away sums that measured 3 % better later.
 
     Returns:
         One weight per trial, and the NDCG@10 of the sum on the view's test pairs.
