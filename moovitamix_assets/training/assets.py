@@ -28,7 +28,7 @@ from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.storage import write_folder
 from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
-from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, WarehouseLocked, read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.duckdb_io import table_schema
 from moovitamix_assets.warehouse.schemas import PROMOTIONS
 
@@ -227,7 +227,7 @@ def _mirrored(context: AssetExecutionContext, settings: Settings) -> str:
         return "switched off"
     try:
         report = write_mirror(settings)
-    except MirrorFailed as error:
+    except (MirrorFailed, WarehouseLocked) as error:
         context.log.warning(f"{error} The decision stands; `moovitamix mirror` makes up for it.")
         return f"failed: {error}"
     return f"{len(report.versions)} versions in {report.where}, {report.seconds:.1f} seconds"

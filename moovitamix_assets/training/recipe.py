@@ -198,9 +198,9 @@ def candidates(view: TrainingView) -> list[list[ComponentParameters]]:
     lightfm = [
         LightFM(epochs=MOST_EPOCHS),
         LightFM(epochs=MOST_EPOCHS, l2=1e-3, feature_weight=2.0),
-        LightFM(epochs=MOST_EPOCHS, l2=3e-4),
+        LightFM(epochs=MOST_EPOCHS, l2=1e-4),
         LightFM(epochs=MOST_EPOCHS, learning_rate=0.02),
-        LightFM(epochs=MOST_EPOCHS, l2=3e-4, feature_weight=0.5),
+        LightFM(epochs=MOST_EPOCHS, feature_weight=0.5),
     ]
     return [list(kind) for kind in (lightfm, als, small_enough, [Popularity()]) if kind]
 
