@@ -28,7 +28,12 @@ from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.storage import write_folder
 from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
-from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, WarehouseLocked, read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.connection import (
+    WAREHOUSE_POOL,
+    WarehouseLocked,
+    read_warehouse,
+    write_warehouse,
+)
 from moovitamix_assets.warehouse.duckdb_io import table_schema
 from moovitamix_assets.warehouse.schemas import PROMOTIONS
 
