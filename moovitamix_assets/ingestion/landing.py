@@ -204,7 +204,7 @@ def _not_told_yet(endpoint: Endpoint, earlier: pd.DataFrame, records: pd.DataFra
     )
     seen = Counter(records["record"])
     moved = {identity_of[record] for record in told.keys() | seen.keys() if told[record] != seen[record]}
-    return records[[identity_of[record] in moved for record in records["record"]]]
+    return records[records["record"].map(lambda record: identity_of[record] in moved).astype(bool)]
 
 
 def _landed_identity(endpoint: Endpoint, record: str) -> Any:
