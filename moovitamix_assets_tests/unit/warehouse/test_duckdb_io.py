@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,16 @@ import pandera.errors
 import pytest
 from dagster import (
     AssetExecutionContext,
-    AssetIn,
-    AssetsDefinition,
     DagsterInstance,
     ExecuteInProcessResult,
-    TimeWindowPartitionMapping,
+    OutputContext,
+    PartitionKeyRange,
     asset,
+    build_output_context,
     materialize,
 )
 
-from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, range_tags
+from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, days_between, range_tags
 from moovitamix_assets.warehouse import connection as connection_module
 from moovitamix_assets.warehouse.cleaning import CleanedPartitions, clean
 from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
@@ -31,7 +32,6 @@ from moovitamix_assets_tests.unit.warehouse.second_process import holding
 
 Rows = Callable[[Sequence[date]], Any]
 FIRST, SECOND, THIRD, FOURTH = DAYS
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def recommended(days: Sequence[Any], person: int = 1, **columns: Any) -> pd.DataFrame:
@@ -52,39 +52,36 @@ def recommended(days: Sequence[Any], person: int = 1, **columns: Any) -> pd.Data
     )
 
 
-def table_asset(table: str, rows: Rows, column: str = "generated_for", **metadata: Any) -> AssetsDefinition:
-    @asset(
-        name=table,
-        partitions_def=DAILY,
-        backfill_policy=RANGE_IN_ONE_RUN,
-        io_manager_key="warehouse",
-        metadata={"partition_expr": column, **metadata},
-    )
-    def rows_of_days(context: AssetExecutionContext) -> Any:
-        return rows([date.fromisoformat(key) for key in context.partition_keys])
-
-    return rows_of_days
+@cache
+def dagster_records() -> DagsterInstance:
+    """Shared: to make one takes longer than a test."""
+    return DagsterInstance.ephemeral()
 
 
 class Warehouse:
-    """A warehouse file, and assets materialized into it."""
+    """A warehouse file and its real manager."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.instance = DagsterInstance.ephemeral()
         self.manager = WarehouseIOManager(database=str(path))
 
-    def write(self, rows_of_days: AssetsDefinition, first: date, last: date) -> ExecuteInProcessResult:
-        return materialize(
-            [rows_of_days],
-            instance=self.instance,
-            resources={"warehouse": self.manager},
-            tags=range_tags(first, last),
-            run_config=QUIET,
+    def write(
+        self, table: str, rows: Any, first: date, last: date, column: str = "generated_for", **metadata: Any
+    ) -> OutputContext:
+        """Store the output of a run over a range of partitions."""
+        context = build_output_context(
+            asset_key=table,
+            definition_metadata={"partition_expr": column, **metadata},
+            asset_partitions_def=DAILY,
+            instance=dagster_records(),
+            asset_partition_key_range=PartitionKeyRange(first.isoformat(), last.isoformat()),
         )
+        self.manager.create_io_manager(None).handle_output(context, rows)
+        return context
 
     def recommend(self, rows: Rows, first: date, last: date | None = None, **metadata: Any) -> None:
-        assert self.write(table_asset("recommendations", rows, **metadata), first, last or first).success
+        days = days_between(first, last or first)
+        self.write("recommendations", rows(days), days[0], days[-1], **metadata)
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         with read_warehouse(self.path) as connection:
@@ -152,7 +149,7 @@ def cleaned(table: str, *records: Any, days: Sequence[date] = DAYS) -> CleanedPa
 
 def test_a_table_what_was_rejected_and_its_line_are_one_transaction(warehouse: Warehouse) -> None:
     def write(result: CleanedPartitions) -> None:
-        warehouse.write(table_asset("users", lambda _: result, "changed_on"), FIRST, FOURTH)
+        warehouse.write("users", result, FIRST, FOURTH, column="changed_on")
 
     good = cleaned("users", user(1), user(None))
     write(good)
@@ -238,7 +235,7 @@ def test_columns_without_a_value_keep_their_types(warehouse: Warehouse) -> None:
     undated = user(2, created_at=None, updated_at=None)
     for records in ([nothing, undated], [user(1), user(2)]):
         result = cleaned("users", *records)
-        warehouse.write(table_asset("users", lambda _, result=result: result, "changed_on"), FIRST, FOURTH)
+        warehouse.write("users", result, FIRST, FOURTH, column="changed_on")
 
     types = dict(warehouse.query("SELECT column_name, column_type FROM (DESCRIBE users)"))
     assert types["email"] == "VARCHAR"
@@ -260,42 +257,46 @@ def test_every_column_has_the_type_its_schema_says(warehouse: Warehouse) -> None
 # Stock: the file is opened for writing even to read from it.
 
 
-def reader_of(table: str, seen: list[pd.DataFrame]) -> AssetsDefinition:
-    @asset(
-        name="reader",
-        partitions_def=DAILY,
-        ins={"rows": AssetIn(table, partition_mapping=TimeWindowPartitionMapping())},
-    )
-    def reader(rows: pd.DataFrame) -> None:
-        seen.append(rows)
-
-    return reader
+@asset(
+    partitions_def=DAILY,
+    backfill_policy=RANGE_IN_ONE_RUN,
+    io_manager_key="warehouse",
+    metadata={"partition_expr": "generated_for"},
+)
+def recommendations(context: AssetExecutionContext) -> pd.DataFrame:
+    return recommended(context.partition_keys)
 
 
-def read_second(warehouse: Warehouse, table: AssetsDefinition) -> list[date]:
-    seen: list[pd.DataFrame] = []
-    materialize(
-        [table, reader_of("recommendations", seen)],
-        selection=["reader"],
-        instance=warehouse.instance,
+@asset(partitions_def=DAILY, backfill_policy=RANGE_IN_ONE_RUN)
+def days_served(context: AssetExecutionContext, recommendations: pd.DataFrame) -> None:
+    context.add_output_metadata({"days": [f"{day:%Y-%m-%d}" for day in recommendations["generated_for"]]})
+
+
+def materialized(warehouse: Warehouse, selection: str, first: date, last: date) -> ExecuteInProcessResult:
+    return materialize(
+        [recommendations, days_served],
+        selection=[selection],
         resources={"warehouse": warehouse.manager},
-        partition_key=SECOND.isoformat(),
-        run_config=QUIET,
+        instance=dagster_records(),
+        tags=range_tags(first, last),
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
-    return [day.date() for day in seen[0]["generated_for"]]
 
 
-def test_an_input_is_read_while_others_read(warehouse: Warehouse) -> None:
-    table = table_asset("recommendations", recommended)
-    warehouse.write(table, FIRST, THIRD)
+def test_an_asset_is_stored_and_read_by_range_while_others_read(warehouse: Warehouse) -> None:
+    materialized(warehouse, "recommendations", FIRST, FOURTH)
+    assert warehouse.days() == DAYS
 
     with holding(warehouse.path, "reading"):
-        assert read_second(warehouse, table) == [SECOND]
+        result = materialized(warehouse, "days_served", SECOND, THIRD)
+
+    (event, *_) = result.get_asset_materialization_events()
+    assert event.materialization.metadata["days"].value == [SECOND.isoformat(), THIRD.isoformat()]
 
 
 def test_reading_makes_no_file(warehouse: Warehouse) -> None:
     with pytest.raises(WarehouseMissing, match="moovitamix run"):
-        read_second(warehouse, table_asset("recommendations", recommended))
+        materialized(warehouse, "days_served", SECOND, THIRD)
 
     assert not warehouse.path.exists()
 
@@ -340,18 +341,15 @@ _RECORDS = {
 def write_source_table(warehouse: Warehouse, table: str, days: Sequence[date]) -> None:
     frame = landed(_RECORDS[table])
 
-    def rows(chosen: Sequence[date]) -> CleanedPartitions:
-        days_of_rows = frame["changed_on"].dt.date
-        return clean(table, frame[days_of_rows.isin(chosen)], chosen, LOADED)
-
-    warehouse.write(table_asset(table, rows, "changed_on"), days[0], days[-1])
+    chosen = frame[frame["changed_on"].dt.date.isin(days)]
+    warehouse.write(table, clean(table, chosen, days, LOADED), days[0], days[-1], column="changed_on")
 
 
 @pytest.mark.parametrize("table", ["users", "tracks", "listens"])
 def test_a_range_in_one_run_is_its_days_in_any_order_and_any_number_of_times(
-    table: str, tmp_path: Path
+    table: str, warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    in_one_run, shuffled = Warehouse(tmp_path / "one.duckdb"), Warehouse(tmp_path / "other.duckdb")
+    in_one_run, shuffled = warehouse, Warehouse(tmp_path / "other.duckdb")
     write_source_table(in_one_run, table, DAYS)
     for day in (THIRD, FIRST, FOURTH, SECOND):
         write_source_table(shuffled, table, [day])
@@ -394,7 +392,6 @@ def test_only_the_newest_partitions_of_a_range_are_kept(warehouse: Warehouse) ->
 
 
 def test_the_output_says_how_many_rows_were_written(warehouse: Warehouse) -> None:
-    result = warehouse.write(table_asset("recommendations", recommended), FIRST, SECOND)
+    context = warehouse.write("recommendations", recommended([FIRST, SECOND]), FIRST, SECOND)
 
-    (event, *_) = result.get_asset_materialization_events()
-    assert event.materialization.metadata["rows_written"].value == 2
+    assert context.get_logged_metadata()["rows_written"].value == 2
