@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.datasets import TEST_SHARES, Format, SplitName, load, split_views, without_features
+from moovitamix_assets.training.choosing import Trial, best_trial, recipe_of
 from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.base import ComponentParameters
 from moovitamix_assets.training.components.ease import EASE
@@ -29,7 +30,7 @@ from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.evaluation import Evaluation, Scorer, evaluate
 from moovitamix_assets.training.interactions import TrainingView
-from moovitamix_assets.training.recipe import Recipe, Trial, best_trial, recipe_of
+from moovitamix_assets.training.recipe import Recipe
 from moovitamix_assets.training.recommender import Recommender
 
 FIRST_SEED = 42

@@ -1,6 +1,6 @@
 """Several components as one model: scores standardised per user, then added with weights.
 
-The arithmetic of the sum belongs here; which components and which weights is chosen in `recipe.py`.
+The arithmetic of the sum belongs here; which components and which weights is chosen in `choosing.py`.
 Components that are dot products melt into one vector per user and one per track; others add a block of scores.
 """
 

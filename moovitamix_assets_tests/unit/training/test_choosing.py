@@ -1,0 +1,137 @@
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.choosing import (
+    MOST_EPOCHS,
+    MOST_USERS,
+    Trial,
+    best_trial,
+    candidates,
+    choose_recipe,
+    choose_recipe_on,
+    choose_weights,
+    starting_points,
+    with_fewer_test_users,
+    within_budget,
+)
+from moovitamix_assets.training.components.als import ALS
+from moovitamix_assets.training.components.ease import EASE
+from moovitamix_assets.training.components.lightfm import LightFM
+from moovitamix_assets.training.components.random import Random
+from moovitamix_assets.training.interactions import split
+from moovitamix_assets.training.recipe import Ingredient, Recipe
+from moovitamix_assets_tests.unit.training.worlds import taste_world
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A component that knows what is tested, as far as its noise lets it."""
+
+    view: object
+    noise: float
+
+    @property
+    def covered_users(self):
+        return np.ones(self.view.plays.shape[0], dtype=bool)
+
+    @property
+    def covered_tracks(self):
+        return np.ones(self.view.plays.shape[1], dtype=bool)
+
+    def scores(self, users):
+        random = np.random.default_rng((int(users[0]), int(self.noise * 100)))
+        truth = self.view.test[users].toarray()
+        return (truth + self.noise * random.normal(size=truth.shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def view():
+    return split(taste_world(), "validation")
+
+
+def test_what_adds_nothing_gets_no_weight(view):
+    good = Trial(LightFM(), Oracle(view, 0.3), 0.9)
+    useless = Trial(Random(), Random().fit(view, 3, 1), 0.1)
+    weights, reached = choose_weights(view, [good, useless])
+    assert weights == (1.0, 0.0)
+    assert 0 < reached < 1
+
+
+def test_what_helps_gets_a_weight_and_the_sum_beats_the_first_alone(view):
+    first, second = Trial(LightFM(), Oracle(view, 0.7), 0.5), Trial(ALS(), Oracle(view, 0.6), 0.5)
+    alone = choose_weights(view, [first])[1]
+    weights, reached = choose_weights(view, [first, second])
+    assert weights[0] == 1.0
+    assert weights[1] > 0
+    assert reached > alone * 1.1
+
+
+def test_the_best_of_the_tried_is_kept(view):
+    tried = [ALS(components=2, iterations=1, regularization=1000.0), ALS(components=16)]
+    trial = best_trial(view, tried, seed=1, threads=1)
+    assert trial.parameters == tried[1]
+    assert trial.ndcg_at_10 > best_trial(view, tried[:1], seed=1, threads=1).ndcg_at_10
+
+
+def test_early_stopping_names_the_epochs_it_kept(view):
+    trial = best_trial(view, [LightFM(components=16, epochs=40)], seed=1, threads=1)
+    assert trial.parameters.epochs % 5 == 0
+    assert trial.parameters.epochs <= 30  # this world is learnt soon, and then only its noise
+    again = trial.parameters.fit(view, seed=1, threads=1)
+    assert np.array_equal(again.user_vectors, trial.fitted.user_vectors)
+
+
+def test_a_recipe_starts_with_lightfm_and_survives_json(view):
+    kinds = [[LightFM(components=16, epochs=10)], [ALS(components=16)], [EASE(l2=50.0)]]
+    recipe = choose_recipe_on(view, 1, 1, kinds)
+    assert recipe.ingredients[0].parameters.name == "lightfm"
+    assert recipe.ingredients[0].weight == 1.0
+    assert recipe.validation_ndcg_at_10["blend"] >= recipe.validation_ndcg_at_10["lightfm"]
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+
+
+def test_too_few_people_on_the_validation_days_choose_nothing():
+    world = taste_world(people=15)
+    recipe = choose_recipe(world, Settings())
+    assert [part.parameters.name for part in recipe.ingredients] == ["lightfm"]
+    assert recipe.validation_ndcg_at_10 == {}
+
+
+def test_the_choice_does_not_see_the_holdout_days():
+    world = taste_world(people=30, tracks=60, listens=1500)
+    known = world.interactions["plays_before_holdout"] > 0
+    pairs = world.interactions[known].assign(plays=lambda frame: frame["plays_before_holdout"])
+    tracks = world.tracks.assign(plays_last_30_days=0, plays_last_30_days_before_holdout=0)
+    blind = replace(world, interactions=pairs, tracks=tracks)
+    assert choose_recipe(world, Settings()) == choose_recipe(blind, Settings())
+
+
+def test_only_so_many_people_decide(view):
+    people = MOST_USERS + 50
+    many = replace(view, test=view.test[np.zeros(people, dtype=int) + view.test_users[0]])
+    fewer = with_fewer_test_users(many, seed=1)
+    assert len(fewer.test_users) == MOST_USERS
+    assert np.array_equal(fewer.test_users, with_fewer_test_users(many, seed=1).test_users)
+    assert with_fewer_test_users(view, seed=1) is view
+
+
+def test_a_retraining_takes_over_the_champions_settings(view):
+    theirs = LightFM(components=16, l2=0.01, epochs=15)
+    started = starting_points(view, Recipe((Ingredient(theirs, 1.0),)))
+    assert [len(kind) for kind in started] == [1] * len(candidates(view))
+    assert started[0] == [replace(theirs, epochs=MOST_EPOCHS)]
+    assert [kind[0].name for kind in started[1:]] == [kind[0].name for kind in candidates(view)[1:]]
+
+
+def test_a_search_tries_as_many_settings_as_it_may(view):
+    started = starting_points(view, None)
+    most = sum(len(kind) for kind in candidates(view))
+    for trials in (0, len(started), len(started) + 3, most, most + 10):
+        tried = within_budget(started, candidates(view), trials)
+        assert sum(len(kind) for kind in tried) == min(max(trials, len(started)), most)
+        assert all(kind[0] == start[0] for kind, start in zip(tried, started, strict=True))
+        assert all(len(kind) == len(set(kind)) for kind in tried)
