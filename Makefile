@@ -36,8 +36,14 @@ check: setup  ## ruff (imports, docstrings, complexity) and strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmark: setup  ## every figure the README quotes, measured side by side
+# The models on public data: make benchmark DATASET=path/to/hetrec-lastfm-2k FORMAT=hetrec SPLIT=time
+FORMAT ?= hetrec
+SPLIT ?= random
+benchmark: setup  ## the figures the README quotes, side by side; DATASET=folder for the models too
 	$(BIN)/python -m benchmarks.top_n
+ifdef DATASET
+	$(BIN)/python -m benchmarks.quality --format $(FORMAT) --path $(DATASET) --split $(SPLIT)
+endif
 
 lock: setup  ## pin the newest versions that satisfy pyproject.toml, naming no registry
 	$(BIN)/python -m pip install --quiet pip-tools
