@@ -3,6 +3,7 @@
 Reading arguments and saying how it ended; what the commands do is in `command/`.
 """
 
+import os
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ app = typer.Typer(
 )
 # Where the width is unknown (a pipe, a log), tables get the room they need.
 _console = Console(width=None if sys.stdout.isatty() else 110)
-_errors = Console(stderr=True, style="red", highlight=False)
+_errors = Console(stderr=True, style="red", highlight=False, markup=False)
 
 _GREATEST_ID = 2**63 - 1
 
@@ -52,14 +53,17 @@ def run(
     from moovitamix_assets.command.pipeline import RunFailed, run_pipeline
     from moovitamix_assets.command.source import SourceNotStarted
     from moovitamix_assets.command.summary import print_summary
+    from moovitamix_assets.command.turns import own_turn
+    from moovitamix_assets.ingestion.landing import StartDateMoved
     from moovitamix_assets.progress import TerminalProgress
     from moovitamix_assets.warehouse.connection import WarehouseLocked
 
     settings = _settings(source_url, data_dir)
+    _refuse_unusable(settings.data_dir)
     from_day, to_day = _days(settings, first, last)
     _console.print(f"[bold]MooVitamix[/] {from_day} to {to_day}, into {settings.data_dir}")
     try:
-        with open_instance() as instance:
+        with own_turn(settings.data_dir / ".run", _tell_of_waiting), open_instance() as instance:
             outcome = run_pipeline(settings, from_day, to_day, instance, TerminalProgress(_console))
         if not outcome.missing:
             _console.print("Nothing was missing.")
@@ -69,6 +73,8 @@ def run(
                 "days, on which it would be measured.[/]"
             )
         print_summary(_console, settings, from_day, to_day, outcome.seconds)
+    except StartDateMoved as error:
+        _fail(str(error), code=2)
     except (RunFailed, NoInstance, SourceNotStarted, WarehouseLocked) as error:
         _fail(str(error))
 
@@ -193,6 +199,20 @@ def _settings(source_url: str | None, data_dir: Path | None) -> Settings:
             name = "_".join(map(str, problem["loc"])).upper()
             _errors.print(f"MOOVITAMIX_{name} = {problem['input']!r}: {problem['msg']}")
         raise typer.Exit(2) from None
+
+
+def _refuse_unusable(data_dir: Path) -> None:
+    nearest = data_dir.absolute()
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        _fail(f"--data-dir {data_dir}: {nearest} is no folder. Choose another one.", code=2)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        _fail(f"--data-dir {data_dir}: {nearest} cannot be written. Choose another one.", code=2)
+
+
+def _tell_of_waiting(holder: str) -> None:
+    _console.print(f"Process {holder} works on the same folder: waiting until it has ended.")
 
 
 def _days(settings: Settings, first: datetime | None, last: datetime | None) -> tuple[date, date]:

@@ -8,6 +8,7 @@ import os
 from datetime import date
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import (
@@ -107,7 +108,7 @@ class Settings(BaseSettings):
     @field_validator("api_url")
     @classmethod
     def _without_trailing_slash(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
+        if not value.startswith(("http://", "https://")) or not urlsplit(value).hostname:
             raise ValueError(f"{value!r} is not an http(s) URL; give one such as http://127.0.0.1:8000")
         return value.rstrip("/")
 

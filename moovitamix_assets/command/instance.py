@@ -13,6 +13,7 @@ import psutil
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.instance.ref import InstanceRef
 
+from moovitamix_assets.command.turns import own_turn
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 
 INSTANCE_DIR = ".dagster_home"
@@ -30,17 +31,22 @@ def open_instance() -> Iterator[DagsterInstance]:
     Raises:
         NoInstance: If there is neither.
     """
-    if os.environ.get("DAGSTER_HOME"):
-        opened = DagsterInstance.get()
-    elif Path("dagster.yaml").exists():
-        # A temporary-looking base with the configuration of the working directory: just as `dagster dev` does it.
-        base = Path(INSTANCE_DIR).absolute()
-        base.mkdir(exist_ok=True)
-        opened = DagsterInstance.from_ref(InstanceRef.from_dir(str(base), config_dir=str(Path.cwd())))
-    else:
+    home = os.environ.get("DAGSTER_HOME")
+    if not home and not Path("dagster.yaml").exists():
         raise NoInstance(
             f"No dagster.yaml in {Path.cwd()} and DAGSTER_HOME is not set. Run the command in the project's "
             "folder, or set DAGSTER_HOME to a folder with a dagster.yaml."
+        )
+    if home and not (Path(home).is_absolute() and Path(home).is_dir()):
+        raise NoInstance(f"DAGSTER_HOME is {home}: make that folder, and name it by its absolute path.")
+    base = Path(home or INSTANCE_DIR).absolute()
+    # Two processes that make its databases at the same time get in each other's way.
+    with own_turn(base / ".opening"):
+        # A temporary-looking base with the configuration of the working directory: just as `dagster dev` does it.
+        opened = (
+            DagsterInstance.get()
+            if home
+            else DagsterInstance.from_ref(InstanceRef.from_dir(str(base), config_dir=str(Path.cwd())))
         )
     with opened as instance:
         # The limit holds even where a DAGSTER_HOME of one's own says nothing of pools.

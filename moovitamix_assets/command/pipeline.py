@@ -17,6 +17,7 @@ from dagster_shared.error import SerializableErrorInfo
 from moovitamix_assets.automation.jobs import INGEST_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.command.source import source_for
 from moovitamix_assets.definitions import build_definitions
+from moovitamix_assets.ingestion.landing import record_first_partition
 from moovitamix_assets.partitions import PARTITION_TAG, days_between, range_tags
 from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
@@ -99,7 +100,10 @@ def run_pipeline(
 
     Raises:
         RunFailed: If a run fails; what was made before it stays.
+        StartDateMoved: If the data directory was first loaded with another first partition.
     """
+    if settings.warehouse_path.exists():
+        record_first_partition(settings.data_dir, settings.start_date)
     missing = find_missing(settings, first, last)
     seconds: dict[str, float] = {}
     if missing.days:
