@@ -45,9 +45,12 @@ class Finding:
 
 
 def loaded_days(connection: duckdb.DuckDBPyConnection, table: str) -> list[date]:
-    """The partitions of a table that were loaded, oldest first."""
+    """The partitions of a table that were loaded or have rows, oldest first."""
     rows = connection.execute(
-        "SELECT changed_on FROM partition_loads WHERE table_name = ? ORDER BY changed_on", [table]
+        f"""SELECT changed_on FROM partition_loads WHERE table_name = ?
+            UNION SELECT changed_on FROM {table} UNION SELECT changed_on FROM rejected_{table}
+            ORDER BY changed_on""",
+        [table],
     ).fetchall()
     return [row[0] for row in rows]
 
@@ -73,7 +76,8 @@ def nothing_lost(
             coalesce(loads.duplicates, 0) AS duplicates,
             coalesce(loads.superseded, 0) AS superseded,
             coalesce(stored.row_count, 0) AS row_count,
-            loads.stored_rows AS rows_written
+            coalesce(loads.stored_rows, 0) AS rows_written,
+            loads.stored_rows IS NOT NULL AS has_line
         FROM days
         LEFT JOIN stored USING (changed_on)
         LEFT JOIN rejected USING (changed_on)
@@ -84,7 +88,11 @@ def nothing_lost(
     ).df()
     counts["received"] = [count_landed(landing_dir, ENDPOINTS[table], day) for day in days_of(counts)]
     accounted = counts["accepted"] + counts["rejected"] + counts["duplicates"] + counts["superseded"]
-    wrong = counts[(counts["received"] != accounted) | (counts["row_count"] != counts["rows_written"])]
+    wrong = counts[
+        (counts["received"] != accounted)
+        | (counts["row_count"] != counts["rows_written"])
+        | ~counts["has_line"].astype(bool)
+    ]
     figures = {
         name: int(counts[name].sum())
         for name in ("received", "accepted", "rejected", "duplicates", "superseded", "row_count")
@@ -96,12 +104,13 @@ def nothing_lost(
             figures=figures,
         )
     first = wrong.iloc[0]
+    unlisted = "" if first["has_line"] else ", no line in partition_loads"
     return Finding(
         False,
         f"{len(wrong)} days of {table} do not add up, the first {first['changed_on']:%Y-%m-%d}: "
         f"{first['received']} received, {first['accepted']} accepted + {first['rejected']} rejected + "
         f"{first['duplicates']} duplicates + {first['superseded']} superseded, {first['row_count']} rows of "
-        f"{first['rows_written']} written. Materialize {table} for these days again.",
+        f"{first['rows_written']} written{unlisted}. Materialize {table} for these days again.",
         figures=figures | {"days": [f"{day:%Y-%m-%d}" for day in wrong["changed_on"]][:_SHOWN_CASES]},
     )
 

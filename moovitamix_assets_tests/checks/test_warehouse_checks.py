@@ -1,0 +1,376 @@
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from dagster import AssetCheckSeverity, AssetSelection, MaterializeResult, asset
+
+from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN
+from moovitamix_assets.warehouse.checks import listens_checks, tracks_checks, users_checks
+from moovitamix_assets_tests.checks.conftest import FIRST, LAST, TABLES, good_records, person, session, track
+from moovitamix_assets_tests.checks.house import House
+
+ERROR, WARN = AssetCheckSeverity.ERROR, AssetCheckSeverity.WARN
+BLOCKING = {"nothing_lost", "fits_schema", "rejected_share"}
+WARNING = {
+    "users": {"nulled_fields", "usual_volume", "updated_before_created", "repeated_emails"},
+    "tracks": {"nulled_fields", "usual_volume", "updated_before_created"},
+    "listens": {"nulled_fields", "usual_volume", "orphan_listens"},
+}
+FIRST_OF = "(SELECT min(rowid) FROM {0})"
+
+
+def figures(evaluation: Any) -> dict[str, Any]:
+    return {name: value.value for name, value in evaluation.metadata.items()}
+
+
+def test_each_table_has_its_checks_and_only_what_loses_data_stops_a_run() -> None:
+    for table, checks in zip(TABLES, (users_checks, tracks_checks, listens_checks), strict=True):
+        specs = {spec.name: spec for spec in checks.check_specs}
+        assert specs.keys() == BLOCKING | WARNING[table]
+        assert {name for name, spec in specs.items() if spec.blocking} == BLOCKING
+        assert all(spec.description for spec in specs.values())
+
+
+def test_all_is_well_in_a_house_in_good_order(house: House) -> None:
+    result = house.execute(AssetSelection.checks_for_assets(*TABLES), FIRST, LAST)
+
+    evaluations = {
+        (one.asset_key.to_user_string(), one.check_name): one for one in result.get_asset_check_evaluations()
+    }
+    assert evaluations.keys() == {(table, name) for table in TABLES for name in BLOCKING | WARNING[table]}
+    assert [key for key, evaluation in evaluations.items() if not evaluation.passed] == []
+    assert all(evaluation.description for evaluation in evaluations.values())
+
+
+# nothing_lost
+
+
+def one_row_of(table: str) -> str:
+    return (
+        f"DELETE FROM {table} WHERE rowid = (SELECT max(rowid) FROM {table} WHERE changed_on = '2026-09-02')"
+    )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        one_row_of("users"),
+        one_row_of("tracks"),
+        one_row_of("listens"),
+        "DELETE FROM listens WHERE user_id = 1 AND changed_on = '2026-09-02'",
+        "DELETE FROM partition_loads WHERE changed_on = '2026-09-02'",
+        "UPDATE partition_loads SET received = received + 1, duplicates = 1 WHERE changed_on = '2026-09-02'",
+        "INSERT INTO rejected_users VALUES ('{}', ['x'], '2026-09-02', now()::TIMESTAMP)",
+    ],
+)
+def test_one_row_deleted_by_hand_is_missed(house: House, statement: str) -> None:
+    table = next((table for table in TABLES if table in statement), "users")
+    assert house.check(table, "nothing_lost").passed
+    house.damage(statement)
+
+    evaluation = house.check(table, "nothing_lost")
+
+    assert not evaluation.passed
+    assert evaluation.severity == ERROR
+    assert f"1 days of {table} do not add up, the first 2026-09-02" in evaluation.description
+    assert f"Materialize {table} for these days again" in evaluation.description
+    assert figures(evaluation)["days"] == ["2026-09-02"]
+    # The days of a run are judged by themselves.
+    assert house.check(table, "nothing_lost", FIRST).passed
+    assert house.check(table, "nothing_lost", LAST).passed
+    assert not house.check(table, "nothing_lost", FIRST, LAST).passed
+
+
+def test_what_was_lost_comes_back_from_the_landing_files(house: House) -> None:
+    house.damage(one_row_of("listens"))
+    house.source.records = {}
+
+    assert house.execute(["listens"], date(2026, 9, 2)).success
+
+    assert house.check("listens", "nothing_lost").passed
+    assert house.source.asked == []
+
+
+def test_records_that_were_landed_and_not_loaded_are_missed(house: House) -> None:
+    house.source.records["users"].append(person(99, "2026-09-02T09:00:00"))
+    assert house.execute(["raw_users"], date(2026, 9, 2)).success
+
+    evaluation = house.check("users", "nothing_lost")
+
+    assert not evaluation.passed
+    assert figures(evaluation)["received"] == 7
+    assert figures(evaluation)["accepted"] == 6
+
+
+def test_every_fate_of_a_record_is_counted(new_house: Callable[..., House]) -> None:
+    records = [person(1), person(1), person(1, gender="Other"), person(None), person(None), person("x")]
+    house = new_house({"users": records})
+    house.execute(["raw_users", "users"], FIRST)
+
+    evaluation = house.check("users", "nothing_lost")
+
+    assert evaluation.passed
+    counted = {"received": 6, "accepted": 1, "rejected": 2, "duplicates": 2, "superseded": 1, "row_count": 1}
+    assert figures(evaluation) == counted
+
+
+def test_with_nothing_loaded_at_all_every_check_passes(new_house: Callable[..., House]) -> None:
+    house = new_house({})
+    assert house.execute(["raw_users", "users", "raw_tracks", "tracks"], FIRST).success
+
+    result = house.execute(AssetSelection.checks_for_assets(*TABLES))
+
+    assert len(result.get_asset_check_evaluations()) == 19
+    assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
+
+
+# fits_schema
+
+
+@pytest.mark.parametrize(
+    ("table", "statement", "told"),
+    [
+        ("users", "INSERT INTO users SELECT * FROM users WHERE user_id = 1", "1 rows of users repeat a key"),
+        ("tracks", "INSERT INTO tracks SELECT * FROM tracks WHERE track_id = 1", "1 rows of tracks repeat a key"),
+        ("listens", "UPDATE listens SET position = 1 WHERE position = 2", "18 rows of listens repeat a key"),
+        ("listens", "UPDATE listens SET position = 0 WHERE position = 2", "on position"),
+        ("tracks", "UPDATE tracks SET duration_seconds = 0 WHERE track_id = 1", "greater_than(0) on duration_seconds"),
+        ("tracks", "ALTER TABLE tracks DROP COLUMN album", "on"),
+    ],
+)  # fmt: skip
+def test_rows_that_do_not_fit_the_schema_are_an_error(
+    house: House, table: str, statement: str, told: str
+) -> None:
+    if statement.startswith("ALTER"):
+        house.damage("DROP VIEW dim_tracks")
+    house.damage(statement)
+
+    evaluation = house.check(table, "fits_schema")
+
+    assert not evaluation.passed
+    assert evaluation.severity == ERROR
+    assert told in evaluation.description
+
+
+# rejected_share
+
+
+def house_with_rejected(new_house: Callable[..., House], rejected: int, of: int) -> House:
+    records = [person(None, gender=str(number)) for number in range(rejected)]
+    records += [person(number) for number in range(1, of - rejected + 1)]
+    return new_house({"users": records}, rejected_error_minimum=5)
+
+
+@pytest.mark.parametrize(
+    ("rejected", "of", "passed", "severity"),
+    [
+        (0, 10, True, None),
+        (1, 200, True, None),
+        (2, 200, False, WARN),
+        (4, 8, False, WARN),
+        (5, 51, False, WARN),
+        (5, 50, False, ERROR),
+    ],
+)
+def test_a_share_rejected_warns_and_a_large_one_stops(
+    new_house: Callable[..., House], rejected: int, of: int, passed: bool, severity: AssetCheckSeverity | None
+) -> None:
+    house = house_with_rejected(new_house, rejected, of)
+    house.execute(["raw_users", "users"], FIRST)
+
+    evaluation = house.check("users", "rejected_share")
+
+    assert evaluation.passed == passed
+    assert severity in (None, evaluation.severity)
+    assert figures(evaluation)["rejected"] == rejected
+    assert figures(evaluation)["worst_share"] == rejected / of
+
+
+@asset(partitions_def=DAILY, backfill_policy=RANGE_IN_ONE_RUN, deps=["users"])
+def after_users() -> MaterializeResult[Any]:
+    return MaterializeResult()
+
+
+@pytest.mark.parametrize(("rejected", "stopped"), [(4, False), (5, True)])
+def test_an_error_stops_what_comes_after_and_a_warning_does_not(
+    new_house: Callable[..., House], rejected: int, stopped: bool
+) -> None:
+    house = house_with_rejected(new_house, rejected, 50)
+
+    result = house.execute(["raw_users", "users", "after_users"], FIRST, more=[after_users])
+
+    assert result.success is not stopped
+    reached = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
+    assert reached == {"raw_users", "users"} | (set() if stopped else {"after_users"})
+    # What was rejected is there to be read, whether the run was stopped or not.
+    assert house.query("SELECT count(*) FROM rejected_users") == [(rejected,)]
+
+
+# What only warns
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "statements", "told"),
+    [
+        ("users", "nulled_fields", ["UPDATE users SET email = NULL WHERE user_id < 3"], "NULL in users: email 2."),
+        ("tracks", "nulled_fields", ["UPDATE tracks SET album = NULL WHERE track_id = 3"], "NULL in tracks: album 1."),
+        (
+            "listens", "nulled_fields",
+            ["UPDATE listens SET session_updated_at = NULL WHERE user_id = 1"],
+            "NULL in listens: session_updated_at 9.",
+        ),
+        (
+            "users", "updated_before_created",
+            ["UPDATE users SET created_at = updated_at + INTERVAL 1 HOUR WHERE user_id = 1"],
+            "1 of 6 records of users were updated before they were created.",
+        ),
+        (
+            "tracks", "updated_before_created",
+            ["UPDATE tracks SET created_at = updated_at + INTERVAL 1 HOUR"],
+            "9 of 9 records of tracks were updated before they were created.",
+        ),
+        (
+            "users", "repeated_emails", ["UPDATE users SET email = 'a@b.org' WHERE user_id < 4"],
+            "3 people share 1 emails with others; all are kept.",
+        ),
+        (
+            "listens", "orphan_listens",
+            ["DELETE FROM users WHERE user_id = 1", "DELETE FROM tracks WHERE track_id < 3"],
+            "9 listens of unknown people and 36 of unknown tracks are kept until those arrive.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_odd_is_told_and_never_stops_a_run(
+    house: House, table: str, name: str, statements: list[str], told: str
+) -> None:
+    house.damage(*statements)
+
+    evaluation = house.check(table, name)
+
+    assert not evaluation.passed
+    assert evaluation.severity == WARN
+    assert evaluation.description == told
+
+
+def weeks_of(table: str, usual: int, last: int) -> str:
+    """A statement that makes four Wednesdays of `usual` records and a fifth of `last`."""
+    return f"""
+        INSERT INTO partition_loads BY NAME
+        SELECT '{table}' AS table_name, DATE '2026-09-09' + (7 * week)::INTEGER AS changed_on, records AS received,
+               records AS accepted, 0 AS rejected, 0 AS duplicates, 0 AS superseded, 0 AS stored_rows,
+               TIMESTAMP '2026-09-01' AS loaded_at
+        FROM (SELECT week, CASE WHEN week = 4 THEN {last} ELSE {usual} END AS records FROM range(5) AS weeks(week))"""
+
+
+@pytest.mark.parametrize(
+    ("table", "usual", "last", "passed"),
+    [
+        ("users", 100, 100, True),
+        ("users", 100, 150, True),
+        ("users", 100, 49, False),
+        ("tracks", 100, 0, False),
+        ("listens", 100, 201, False),
+        # A small number halves and doubles by chance.
+        ("users", 4, 1, True),
+        ("users", 0, 1, True),
+        ("users", 0, 50, False),
+    ],
+)
+def test_a_day_far_from_its_weekdays_mean_is_told(
+    house: House, table: str, usual: int, last: int, passed: bool
+) -> None:
+    house.damage("DELETE FROM partition_loads", weeks_of(table, usual, last))
+
+    evaluation = house.check(table, "usual_volume")
+
+    assert evaluation.passed == passed
+    assert passed or (evaluation.severity == WARN and "2026-10-07" in evaluation.description)
+
+
+def test_the_volume_of_earlier_days_is_no_matter_of_a_later_run(house: House) -> None:
+    house.damage(weeks_of("users", 100, 0))
+
+    assert not house.check("users", "usual_volume", date(2026, 10, 7)).passed
+    assert house.check("users", "usual_volume", date(2026, 9, 30)).passed
+
+
+# By the run
+
+
+def test_the_checks_run_with_the_tables_and_judge_the_days_of_the_run(house: House) -> None:
+    house.damage("UPDATE users SET email = NULL WHERE changed_on = '2026-09-01'")
+
+    result = house.execute(["users"], LAST)
+
+    assert result.success
+    evaluations = {one.check_name: one for one in result.get_asset_check_evaluations()}
+    assert evaluations.keys() == BLOCKING | WARNING["users"]
+    assert evaluations["nulled_fields"].passed
+    assert not house.check("users", "nulled_fields").passed
+
+
+def test_a_missing_warehouse_is_an_error_that_names_the_remedy(new_house: Callable[..., House]) -> None:
+    result = new_house({}).execute(AssetSelection.checks_for_assets("users"))
+
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "moovitamix run" in str(failure.step_failure_data.error.cause)
+
+
+# Personal data
+
+
+def test_no_name_and_no_address_leaves_its_table(
+    new_house: Callable[..., House], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    from moovitamix_assets_tests.checks.house import dagster_records
+
+    personal = ("Zebulon", "Quillfeather", "quillfeather")
+    records = good_records()
+    records["users"] += [
+        person(None),
+        person("Zebulon"),
+        {"id": {"email": "zebulon@quillfeather.example"}},
+        ["Zebulon Quillfeather"],
+        "Zebulon: Quillfeather",
+        person(7, email="not an address of Quillfeather", gender="\ud800"),
+        person(None, gender="\ud800"),
+        person(None, gender=float("nan")),
+        person(8, created_at="Zebulon", updated_at="Quillfeather"),
+    ]
+    records["listen_history"] += [
+        session("Zebulon", "Quillfeather", "2026-09-02T01:00:00"),
+        session(1, ["Zebulon"], "Quillfeather", updated_at="2026-09-02T01:00:00"),
+    ]
+    house = new_house(records, rejected_error_minimum=1)
+    caplog.set_level("DEBUG")
+
+    results = [
+        house.execute([*TABLES, *(f"raw_{table}" for table in TABLES)], FIRST, LAST, log_level="DEBUG"),
+        house.execute(AssetSelection.checks_for_assets(*TABLES), log_level="DEBUG"),
+    ]
+    house.damage("ALTER TABLE rejected_users DROP COLUMN reasons")
+    results.append(house.execute(["users"], FIRST, log_level="DEBUG"))
+
+    assert [result.success for result in results] == [False, False, False]
+    told = capfd.readouterr()
+    everything = [told.out, told.err, caplog.text]
+    for result in results:
+        everything += [str(record) for record in dagster_records().all_logs(result.run_id)]
+    assert "rejected_share" in "".join(everything), "the log is looked at"
+    assert [word for word in personal for text in everything if word in text] == []
+    assert house.query("SELECT count(*) FROM users WHERE first_name = 'Zebulon'") != [(0,)]
+
+
+def test_the_sample_of_a_table_leaves_personal_columns_out(house: House) -> None:
+    result = house.execute(["users"], FIRST, LAST)
+
+    (event,) = {
+        event.materialization.metadata["sample"].value for event in result.get_asset_materialization_events()
+    }
+    assert (
+        event.splitlines()[0]
+        == "| user_id | gender | favorite_genres | created_at | updated_at | changed_on |"
+    )
+    assert track(1)["name"] not in event
