@@ -115,7 +115,8 @@ def _pool(settings: Settings) -> Symptom:
     path = home / "dagster.yaml"
     remedy = (
         "Two runs at once would fight for the warehouse. Copy the section `concurrency` of the project's "
-        "dagster.yaml there (its storage is for the project's folder), or run dagster instance concurrency set warehouse 1"
+        "dagster.yaml there (its storage is for the project's folder), or run "
+        "dagster instance concurrency set warehouse 1"
     )
     if not path.exists():
         return Symptom("pool", False, f"no dagster.yaml in {home}", remedy)
