@@ -50,6 +50,11 @@ class Scene:
         wal = path.with_name(path.name + ".wal")
         return f"{path.stat().st_size} bytes in the file, {wal.stat().st_size if wal.exists() else 'no'} in the log"
 
+    def committing(self) -> str | None:
+        """The warehouse's write-ahead log: it is there from the commit to the end of the checkpoint."""
+        wal = self.data_dir / "warehouse.duckdb.wal"
+        return f"{wal.stat().st_size} bytes in the log" if wal.exists() else None
+
     def training(self) -> str | None:
         """After the training set appeared, or is being written, and before its model is the day's candidate."""
         models, sets = self.data_dir / "models", self.data_dir / "training_sets"
@@ -122,11 +127,11 @@ def kill_at(
         if entries < moment.entry or time.monotonic() - entered < delay:
             continue
         process.send_signal(signal.SIGSTOP)
-        where = moment.seen(scene)
+        where, spent = moment.seen(scene), time.monotonic() - entered
         if where is not None:
             process.kill()
             process.communicate()
-            return f"{moment.name}, entry {entries}, {1000 * (time.monotonic() - entered):.0f} ms after it: {where}"
+            return f"{moment.name}, entry {entries}, {1000 * spent:.0f} ms after it: {where}"
         process.send_signal(signal.SIGCONT)
         inside = False
     process.communicate()

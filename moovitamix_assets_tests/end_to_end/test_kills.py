@@ -21,18 +21,20 @@ TRAINING = [
     *(Moment("in training", Scene.training, wait=wait) for wait in (0.0, 0.4, 1.0, 2.0, 4.0)),
     Moment("storing a model", Scene.storing_model),
 ]
+COMMITS = [Moment("committing", Scene.committing, entry=entry) for entry in (1, 2)]
 ANYWHERE = [
     Moment("anywhere", Scene.running, wait=10.0),
     Moment("after training", Scene.after_training, wait=0.5),
 ]
+ALL = LANDING + TRANSACTIONS + COMMITS + TRAINING + ANYWHERE
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", range(len(LANDING + TRANSACTIONS + TRAINING + ANYWHERE)))
+@pytest.mark.parametrize("number", range(len(ALL)))
 def test_a_run_killed_once_and_run_again(
     number: int, undisturbed: Deployment, source_url: str, home: Path, tmp_path: Path
 ) -> None:
-    moment = (LANDING + TRANSACTIONS + TRAINING + ANYWHERE)[number]
+    moment = ALL[number]
     data_dir = tmp_path / "data"
     _kill(moment, source_url, home, data_dir, random.Random(number))
     _run_again(source_url, home, data_dir, undisturbed)

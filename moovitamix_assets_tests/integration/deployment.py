@@ -32,7 +32,7 @@ class Deployment:
 
     Attributes:
         data_dir: The directory.
-        settings: Its settings, waits between retries shortened.
+        settings: Its settings; waits between retries are shortened, and MLflow is told nothing.
     """
 
     def __init__(self, data_dir: Path, source_url: str, **settings: Any) -> None:
@@ -44,6 +44,7 @@ class Deployment:
                 "data_dir": data_dir,
                 "retry_backoff_seconds": 0.001,
                 "retry_backoff_limit_seconds": 0.01,
+                "mirror_decisions": False,
             }
             | settings
         )
@@ -98,9 +99,8 @@ def environment(data_dir: Path, source_url: str, **more: str) -> dict[str, str]:
         **os.environ,
         "MOOVITAMIX_DATA_DIR": str(data_dir),
         "MOOVITAMIX_API_URL": source_url,
-        "PYTHONWARNINGS": "ignore",
-        # MLflow has tests of its own, and takes seconds to start.
         "MOOVITAMIX_MIRROR_DECISIONS": "false",
+        "PYTHONWARNINGS": "ignore",
         **more,
     }
 
