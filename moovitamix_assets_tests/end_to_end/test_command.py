@@ -83,14 +83,14 @@ def test_a_page_that_always_fails_ends_the_command(invoke: Invoke) -> None:
 
 
 def test_a_start_date_moved_after_the_first_load_is_refused(
-    home: Path, undisturbed: Deployment, source_url: str
+    invoke: Invoke, undisturbed: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MOOVITAMIX_START_DATE", "2026-09-02")
     before = fingerprints.everything(undisturbed.data_dir)
-    variables = environment(undisturbed.data_dir, source_url, MOOVITAMIX_START_DATE="2026-09-02")
-    code, output = finish(moovitamix(home, variables, "run", "--to", LAST.isoformat()))
-    assert code == 2
-    assert "MOOVITAMIX_START_DATE is 2026-09-02" in output
-    assert "Set it back to 2026-09-01" in output
+    result = invoke("run", "--to", LAST.isoformat(), "--data-dir", str(undisturbed.data_dir))
+    assert result.exit_code == 2, result.output
+    assert "MOOVITAMIX_START_DATE is 2026-09-02" in result.output
+    assert "Set it back to 2026-09-01" in result.output
     assert fingerprints.everything(undisturbed.data_dir) == before
 
 
