@@ -103,6 +103,18 @@ def test_records_that_were_landed_and_not_loaded_are_missed(house: House) -> Non
     assert figures(evaluation)["accepted"] == 6
 
 
+def test_a_day_without_records_that_was_never_loaded_is_missed(new_house: Callable[..., House]) -> None:
+    house = new_house({})
+    house.execute(["raw_users", "users"], FIRST, LAST)
+    assert house.check("users", "nothing_lost", FIRST, LAST).passed
+    house.damage("DELETE FROM partition_loads WHERE changed_on = '2026-09-02'")
+
+    evaluation = house.check("users", "nothing_lost", FIRST, LAST)
+
+    assert not evaluation.passed
+    assert "no line in partition_loads" in evaluation.description
+
+
 def test_every_fate_of_a_record_is_counted(new_house: Callable[..., House]) -> None:
     records = [person(1), person(1), person(1, gender="Other"), person(None), person(None), person("x")]
     house = new_house({"users": records})

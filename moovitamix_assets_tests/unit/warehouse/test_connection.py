@@ -222,6 +222,19 @@ def test_rows_are_inserted_by_name(path: Path) -> None:
     assert row[6] is None
 
 
+def test_rows_find_their_columns_where_a_table_was_altered(path: Path) -> None:
+    promote(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("ALTER TABLE promotions DROP COLUMN reason")
+        connection.execute("ALTER TABLE promotions ADD COLUMN reason VARCHAR")
+
+    promote(path)
+
+    with read_warehouse(path) as connection:
+        rows = connection.execute("SELECT reason, metrics FROM promotions ORDER BY ALL").fetchall()
+    assert rows == [("It is better.", "{}"), (None, "{}")]
+
+
 def test_rows_are_inserted_while_a_result_is_not_read_to_its_end(path: Path) -> None:
     promote(path)
 
