@@ -103,11 +103,11 @@ def test_hardly_any_candidate_that_is_a_tenth_worse_is_let_in():
     champion = lists_worth(0.08, 1000, 100)
     popularity = lists_worth(0.02, 1000, 101)
     promoted = 0
-    for seed in range(60):
+    for seed in range(40):
         noise = np.random.default_rng(seed).normal(0, 0.05, len(champion))
         candidate = champion * 0.9 + noise
         promoted += decided(candidate, champion, popularity).decision == "promoted"
-    assert promoted <= 3
+    assert promoted <= 2
 
 
 differences = st.builds(

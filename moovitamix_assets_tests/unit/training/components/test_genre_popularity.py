@@ -34,8 +34,8 @@ def test_a_genre_is_the_same_however_it_is_written():
 
 
 def test_a_large_catalogue_keeps_its_order():
-    plays = np.arange(200_000, dtype=np.float64)
+    plays = np.arange(60_000, dtype=np.float64)
     users, tracks = genre_popularity([None], [None] * len(plays), plays)
     assert (
-        np.argsort(-(users @ tracks.T)[0], kind="stable")[:5] == [199_999, 199_998, 199_997, 199_996, 199_995]
+        np.argsort(-(users @ tracks.T)[0], kind="stable")[:5] == [59_999, 59_998, 59_997, 59_996, 59_995]
     ).all()
