@@ -3,7 +3,9 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -61,6 +63,31 @@ def test_every_partition_adds_up(loaded: Deployment) -> None:
                 (counts[2],)
             ]
     assert min(kinds.values()) > 0, "the dirt shows in every count"
+
+
+def test_what_can_be_used_is_accepted_in_one_version_a_day(loaded: Deployment) -> None:
+    for table, endpoint in ENDPOINTS.items():
+        landed = read_landing(loaded.settings.landing_dir, endpoint, DAYS)
+        usable = {
+            (day.date(), _key(json.loads(record)))
+            for day, record in zip(landed["changed_on"], landed["record"], strict=True)
+        }
+        columns = "user_id, listened_at" if table == "listens" else f"{table[:-1]}_id"
+        stored = loaded.query(f"SELECT DISTINCT changed_on, {columns} FROM {table}")
+        assert {(day, tuple(key)) for day, *key in stored} == {each for each in usable if each[1]}
+
+
+def _key(record: dict[str, Any]) -> tuple[Any, ...] | None:
+    """What identifies a record, in the words of the contract; None where it cannot be used."""
+    if "items" not in record:
+        return None if record["id"] is None else (record["id"],)
+    tracks = [item for item in record["items"] or [] if isinstance(item, int)]
+    if record["user_id"] is None or not tracks or not (record["created_at"] or "").startswith("20"):
+        return None
+    try:
+        return record["user_id"], datetime.fromisoformat(record["created_at"])
+    except ValueError:
+        return None
 
 
 def test_what_landed_is_what_the_source_says_it_served(loaded: Deployment, served_log: Path) -> None:
