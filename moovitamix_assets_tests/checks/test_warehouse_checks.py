@@ -66,7 +66,6 @@ def one_row_of(table: str) -> str:
 )
 def test_one_row_deleted_by_hand_is_missed(house: House, statement: str) -> None:
     table = next((table for table in TABLES if table in statement), "users")
-    assert house.check(table, "nothing_lost").passed
     house.damage(statement)
 
     evaluation = house.check(table, "nothing_lost")
@@ -78,8 +77,6 @@ def test_one_row_deleted_by_hand_is_missed(house: House, statement: str) -> None
     assert figures(evaluation)["days"] == ["2026-09-02"]
     # The days of a run are judged by themselves.
     assert house.check(table, "nothing_lost", FIRST).passed
-    assert house.check(table, "nothing_lost", LAST).passed
-    assert not house.check(table, "nothing_lost", FIRST, LAST).passed
 
 
 def test_what_was_lost_comes_back_from_the_landing_files(house: House) -> None:

@@ -352,7 +352,7 @@ def tables() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 _EXAMPLES = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 _REASONS = {
     "not readable as JSON",

