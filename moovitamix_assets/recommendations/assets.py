@@ -16,7 +16,7 @@ from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN
 from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
-from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
+from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, first_row, read_warehouse
 from moovitamix_assets.warehouse.duckdb_io import table_schema
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS, empty_frame
 
@@ -56,8 +56,13 @@ def recommendations(
             context.add_asset_metadata(_figures(frame), partition_key=day.isoformat())
             frames.append(frame)
             on_progress(done, len(kept))
+        newest = first_row(connection, "SELECT max(generated_for) FROM recommendations")
     rows = pd.concat(frames, ignore_index=True) if frames else empty_frame(RECOMMENDATIONS)
-    return Output(rows, metadata={"sample": MetadataValue.md(plots.markdown_table(rows.head(_SAMPLE_ROWS)))})
+    metadata: dict[str, Any] = {"sample": MetadataValue.md(plots.markdown_table(rows.head(_SAMPLE_ROWS)))}
+    if not (newest and newest[0]) or days[-1] >= newest[0]:
+        # A day long past that somebody wants to see again stays until the next new day is made.
+        metadata["kept_partitions"] = settings.recommendations_kept_days
+    return Output(rows, metadata=metadata)
 
 
 def _lists_of(connection: duckdb.DuckDBPyConnection, day: date, settings: Settings) -> pd.DataFrame:

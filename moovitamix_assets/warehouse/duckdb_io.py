@@ -37,7 +37,8 @@ class WarehouseIOManager(DuckDBIOManager):
     """Stores frames and cleaned partitions in DuckDB; one output is one transaction.
 
     An asset names its partition column in the metadata `partition_expr`, and may bound its history with the
-    metadata `kept_partitions` (days counted back from the newest one, be it this write's or the table's).
+    metadata `kept_partitions`, its own or its output's (days counted back from the newest one, be it this write's
+    or the table's).
     """
 
     schema_: str | None = "main"
@@ -117,9 +118,10 @@ class _FrameHandler(DuckDBPandasTypeHandler):
     ) -> Mapping[str, Any]:
         _refuse_rows_outside(table_slice, obj)
         rows = insert(connection, TABLES[table_slice.table], obj)
-        kept = (context.definition_metadata or {}).get("kept_partitions")
+        told = {**(context.definition_metadata or {}), **(context.output_metadata or {})}
+        kept = told.get("kept_partitions")
         if kept is not None:
-            _delete_before_kept(table_slice, connection, int(kept))
+            _delete_before_kept(table_slice, connection, int(getattr(kept, "value", kept)))
         return {"rows_written": rows}
 
 

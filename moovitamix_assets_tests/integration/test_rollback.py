@@ -79,6 +79,7 @@ def test_a_rollback_asked_while_lists_are_made_waits_and_the_next_lists_are_the_
     job = build_definitions(deployment.settings, progress).resolve_job_def(RECOMMEND_JOB.name)
     made = job.execute_in_process(instance=instance, partition_key=LAST.isoformat(), raise_on_error=False)
     asked.join(timeout=120)
+    instance.dispose()
 
     assert made.success
     assert outcome == [True]
@@ -102,3 +103,22 @@ def test_earlier_days_are_made_again_as_they_were(with_two_champions: Deployment
     assert recommend(deployment, before) == set()
     again = deployment.query("SELECT * FROM recommendations WHERE generated_for = ? ORDER BY ALL", before)
     assert again == lists
+
+
+def test_days_no_longer_kept_go_with_a_new_day_and_stay_while_looked_at(
+    undisturbed: Deployment, new_deployment: Callable[..., Deployment]
+) -> None:
+    deployment = new_deployment("kept", recommendations_kept_days=2)
+    shutil.copytree(undisturbed.data_dir, deployment.data_dir)
+    days = [LAST - timedelta(days=back) for back in (3, 2, 1, 0)]
+
+    def made(day: date) -> list[date]:
+        recommend(deployment, day)
+        return [
+            row[0]
+            for row in deployment.query("SELECT DISTINCT generated_for FROM recommendations ORDER BY 1")
+        ]
+
+    assert made(days[0]) == [days[0], days[3]]
+    assert made(days[2]) == [days[0], days[2], days[3]]
+    assert made(days[3]) == [days[2], days[3]]
