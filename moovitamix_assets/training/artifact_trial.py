@@ -59,7 +59,7 @@ def examine_artifact(folder: Path, settings: Settings) -> ArtifactTrial:
     faults = []
     if not np.array_equal(lists, artifact.read_array(folder, _EXPECTED)):
         faults.append("the model read back from disk gives other lists than the one that was trained")
-    if coverage < settings.artifact_minimum_coverage and len(people):
+    if coverage < settings.artifact_minimum_coverage and (lists >= 0).any():
         faults.append(
             f"its lists hold {coverage:.2%} of the catalogue, less than {settings.artifact_minimum_coverage:.2%}"
         )

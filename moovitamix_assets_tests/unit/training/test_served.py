@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -87,3 +89,20 @@ def test_low_coverage_is_found(stored):
     np.save(stored / "user_vectors.npy", np.tile(vectors[0], (len(vectors), 1)))
     asking_much = Settings(artifact_minimum_coverage=1.0)
     assert any("of the catalogue" in fault for fault in examine_artifact(stored, asking_much).faults)
+
+
+def test_people_who_have_heard_everything_are_no_fault(world, tmp_path):
+    everything = world.interactions.iloc[:0].copy()
+    pairs = [(user, track) for user in world.users["user_id"] for track in world.tracks["track_id"]]
+    everything[["user_id", "track_id"]] = pairs
+    everything = everything.assign(
+        plays=1,
+        plays_before_holdout=1,
+        plays_before_validation=1,
+        first_listened_at=world.interactions["first_listened_at"].iloc[0],
+        last_listened_at=world.interactions["last_listened_at"].iloc[0],
+    )
+    model = Recommender.fit(replace(world, interactions=everything), RECIPE, Settings(), fit_on="all")
+    model.save(tmp_path)
+    put_down_expected_lists(model, tmp_path)
+    assert examine_artifact(tmp_path, Settings()).faults == ()
