@@ -13,7 +13,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from moovitamix_assets.settings import Settings
+from moovitamix_assets.settings import Settings, UnusableThresholds
 
 app = typer.Typer(
     help="A music recommender that keeps itself right. Every setting is also an environment variable MOOVITAMIX_...",
@@ -49,6 +49,8 @@ def run(
     data_dir: _DataDir = None,
 ) -> None:
     """Backfill what is missing in one run, train, recommend, and show what was made."""
+    settings = _settings(source_url, data_dir)
+
     from moovitamix_assets.command.instance import NoInstance, open_instance
     from moovitamix_assets.command.pipeline import RunFailed, run_pipeline
     from moovitamix_assets.command.source import SourceNotStarted
@@ -58,7 +60,6 @@ def run(
     from moovitamix_assets.progress import TerminalProgress
     from moovitamix_assets.warehouse.connection import WarehouseLocked
 
-    settings = _settings(source_url, data_dir)
     _refuse_unusable(settings.data_dir)
     from_day, to_day = _days(settings, first, last)
     _console.print(f"[bold]MooVitamix[/] {from_day} to {to_day}, into {settings.data_dir}")
@@ -129,13 +130,16 @@ def rollback(
     data_dir: _DataDir = None,
 ) -> None:
     """Make the previous champion the champion again, within seconds, without training."""
+    settings = _settings(None, data_dir)
+
     from moovitamix_assets.command.instance import NoInstance, open_instance
     from moovitamix_assets.command.pipeline import RunFailed, run_rollback
+    from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
 
     try:
         with open_instance() as instance:
-            now, before = run_rollback(_settings(None, data_dir), instance, reason)
-    except (RunFailed, NoInstance) as error:
+            now, before = run_rollback(settings, instance, reason)
+    except (RunFailed, NoInstance, WarehouseLocked, WarehouseMissing) as error:
         _fail(str(error))
     _console.print(f"{now} is in force again, in place of {before}. The next recommendations are its.")
 
@@ -199,6 +203,8 @@ def _settings(source_url: str | None, data_dir: Path | None) -> Settings:
             name = "_".join(map(str, problem["loc"])).upper()
             _errors.print(f"MOOVITAMIX_{name} = {problem['input']!r}: {problem['msg']}")
         raise typer.Exit(2) from None
+    except UnusableThresholds as error:
+        _fail(str(error), code=2)
 
 
 def _refuse_unusable(data_dir: Path) -> None:

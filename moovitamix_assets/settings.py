@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+import yaml
 from pydantic import Field, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -19,6 +20,10 @@ from pydantic_settings import (
 )
 
 _THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
+
+
+class UnusableThresholds(ValueError):
+    """A thresholds file that cannot be used; the message names it and what is wrong with it."""
 
 
 class Settings(BaseSettings):
@@ -99,9 +104,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments win over the environment, that over a thresholds file of one's own, that over the defaults."""
         given = init_settings().get("thresholds_file") or os.environ.get("MOOVITAMIX_THRESHOLDS_FILE")
-        own = [Path(given)] if given else []
-        if own and not own[0].is_file():
-            raise FileNotFoundError(f"MOOVITAMIX_THRESHOLDS_FILE = {own[0]}: there is no such file")
+        own = [_checked_thresholds(Path(given))] if given else []
         files = [YamlConfigSettingsSource(settings_cls, yaml_file=path) for path in [*own, _THRESHOLDS]]
         return (init_settings, env_settings, *files)
 
@@ -140,3 +143,25 @@ class Settings(BaseSettings):
     def models_dir(self) -> Path:
         """Folder with one folder per model version."""
         return self.data_dir / "models"
+
+
+def _checked_thresholds(path: Path) -> Path:
+    """The path itself, if it is a thresholds file: a key that nobody reads would change nothing in silence.
+
+    Raises:
+        UnusableThresholds: If it is not.
+    """
+    named = f"MOOVITAMIX_THRESHOLDS_FILE = {path}"
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except OSError as error:
+        raise UnusableThresholds(f"{named}: it cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise UnusableThresholds(f"{named}: it is not YAML ({error})") from error
+    known = yaml.safe_load(_THRESHOLDS.read_text())
+    if not isinstance(content, dict):
+        raise UnusableThresholds(f"{named}: it holds no keys with values, such as promotion_tolerance: 0.1")
+    unknown = ", ".join(sorted(str(key) for key in content.keys() - known.keys()))
+    if unknown:
+        raise UnusableThresholds(f"{named}: {unknown} is unknown; the keys are {', '.join(known)}")
+    return path

@@ -141,8 +141,11 @@ def run_rollback(settings: Settings, instance: DagsterInstance, reason: str) -> 
         The version now in force, and the one that was.
 
     Raises:
+        WarehouseMissing: If there is no warehouse.
         RunFailed: If there is nothing to return to.
     """
+    with read_warehouse(settings.warehouse_path):
+        pass  # A mistyped folder is named, not made.
     result = _execute(
         build_definitions(settings),
         ROLLBACK_JOB.name,

@@ -128,8 +128,9 @@ def load_model(models_dir: Path, model_version: str) -> Recommender:
     folder = models_dir / model_version
     if not folder.exists():
         raise ModelMissing(
-            f"The model {model_version} is not in {models_dir}. Restore its folder, train its day again, "
-            "or return to the version before with `moovitamix rollback`."
+            f"The model {model_version} is not in {models_dir}. Restore its folder, or make it again with "
+            f"`dagster asset materialize --select lightfm_model --partition {model_version[:10]} "
+            "-m moovitamix_assets.definitions`, or return to the version before with `moovitamix rollback`."
         )
     return Recommender.load(folder)
 
