@@ -45,9 +45,11 @@ ifdef DATASET
 	$(BIN)/python -m benchmarks.quality --format $(FORMAT) --path $(DATASET) --split $(SPLIT)
 endif
 
-lock: setup  ## pin the newest versions that satisfy pyproject.toml, naming no registry
-	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --upgrade --extra dev --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --no-annotate --no-header --output-file requirements.lock pyproject.toml
+lock:  ## pin the newest versions that satisfy pyproject.toml, by name and version alone
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]' 'setuptools>=77'
+	.venv-lock/bin/python -m pip freeze --all --exclude-editable --exclude pip > requirements.lock
+	rm -rf .venv-lock
 
 clean:  ## remove what runs made (keeps .venv)
 	rm -rf data .dagster_home .mypy_cache .pytest_cache .ruff_cache .hypothesis
