@@ -222,9 +222,9 @@ def _tell_of_waiting(holder: str) -> None:
 
 
 def _days(settings: Settings, first: datetime | None, last: datetime | None) -> tuple[date, date]:
-    from moovitamix_assets.partitions import yesterday
+    from moovitamix_assets.clock import last_ended_day, now
 
-    newest = yesterday()
+    newest = last_ended_day(now(settings))
     from_day = first.date() if first else settings.start_date
     to_day = last.date() if last else newest
     if from_day < settings.start_date:

@@ -7,7 +7,7 @@ See https://docs.dagster.io/guides/build/partitions-and-backfills.
 
 import warnings
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 from dagster import BackfillPolicy, BetaWarning, DailyPartitionsDefinition
 
@@ -33,11 +33,6 @@ def days_between(first: date, last: date) -> list[date]:
 def day_start(day: date) -> datetime:
     """The first instant of a day, naive UTC."""
     return datetime.combine(day, time.min)
-
-
-def yesterday() -> date:
-    """The last day that has ended, UTC: the newest partition."""
-    return datetime.now(UTC).date() - timedelta(days=1)
 
 
 def partition_of(changed_at: datetime | None, first_partition: date) -> date:

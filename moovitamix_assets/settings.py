@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     start_date: date = Field(
         date(2026, 9, 1),
         description="The first partition. Recorded at the first load; another value later is refused.",
+    )
+
+    clock_url: str = Field(
+        "", description="For replays: a bundled source whose clock is followed in place of the machine's."
     )
 
     # Reading the source
@@ -74,6 +78,51 @@ class Settings(BaseSettings):
     promotion_tolerance: float = Field(ge=0, le=1)
     artifact_minimum_coverage: float = Field(ge=0, le=1)
     artifact_minimum_served_share: float = Field(ge=0, le=1)
+    drift_threshold: float = Field(gt=0)
+    drift_minimum_rows: int = Field(ge=1)
+    quality_minimum_users: int = Field(ge=1)
+    quality_minimum_ratio: float = Field(ge=0)
+    quality_drop: float = Field(gt=0, le=1)
+    quality_reference_days: int = Field(ge=1)
+    retraining_age_days: int = Field(ge=1)
+    retraining_days_in_a_row: int = Field(ge=1)
+    retraining_rearm_share: float = Field(gt=0, le=1)
+    retraining_cooldown_days: int = Field(ge=1)
+    retraining_longest_wait_days: int = Field(ge=1)
+    retraining_budget: int = Field(ge=1)
+    rollback_first_days: int = Field(ge=1)
+    rollback_minimum_days: int = Field(ge=2)
+    rollback_drop: float = Field(gt=0, le=1)
+
+    # When things happen by themselves
+    nightly_at: str = Field(
+        "00:30", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="When the day that ended is run, UTC."
+    )
+    catch_up_days: int = Field(14, ge=1, description="Missed days are filled no further back than this.")
+    catch_up_attempts: int = Field(3, ge=1, description="Runs for one and the same last day, if they fail.")
+    catch_up_wait_minutes: float = Field(
+        10.0, ge=0, description="Wait after a failed run, doubled each time."
+    )
+    sensor_seconds: int = Field(30, ge=1, description="Between two looks of a sensor.")
+    automatic_retraining: bool = Field(
+        True, description="The switch: false pauses retraining and rollback by themselves; people still can."
+    )
+
+    # When something is late, measured from nightly_at of the day after
+    freshness_hours: float = Field(3.0, gt=0, description="By then the day that ended must have been made.")
+    newest_listen_hours: float = Field(
+        24.0, gt=0, description="The newest listen of a day that ended may be so much older than its end."
+    )
+
+    # Who is told
+    alert_urls: SecretStr = Field(
+        SecretStr(""),
+        description="Apprise URLs (mailto://, slack://, json://, ...), by spaces; none: the log.",
+    )
+    ui_url: str = Field("http://127.0.0.1:3000", description="Of the Dagster UI, for links in alerts.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="json: a line per record, for collectors."
+    )
 
     # Models
     models_kept: int = Field(10, ge=2, description="Versions kept beside those that served the days kept.")
@@ -115,13 +164,11 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is not an http(s) URL; give one such as http://127.0.0.1:8000")
         return value.rstrip("/")
 
-    @field_validator("mlflow_tracking_uri")
+    @field_validator("mlflow_tracking_uri", "clock_url")
     @classmethod
     def _server_or_nothing(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
-            raise ValueError(
-                f"{value!r} is not an http(s) URL; without one the mirror is mlflow.db in the data folder"
-            )
+            raise ValueError(f"{value!r} is not an http(s) URL; leave it out for what is on this machine")
         return value.rstrip("/")
 
     @property

@@ -51,6 +51,7 @@ _INTEGER = _Type("INTEGER", pd.Int32Dtype(), pyarrow.int32())
 _SMALLINT = _Type("SMALLINT", pd.Int16Dtype(), pyarrow.int16())
 _FLOAT = _Type("FLOAT", "float32", pyarrow.float32())
 _DOUBLE = _Type("DOUBLE", "float64", pyarrow.float64())
+_BOOLEAN = _Type("BOOLEAN", "bool", pyarrow.bool_())
 _TEXT = _Type("VARCHAR", pd.StringDtype(), pyarrow.string())
 _JSON = _Type("JSON", pd.StringDtype(), pyarrow.string())
 _TEXTS = _Type("VARCHAR[]", object, pyarrow.list_(pyarrow.string()))
@@ -60,7 +61,7 @@ _DATE = _Type("DATE", "datetime64[s]", pyarrow.date32(), _Moment("s"))
 _TYPES = {
     kind.sql: kind
     for kind in (
-        _BIGINT, _INTEGER, _SMALLINT, _FLOAT, _DOUBLE, _TEXT, _JSON, _TEXTS, _TIMESTAMP, _DATE,
+        _BIGINT, _INTEGER, _SMALLINT, _FLOAT, _DOUBLE, _BOOLEAN, _TEXT, _JSON, _TEXTS, _TIMESTAMP, _DATE,
     )
 }  # fmt: skip
 
@@ -201,6 +202,35 @@ PROMOTIONS = _table(
     previous_version=_column(_TEXT, "The version in force before; NULL if none.", nullable=True),
 )
 
+RECOMMENDATION_QUALITY = _table(
+    "recommendation_quality",
+    "What the lists of the day before were worth on what people heard for the first time on the day.",
+    day=_column(_DATE, "The partition: the day on which people listened."),
+    model_version=_column(_TEXT, "The version that made the lists, or `popularity`."),
+    segment=_column(
+        _TEXT, "Whose lists.", pa.Check.isin(["all", "warm", "cold", "new_tracks"])
+    ),
+    users=_column(_INTEGER, "People measured: with a list, and something heard for the first time."),
+    ndcg_at_10=_column(_DOUBLE, "The mean over people."),
+    recall_at_20=_column(_DOUBLE, "The mean over people."),
+    precision_at_10=_column(_DOUBLE, "The mean over people."),
+    map_at_10=_column(_DOUBLE, "The mean over people."),
+    hit_rate_at_10=_column(_DOUBLE, "The mean over people."),
+    coverage=_column(_DOUBLE, "Share of the catalogue in at least one of their first tens."),
+    popularity_ndcg_at_10=_column(_DOUBLE, "What popular tracks would have earned with the same people."),
+)  # fmt: skip
+
+DRIFT = _table(
+    "drift",
+    "How far the listens, people and tracks of a day moved from what the champion was trained on.",
+    day=_column(_DATE, "The partition."),
+    feature=_column(_TEXT, "What is compared: listen_hour, listen_genre, ..."),
+    statistic=_column(_TEXT, "How.", pa.Check.isin(["psi", "ks", "share"])),
+    value=_column(_DOUBLE, "How far.", _IS_NOT_NEGATIVE),
+    threshold=_column(_DOUBLE, "Above this it counts as drifted.", _IS_NOT_NEGATIVE),
+    drifted=_column(_BOOLEAN, "Whether it is above."),
+)
+
 # Tables with a partition of their own: those the three endpoints fill.
 SOURCE_TABLES = {"users": USERS, "tracks": TRACKS, "listens": LISTENS}
 REJECTED_TABLES = {name: _rejected(name) for name in SOURCE_TABLES}
@@ -216,6 +246,8 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         RECOMMENDATIONS,
         MODEL_EVALUATIONS,
         PROMOTIONS,
+        RECOMMENDATION_QUALITY,
+        DRIFT,
     )
 }
 

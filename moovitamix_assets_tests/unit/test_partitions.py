@@ -13,7 +13,6 @@ from moovitamix_assets.partitions import (
     partition_of,
     partitions_of_run,
     range_tags,
-    yesterday,
 )
 from moovitamix_assets.settings import Settings
 
@@ -72,8 +71,3 @@ def test_a_run_tells_its_partitions_by_its_tags() -> None:
     assert partitions_of_run(range_tags(FIRST, FIRST)) == [FIRST]
     assert partitions_of_run({PARTITION_TAG: "2026-09-02", "other": "tag"}) == [date(2026, 9, 2)]
     assert partitions_of_run({"other": "tag"}) is None
-
-
-def test_yesterday_is_over() -> None:
-    before = datetime.now(UTC).date()
-    assert before - timedelta(days=1) <= yesterday() <= datetime.now(UTC).date() - timedelta(days=1)

@@ -1,0 +1,33 @@
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import requests
+
+from mock_api.server import running_server
+from moovitamix_assets.clock import last_ended_day, now
+from moovitamix_assets.settings import Settings
+from moovitamix_assets_tests.conftest import small_world
+
+
+def test_the_machine_tells_the_time_where_no_clock_is_set() -> None:
+    before = datetime.now(UTC).replace(tzinfo=None)
+    assert before <= now(Settings()) <= datetime.now(UTC).replace(tzinfo=None)
+
+
+def test_a_clock_that_is_set_is_followed_as_it_moves() -> None:
+    with running_server(small_world(now=datetime(2026, 9, 6, 12))) as url:
+        settings = Settings(clock_url=url)
+        assert now(settings) == datetime(2026, 9, 6, 12)
+        requests.post(f"{url}/_clock", json={"now": "2026-09-07T00:31:00"}, timeout=10).raise_for_status()
+        assert now(settings) == datetime(2026, 9, 7, 0, 31)
+
+
+def test_a_clock_that_does_not_answer_is_an_error_and_never_the_machines_time() -> None:
+    with pytest.raises(requests.RequestException):
+        now(Settings(clock_url="http://127.0.0.1:9"))
+
+
+@pytest.mark.parametrize("moment", [datetime(2026, 9, 7), datetime(2026, 9, 7, 23, 59, 59)])
+def test_the_last_ended_day_is_the_day_before(moment: datetime) -> None:
+    assert last_ended_day(moment) == date(2026, 9, 6)
+    assert last_ended_day(moment + timedelta(days=1)) == date(2026, 9, 7)
