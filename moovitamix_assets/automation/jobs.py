@@ -30,23 +30,30 @@ RECOMMEND_JOB = define_asset_job(
 
 
 class Rollback(Config):
-    """Why the champion is rolled back."""
+    """Why the champion is rolled back, and which one."""
 
     reason: str = Field("asked for by a person", description="One sentence for the record.")
+    model_version: str = Field(
+        "", description="The version to take back; nothing is done if another is in force. Empty: whichever is."
+    )
 
 
 @op(pool=WAREHOUSE_POOL)
 def roll_back_champion(
     context: OpExecutionContext, config: Rollback, settings: ResourceParam[Settings]
-) -> tuple[str, str]:
+) -> tuple[str, str] | None:
     """Put the champion before the current one in force again; nothing is trained."""
     from moovitamix_assets.training.registry import roll_back
 
     with write_warehouse(settings.warehouse_path) as connection:
-        now, before = roll_back(connection, config.reason)
+        outcome = roll_back(connection, config.reason, only_if=config.model_version or None)
+    if outcome is None:
+        context.log.info(f"{config.model_version} is not in force: there is nothing to be done.")
+        return None
+    now, before = outcome
     context.log.info(f"{now} is in force again, in place of {before}: {config.reason}")
     context.add_output_metadata({"in_force": now, "rolled_back": before})
-    return now, before
+    return outcome
 
 
 @job(

@@ -174,7 +174,9 @@ def record_decision(
     return decision
 
 
-def roll_back(connection: duckdb.DuckDBPyConnection, reason: str) -> tuple[str, str]:
+def roll_back(
+    connection: duckdb.DuckDBPyConnection, reason: str, only_if: str | None = None
+) -> tuple[str, str] | None:
     """Put the champion before the current one in force again, from the newest day on; nothing is trained.
 
     Going back twice goes back two champions: each returns to what it had itself replaced when it was promoted.
@@ -182,9 +184,11 @@ def roll_back(connection: duckdb.DuckDBPyConnection, reason: str) -> tuple[str, 
     Args:
         connection: The warehouse, inside a transaction.
         reason: Why, in one sentence, for the record.
+        only_if: The version meant. Where another one is in force by now, nothing is done, so that asking twice
+            goes back once.
 
     Returns:
-        The version now in force, and the one that was.
+        The version now in force, and the one that was; None if `only_if` is not in force.
 
     Raises:
         NothingToRollBack: If none is in force, or the one in force was the first.
@@ -198,6 +202,8 @@ def roll_back(connection: duckdb.DuckDBPyConnection, reason: str) -> tuple[str, 
     )
     as_of = row[0] if row and row[0] else date.min
     current = version_in_force(connection, as_of)
+    if only_if is not None and current != only_if:
+        return None
     if current is None:
         raise NothingToRollBack("No version is in force: popular tracks are recommended already.")
     before = first_row(
