@@ -1,0 +1,209 @@
+"""What decisions about retraining and rollback rest on: the days served so far, read from the warehouse.
+
+What follows from it is in `retraining.py` and `rollback.py`; which runs there were is for Dagster's storage to say.
+All time here is partition time, so that a replay of the same days decides as the live service did.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Literal
+
+import duckdb
+
+from moovitamix_assets.warehouse.connection import first_row
+
+_DAYS_LOOKED_BACK = 60
+
+TrainingOutcome = Literal["promoted", "rejected", "rolled_back", "failed", "under_way"]
+
+
+@dataclass(frozen=True)
+class DayQuality:
+    """What the lists of one version were worth to everyone measured on a day."""
+
+    day: date
+    model_version: str
+    users: int
+    ndcg_at_10: float
+    popularity_ndcg_at_10: float
+
+    @property
+    def gain(self) -> float:
+        """What the lists earned beyond popular tracks, with the same people on the same day."""
+        return self.ndcg_at_10 - self.popularity_ndcg_at_10
+
+
+@dataclass(frozen=True)
+class DayDrift:
+    """The feature that moved furthest on a day, measured in multiples of its threshold."""
+
+    day: date
+    feature: str
+    value: float
+    threshold: float
+    drifted: bool
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training as of a day, and what became of it."""
+
+    day: date
+    outcome: TrainingOutcome
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version in force.
+
+    Attributes:
+        model_version: Its version.
+        as_of: The day its training set ends.
+        in_force_since: The day from which it is in force; its first lists are that day's.
+        put_in_force_by: Whether it was promoted, or returned to.
+        previous_version: What it replaced when it was promoted.
+    """
+
+    model_version: str
+    as_of: date
+    in_force_since: date
+    put_in_force_by: Literal["promoted", "rolled_back"]
+    previous_version: str | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a decision may rest on; whatever lies after `day` is not looked at.
+
+    Attributes:
+        day: The newest day for which recommendations exist.
+        champion: The version in force on that day.
+        quality: Ascending; of the last 60 days, and all of the champion's, since its first are its reference.
+        drift: Ascending; the days of the last 60 on which drift was computed.
+        trainings: Ascending, one per day.
+        asked_on: The newest day for which a person asked for a retraining.
+        listed_versions: Versions whose lists people got at some time.
+    """
+
+    day: date
+    champion: Champion | None
+    quality: tuple[DayQuality, ...]
+    drift: tuple[DayDrift, ...]
+    trainings: tuple[Training, ...]
+    asked_on: date | None = None
+    listed_versions: frozenset[str] = frozenset()
+
+    def judged(self, minimum_users: int) -> "Evidence":
+        """The same without what lies after `day`, and without days on which too few people were measured."""
+        return replace(
+            self,
+            quality=tuple(
+                past for past in self.quality if past.day <= self.day and past.users >= minimum_users
+            ),
+            drift=tuple(past for past in self.drift if past.day <= self.day),
+            trainings=tuple(past for past in self.trainings if past.day <= self.day),
+            asked_on=self.asked_on if self.asked_on and self.asked_on <= self.day else None,
+        )
+
+    def quality_of(self, model_version: str) -> tuple[DayQuality, ...]:
+        """The days of one version, ascending."""
+        return tuple(past for past in self.quality if past.model_version == model_version)
+
+
+def read_evidence(
+    connection: duckdb.DuckDBPyConnection, runs: Sequence[Training] = (), asked_on: date | None = None
+) -> Evidence | None:
+    """Read what is known on the newest day for which recommendations exist; None while there are none.
+
+    Args:
+        connection: The warehouse, read-only will do.
+        runs: Trainings that Dagster's run storage knows of, oldest first.
+        asked_on: The newest day for which a person asked for a retraining.
+    """
+    newest = first_row(connection, "SELECT max(generated_for) FROM recommendations")
+    if newest is None or newest[0] is None:
+        return None
+    day: date = newest[0]
+    champion = _champion(connection, day)
+    return Evidence(
+        day=day,
+        champion=champion,
+        quality=_quality(connection, day, champion),
+        drift=_drift(connection, day),
+        trainings=_trainings(_decided(connection, day), [run for run in runs if run.day <= day]),
+        asked_on=asked_on if asked_on and asked_on <= day else None,
+        listed_versions=_listed_versions(connection, day),
+    )
+
+
+def _champion(connection: duckdb.DuckDBPyConnection, day: date) -> Champion | None:
+    # The order that decides which version is in force is the registry's; there is no champion without a promotion.
+    row = first_row(
+        connection,
+        """SELECT model_version, as_of, decision, (
+               SELECT first(previous_version) FROM promotions AS promoted
+               WHERE promoted.model_version = placed.model_version AND decision = 'promoted'
+           )
+           FROM promotions AS placed WHERE decision IN ('promoted', 'rolled_back') AND as_of <= ?
+           ORDER BY as_of DESC, decided_at DESC LIMIT 1""",
+        [day],
+    )
+    if row is None:
+        return None
+    version, since, decision, previous = row
+    return Champion(version, date.fromisoformat(version[:10]), since, decision, previous)
+
+
+def _quality(
+    connection: duckdb.DuckDBPyConnection, day: date, champion: Champion | None
+) -> tuple[DayQuality, ...]:
+    rows = connection.execute(
+        """SELECT day, model_version, users, ndcg_at_10, popularity_ndcg_at_10 FROM recommendation_quality
+           WHERE segment = 'all' AND model_version <> 'popularity' AND day <= ? AND (day > ? OR model_version = ?)
+           ORDER BY day, model_version""",
+        [day, day - timedelta(days=_DAYS_LOOKED_BACK), champion.model_version if champion else ""],
+    ).fetchall()
+    return tuple(DayQuality(*row) for row in rows)
+
+
+def _drift(connection: duckdb.DuckDBPyConnection, day: date) -> tuple[DayDrift, ...]:
+    rows = connection.execute(
+        """SELECT day, feature, value, threshold, drifted FROM drift WHERE day <= ? AND day > ?
+           QUALIFY row_number() OVER (
+               PARTITION BY day ORDER BY drifted DESC, value / greatest(threshold, 1e-12) DESC, feature
+           ) = 1 ORDER BY day""",
+        [day, day - timedelta(days=_DAYS_LOOKED_BACK)],
+    ).fetchall()
+    return tuple(DayDrift(*row) for row in rows)
+
+
+def _decided(connection: duckdb.DuckDBPyConnection, day: date) -> list[Training]:
+    """The trainings that a decision was taken about; one whose version was rolled back since counts as that."""
+    rows = connection.execute(
+        """SELECT as_of, if(model_version IN (
+                   SELECT previous_version FROM promotions WHERE decision = 'rolled_back' AND as_of <= ?
+               ), 'rolled_back', decision)
+           FROM promotions WHERE decision <> 'rolled_back' AND as_of <= ? ORDER BY as_of, decided_at""",
+        [day, day],
+    ).fetchall()
+    return [Training(*row) for row in rows]
+
+
+def _trainings(decided: Iterable[Training], runs: Iterable[Training]) -> tuple[Training, ...]:
+    """One per day: what was decided wins over runs, a run under way over those that ended, else the last."""
+    by_day: dict[date, Training] = {}
+    for run in sorted(runs, key=lambda run: run.outcome == "under_way"):
+        by_day[run.day] = run
+    for training in decided:
+        by_day[training.day] = training
+    return tuple(by_day[day] for day in sorted(by_day))
+
+
+def _listed_versions(connection: duckdb.DuckDBPyConnection, day: date) -> frozenset[str]:
+    rows = connection.execute(
+        """SELECT model_version FROM recommendations WHERE generated_for <= ? UNION
+           SELECT model_version FROM recommendation_quality WHERE day <= ?""",
+        [day, day],
+    ).fetchall()
+    return frozenset(row[0] for row in rows) - {"popularity"}
