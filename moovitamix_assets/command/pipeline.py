@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-from dagster import DagsterInstance, DagsterRun, Definitions, ExecuteInProcessResult, ResourceDefinition
+from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, ResourceDefinition
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
-from dagster_shared.error import SerializableErrorInfo
 
 from moovitamix_assets.automation.jobs import INGEST_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.command.source import source_for
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.landing import record_first_partition
+from moovitamix_assets.monitoring.failures import what_failed
 from moovitamix_assets.partitions import PARTITION_TAG, days_between, range_tags
 from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
@@ -187,7 +187,8 @@ def _execute(
         raise_on_error=False,
     )
     if not result.success:
-        raise RunFailed(_what_failed(result.dagster_run, result))
+        told = f"The run {result.run_id} of the job {job_name} failed."
+        raise RunFailed("\n".join([told, *what_failed(result.all_events)]))
     return result
 
 
@@ -199,27 +200,3 @@ def _seconds_per_stage(graph: BaseAssetGraph[Any], result: ExecuteInProcessResul
         stage = groups.get(str(event.step_key), "checks")
         spent[stage] += event.step_success_data.duration_ms / 1000
     return dict(spent)
-
-
-def _what_failed(run: DagsterRun, result: ExecuteInProcessResult) -> str:
-    """What each failed step raised, and each blocking check that did not pass."""
-    causes = [
-        f"{event.step_key}: {_what_was_raised(event.step_failure_data.error)}"
-        for event in result.filter_events(lambda event: event.is_step_failure)
-    ]
-    blocked = [
-        f"{evaluation.asset_key.path[-1]}/{evaluation.check_name}: {evaluation.description}"
-        for evaluation in result.get_asset_check_evaluations()
-        if not evaluation.passed and evaluation.blocking and evaluation.severity.value == "ERROR"
-    ]
-    return "\n".join([f"The run {run.run_id} of the job {run.job_name} failed.", *causes, *blocked])
-
-
-def _what_was_raised(error: SerializableErrorInfo | None) -> str:
-    """The message of what a step raised: below Dagster's wrapping, above what it was caused by in its turn."""
-    while error is not None and error.cause is not None and str(error.cls_name).startswith("Dagster"):
-        error = error.cause
-    if error is None:
-        return "failed"
-    message = error.message.strip()
-    return message.partition(f"{error.cls_name}: ")[2] or message
