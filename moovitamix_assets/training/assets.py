@@ -27,7 +27,12 @@ from moovitamix_assets.partitions import DAILY
 from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.storage import write_folder
-from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
+from moovitamix_assets.warehouse.as_of import (
+    interactions_as_of,
+    listens_changed,
+    tracks_as_of,
+    users_as_of,
+)
 from moovitamix_assets.warehouse.connection import (
     WAREHOUSE_POOL,
     WarehouseLocked,
@@ -66,6 +71,7 @@ def training_set(
 ) -> MaterializeResult:  # type: ignore[type-arg]
     """Snapshot the warehouse as of the partition day."""
     from moovitamix_assets.training.interactions import TrainingSet
+    from moovitamix_assets.training.profile import REFERENCE_DAYS, profile
     from moovitamix_assets.training.registry import champion_before
 
     as_of = date.fromisoformat(context.partition_key)
@@ -73,15 +79,19 @@ def training_set(
     validation = holdout - timedelta(days=settings.validation_days)
     cuts = {"before_holdout": holdout, "before_validation": validation}
     with progress.track("training set"), read_warehouse(settings.warehouse_path) as connection:
+        users = users_as_of(connection, as_of)
+        tracks = tracks_as_of(
+            connection, as_of, {f"plays_last_30_days_{name}": cut for name, cut in cuts.items()}
+        )
+        last_week = listens_changed(connection, as_of - timedelta(days=REFERENCE_DAYS - 1), as_of)
         snapshot = TrainingSet(
             as_of=as_of,
-            users=users_as_of(connection, as_of),
-            tracks=tracks_as_of(
-                connection, as_of, {f"plays_last_30_days_{name}": cut for name, cut in cuts.items()}
-            ),
+            users=users,
+            tracks=tracks,
             interactions=interactions_as_of(
                 connection, as_of, {f"plays_{name}": cut for name, cut in cuts.items()}
             ),
+            reference=profile(last_week, users, tracks, popularity=tracks),
         )
         champion = champion_before(connection, as_of)
     folder = settings.training_sets_dir / as_of.isoformat()

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from scipy import sparse
 
 from moovitamix_assets.training import columns
 from moovitamix_assets.training.features import track_features, user_features
+from moovitamix_assets.training.profile import Profile, from_json, to_json
 
 FitOn = Literal["validation", "holdout", "all"]
 """Up to which day a model may know: before the validation days, before the hold-out days, or all of it."""
@@ -81,16 +82,18 @@ class TrainingSet:
             duration_seconds, and the plays of the last 30 days up to `as_of` and to each of the two cuts.
         interactions: One row per (user, track) pair: plays up to `as_of` and to each of the two cuts, first
             and last time listened.
+        reference: What listens, people and tracks were like, for drift; nothing is learned from it.
     """
 
     as_of: date
     users: pd.DataFrame
     tracks: pd.DataFrame
     interactions: pd.DataFrame
+    reference: Profile = field(default_factory=dict)
 
     def manifest(self) -> dict[str, Any]:
-        """Return what identifies the set: its day, and the rows and the SHA-256 of each file."""
-        return _manifest(self.as_of, {name: self._parquet(name) for name in _SCHEMAS}, self._rows())
+        """Return what identifies the set: its day, the rows and the SHA-256 of each file, and the reference."""
+        return self._manifest({name: self._parquet(name) for name in _SCHEMAS})
 
     def write(self, directory: Path) -> dict[str, Any]:
         """Write three Parquet files and `manifest.json` into `directory`; the same set gives the same bytes.
@@ -100,7 +103,7 @@ class TrainingSet:
         """
         directory.mkdir(parents=True, exist_ok=True)
         files = {name: self._parquet(name) for name in _SCHEMAS}
-        manifest = _manifest(self.as_of, files, self._rows())
+        manifest = self._manifest(files)
         for name, content in files.items():
             (directory / f"{name}.parquet").write_bytes(content)
         (directory / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
@@ -120,10 +123,18 @@ class TrainingSet:
             if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
                 raise ValueError(f"{directory / name}.parquet differs from its manifest; make the set again")
             frames[name] = pq.read_table(io.BytesIO(content), schema=schema).to_pandas()
-        return cls(as_of=date.fromisoformat(manifest["as_of"]), **frames)
+        reference = from_json(manifest.get("reference", {}))
+        return cls(as_of=date.fromisoformat(manifest["as_of"]), reference=reference, **frames)
 
-    def _rows(self) -> dict[str, int]:
-        return {name: len(getattr(self, name)) for name in _SCHEMAS}
+    def _manifest(self, files: Mapping[str, bytes]) -> dict[str, Any]:
+        return {
+            "as_of": self.as_of.isoformat(),
+            "files": {
+                name: {"rows": len(getattr(self, name)), "sha256": hashlib.sha256(content).hexdigest()}
+                for name, content in files.items()
+            },
+            "reference": to_json(self.reference),
+        }
 
     def _parquet(self, name: str) -> bytes:
         frame: pd.DataFrame = getattr(self, name).sort_values(_KEYS[name], kind="stable")
@@ -247,13 +258,3 @@ def _matrix(
     matrix = sparse.csr_matrix((values[chosen], (rows[chosen], cells[chosen])), shape=shape, dtype=np.float32)
     matrix.sort_indices()
     return matrix
-
-
-def _manifest(as_of: date, files: Mapping[str, bytes], rows: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        "as_of": as_of.isoformat(),
-        "files": {
-            name: {"rows": rows[name], "sha256": hashlib.sha256(content).hexdigest()}
-            for name, content in files.items()
-        },
-    }

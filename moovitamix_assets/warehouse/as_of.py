@@ -4,6 +4,7 @@ Nothing after the day is ever looked at, so the answer is the same on that day a
 these frames belongs to the stages that ask.
 """
 
+from collections.abc import Collection
 from datetime import date, timedelta
 
 import duckdb
@@ -17,9 +18,17 @@ _USERS = """
 _TRACKS = """
     SELECT * FROM tracks WHERE changed_on <= $as_of
     QUALIFY row_number() OVER (PARTITION BY track_id ORDER BY changed_on DESC) = 1"""
-# All rows of a session's newest version, none of its older ones.
-_LISTENS = """
-    SELECT user_id, track_id, listened_at FROM listens WHERE changed_on <= $as_of
+
+
+def _listens(some: str = "true") -> str:
+    """All rows of a session's newest version, none of its older ones.
+
+    Args:
+        some: A condition on user_id and listened_at, which all versions of a session share: only sessions that
+            meet it are looked at. A condition on another column would mistake an older version for the newest.
+    """
+    return f"""
+    SELECT user_id, track_id, listened_at FROM listens WHERE changed_on <= $as_of AND {some}
     QUALIFY changed_on = max(changed_on) OVER (PARTITION BY user_id, listened_at)"""
 
 
@@ -49,9 +58,10 @@ def tracks_as_of(
         for name, end in ends.items()
     )
     shown = ", ".join(f"coalesce(plays.{name}, 0) AS {name}" for name in ends)
+    recent = _listens(f"listened_at >= DATE '{min(ends.values())}' - {POPULARITY_DAYS}")
     return connection.execute(
         f"""
-        WITH known AS ({_TRACKS}), heard AS ({_LISTENS}),
+        WITH known AS ({_TRACKS}), heard AS ({recent}),
         plays AS (SELECT track_id, {counted} FROM heard GROUP BY track_id)
         SELECT track_id, artist, songwriters, genres, album, duration_seconds, {shown}
         FROM known LEFT JOIN plays USING (track_id) ORDER BY track_id
@@ -61,7 +71,10 @@ def tracks_as_of(
 
 
 def interactions_as_of(
-    connection: duckdb.DuckDBPyConnection, as_of: date, earlier_cuts: dict[str, date]
+    connection: duckdb.DuckDBPyConnection,
+    as_of: date,
+    earlier_cuts: dict[str, date],
+    people: Collection[int] | None = None,
 ) -> pd.DataFrame:
     """Who played what how often: one row per person and track, both known as of the day; sorted by both.
 
@@ -69,6 +82,7 @@ def interactions_as_of(
         connection: The warehouse.
         as_of: The day.
         earlier_cuts: More columns of plays, by name: those before the first instant of the given day.
+        people: Whose plays; everyone's without it.
 
     Returns:
         user_id, track_id, plays, one column per earlier cut, first_listened_at, last_listened_at.
@@ -76,15 +90,19 @@ def interactions_as_of(
     counted = "".join(
         f", count(*) FILTER (listened_at < '{cut}') AS {name}" for name, cut in earlier_cuts.items()
     )
+    values: dict[str, object] = {"as_of": as_of}
+    some = "true"
+    if people is not None:
+        some, values["people"] = "user_id IN (SELECT unnest($people::BIGINT[]))", [int(one) for one in people]
     return connection.execute(
         f"""
-        WITH known_users AS ({_USERS}), known_tracks AS ({_TRACKS}), heard AS ({_LISTENS})
+        WITH known_users AS ({_USERS}), known_tracks AS ({_TRACKS}), heard AS ({_listens(some)})
         SELECT user_id, track_id, count(*) AS plays{counted},
             min(listened_at) AS first_listened_at, max(listened_at) AS last_listened_at
         FROM heard SEMI JOIN known_users USING (user_id) SEMI JOIN known_tracks USING (track_id)
         GROUP BY user_id, track_id ORDER BY user_id, track_id
         """,
-        {"as_of": as_of},
+        values,
     ).df()
 
 
@@ -92,10 +110,88 @@ def anything_played_before(connection: duckdb.DuckDBPyConnection, as_of: date, c
     """Whether anyone known played anything known before the first instant of `cut`, as known as of a day."""
     row = connection.execute(
         f"""
-        WITH known_users AS ({_USERS}), known_tracks AS ({_TRACKS}), heard AS ({_LISTENS})
+        WITH known_users AS ({_USERS}), known_tracks AS ({_TRACKS}), heard AS ({_listens("listened_at < $cut")})
         SELECT 1 FROM heard SEMI JOIN known_users USING (user_id) SEMI JOIN known_tracks USING (track_id)
-        WHERE listened_at < $cut LIMIT 1
+        LIMIT 1
         """,
         {"as_of": as_of, "cut": cut},
     ).fetchone()
     return row is not None
+
+
+def ever_played(connection: duckdb.DuckDBPyConnection, as_of: date, tracks: Collection[int]) -> set[int]:
+    """Which of some tracks anyone had played as of a day.
+
+    Cheap for tracks with few plays: the sessions they stand in are looked at, in any version.
+    """
+    rows = connection.execute(
+        f"""
+        WITH sessions AS (
+            SELECT DISTINCT user_id, listened_at FROM listens
+            WHERE changed_on <= $as_of AND track_id IN (SELECT unnest($tracks::BIGINT[]))
+        ), heard AS ({_listens("(user_id, listened_at) IN (SELECT (user_id, listened_at) FROM sessions)")})
+        SELECT DISTINCT track_id FROM heard WHERE track_id IN (SELECT unnest($tracks::BIGINT[]))
+        """,
+        {"as_of": as_of, "tracks": [int(track) for track in tracks]},
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def listens_changed(connection: duckdb.DuckDBPyConnection, first: date, last: date) -> pd.DataFrame:
+    """What was played in the sessions that changed on some days, with what the tracks were as of the last.
+
+    Sessions that began earlier than a day before are left out: the first partition holds those of all time.
+
+    Returns:
+        user_id, listened_at, track_id, genres (None where the track is not known); sorted by the first two and
+        the position in the session.
+    """
+    return connection.execute(
+        f"""
+        WITH changed AS (
+            SELECT user_id, listened_at, position, track_id FROM listens
+            WHERE changed_on BETWEEN $first AND $as_of AND listened_at >= $first::DATE - 1
+            QUALIFY changed_on = max(changed_on) OVER (PARTITION BY user_id, listened_at)
+        ), known AS ({_TRACKS})
+        SELECT user_id, listened_at, track_id, genres FROM changed LEFT JOIN known USING (track_id)
+        ORDER BY user_id, listened_at, position
+        """,
+        {"first": first, "as_of": last},
+    ).df()
+
+
+def users_changed(connection: duckdb.DuckDBPyConnection, day: date) -> pd.DataFrame:
+    """People who came or changed on a day, without names and emails: user_id, favorite_genres, gender; by user_id."""
+    return connection.execute(
+        "SELECT user_id, favorite_genres, gender FROM users WHERE changed_on = ? ORDER BY user_id", [day]
+    ).df()
+
+
+def tracks_changed(connection: duckdb.DuckDBPyConnection, day: date) -> pd.DataFrame:
+    """Tracks that came or changed on a day: track_id, genres, duration_seconds; by track_id."""
+    return connection.execute(
+        "SELECT track_id, genres, duration_seconds FROM tracks WHERE changed_on = ? ORDER BY track_id", [day]
+    ).df()
+
+
+def first_heard_on(connection: duckdb.DuckDBPyConnection, day: date) -> pd.DataFrame:
+    """The pairs in the day's listens that were unknown the day before; user_id, track_id, sorted by both.
+
+    Only tracks known as of the day count, as in `interactions_as_of`. Nothing but the history of those who
+    listened is looked at.
+    """
+    return connection.execute(
+        f"""
+        WITH known_tracks AS ({_TRACKS}),
+        played AS (
+            SELECT DISTINCT user_id, track_id FROM listens SEMI JOIN known_tracks USING (track_id)
+            WHERE changed_on = $as_of
+        ), before AS (
+            SELECT user_id, track_id FROM listens
+            WHERE changed_on < $as_of AND user_id IN (SELECT user_id FROM played)
+            QUALIFY changed_on = max(changed_on) OVER (PARTITION BY user_id, listened_at)
+        )
+        SELECT user_id, track_id FROM played ANTI JOIN before USING (user_id, track_id) ORDER BY ALL
+        """,
+        {"as_of": day},
+    ).df()
