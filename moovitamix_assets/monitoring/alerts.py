@@ -211,6 +211,8 @@ def _notify(message: Message, urls: Sequence[str]) -> tuple[int, list[str]]:
     """How many services took a message, and the others by scheme: even a host is a token in some URLs."""
     import apprise
 
+    # It quotes URLs in its own log, and masks only a part of one that it does not understand.
+    logging.getLogger("apprise").disabled = True
     services = apprise.Apprise()
     failed = [
         f"{_scheme(url)} (URL {n}) is no URL Apprise accepts"

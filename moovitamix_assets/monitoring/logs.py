@@ -10,9 +10,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dagster import DagsterEvent, DagsterInstance, Field, InitLoggerContext, LoggerDefinition, logger
+from dagster import (
+    DagsterEvent,
+    DagsterInstance,
+    Field,
+    InitLoggerContext,
+    LoggerDefinition,
+    default_system_loggers,
+    logger,
+)
 from dagster._core.execution import context_creation_job
-from dagster._loggers import default_system_loggers
 
 from moovitamix_assets.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from moovitamix_assets.settings import Settings
