@@ -83,6 +83,20 @@ def test_a_rollback_returns_to_what_the_champion_replaced_and_leaves_earlier_day
         roll_back(connection, "once more")
 
 
+def test_a_rollback_of_one_version_asked_for_twice_goes_back_once(connection):
+    for number, version in ((10, "a"), (12, "b"), (14, "c")):
+        decide_about(connection, version, day(number))
+    assert roll_back(connection, "worse", only_if="c") == ("b", "c")
+    before = story(connection)
+    assert roll_back(connection, "worse", only_if="c") is None
+    assert roll_back(connection, "worse", only_if="a") is None
+    assert story(connection) == before
+
+
+def test_a_rollback_of_a_version_is_nothing_where_none_is_in_force(connection):
+    assert roll_back(connection, "worse", only_if="a") is None
+
+
 def test_a_rollback_takes_effect_on_the_newest_day_recommended(connection):
     decide_about(connection, "a", day(10))
     decide_about(connection, "b", day(12))
