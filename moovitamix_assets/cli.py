@@ -1,4 +1,4 @@
-"""The `moovitamix` command: run, recommend, rollback, mirror, dev, doctor.
+"""The `moovitamix` command: run, recommend, rollback, mirror, dev, exporter, doctor.
 
 Reading arguments and saying how it ended; what the commands do is in `command/`.
 """
@@ -174,6 +174,25 @@ def dev() -> None:
     from moovitamix_assets.command.development import run_development
 
     raise typer.Exit(run_development(_settings(None, None)))
+
+
+@app.command()
+def exporter(
+    port: Annotated[int, typer.Option(help="Where Prometheus scrapes.", min=0, max=65535)] = 9464,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    data_dir: _DataDir = None,
+) -> None:
+    """Serve the health of everything as Prometheus metrics, until Ctrl-C."""
+    settings = _settings(None, data_dir)
+
+    from moovitamix_assets.command.exporter import run_exporter
+    from moovitamix_assets.command.instance import NoInstance
+    from moovitamix_assets.monitoring.exporter import PortTaken
+
+    try:
+        run_exporter(settings, host, port, lambda url: _console.print(f"Metrics at {url}", highlight=False))
+    except (NoInstance, PortTaken) as error:
+        _fail(str(error))
 
 
 @app.command()
