@@ -20,6 +20,7 @@ from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
 from moovitamix_assets.ingestion import assets as ingestion_assets
 from moovitamix_assets.ingestion.landing import LandingIOManager
 from moovitamix_assets.ingestion.source_api import SourceApi
+from moovitamix_assets.monitoring import assets as monitoring_assets
 from moovitamix_assets.partitions import DAILY
 from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.recommendations import assets as recommendation_assets
@@ -49,7 +50,7 @@ def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = 
         )
     return Definitions(
         assets=load_assets_from_modules(
-            [ingestion_assets, warehouse_assets, training_assets, recommendation_assets]
+            [ingestion_assets, warehouse_assets, training_assets, recommendation_assets, monitoring_assets]
         ),
         asset_checks=load_asset_checks_from_modules(
             [warehouse_checks, training_checks, recommendation_checks]

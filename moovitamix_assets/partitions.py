@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 
-from dagster import BackfillPolicy, BetaWarning, DailyPartitionsDefinition
+from dagster import BackfillPolicy, BetaWarning, DailyPartitionsDefinition, TimeWindowPartitionMapping
 
 from moovitamix_assets.settings import Settings
 
@@ -19,6 +19,12 @@ DAILY = DailyPartitionsDefinition(start_date=Settings().start_date.isoformat(), 
 # 30 days in one run cost seconds; one run per day, minutes. Dagster calls the parameter beta on every use: known.
 warnings.filterwarnings("ignore", category=BetaWarning, message=".*backfill_policy.*")
 RANGE_IN_ONE_RUN = BackfillPolicy.single_run()
+
+# For what looks back at what was made of the day before; before the first day there was nothing.
+warnings.filterwarnings("ignore", category=BetaWarning, message=".*allow_nonexistent_upstream_partitions.*")
+OF_THE_DAY_BEFORE = TimeWindowPartitionMapping(
+    start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
+)
 
 PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG = "dagster/asset_partition_range_start"

@@ -60,6 +60,49 @@ def metrics_beside(evaluations: pd.DataFrame, metrics: list[str], segment: str =
     return _inline(figure)
 
 
+def quality_by_day(rows: pd.DataFrame) -> str:
+    """NDCG@10 of each version's lists by day, beside what popularity would have earned, as an inline picture.
+
+    Args:
+        rows: Rows of `recommendation_quality`.
+
+    Returns:
+        The picture, or a sentence where nothing was measured.
+    """
+    from matplotlib.figure import Figure
+
+    everyone = rows[rows["segment"] == "all"].sort_values("day")
+    if everyone.empty:
+        return "No lists were measured on these days."
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    for version, days in everyone.groupby("model_version"):
+        (line,) = axes.plot(days["day"], days["ndcg_at_10"], marker="o", markersize=3, label=str(version))
+        axes.plot(days["day"], days["popularity_ndcg_at_10"], linestyle=":", color=line.get_color())
+    axes.set(ylabel="ndcg_at_10", ylim=(0, None), title="lists as served; dotted: popularity, same people")
+    axes.tick_params(axis="x", rotation=30)
+    axes.legend(fontsize="small")
+    return _inline(figure)
+
+
+def drift_beside_thresholds(rows: pd.DataFrame) -> str:
+    """A bar for how far each feature is from the reference, with its threshold as a line, as an inline picture.
+
+    Args:
+        rows: Rows of `drift`, of one day.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 0.6 + 0.32 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    colors = ["#c63d3d" if drifted else "#4f6bed" for drifted in rows["drifted"]]
+    axes.barh(rows["feature"] + " (" + rows["statistic"] + ")", rows["value"], color=colors)
+    axes.plot(rows["threshold"], range(len(rows)), linestyle="", marker="|", markersize=16, color="black")
+    axes.invert_yaxis()
+    axes.set(xlabel="distance; black: threshold", xlim=(0, None))
+    return _inline(figure)
+
+
 def _inline(figure: "Figure") -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
