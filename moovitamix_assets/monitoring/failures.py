@@ -8,18 +8,30 @@ from collections.abc import Iterable
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, DagsterEvent, DagsterEventType
 from dagster_shared.error import SerializableErrorInfo
 
-EVENTS_OF_FAILURE = {DagsterEventType.STEP_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
+EVENTS_OF_FAILURE = {
+    DagsterEventType.STEP_FAILURE,
+    DagsterEventType.ASSET_CHECK_EVALUATION,
+    DagsterEventType.RUN_FAILURE,
+}
+# Says only that a check did not pass; what it found is in its evaluation.
+_STOPPED_BY_CHECK = "DagsterAssetCheckFailedError"
 
 
 def what_failed(events: Iterable[DagsterEvent]) -> list[str]:
-    """What each failed step raised, then each blocking check that did not pass."""
-    raised, blocked = [], []
+    """What each failed step raised, then each blocking check that did not pass; else how the run ended."""
+    raised, blocked, ended = [], [], []
     for event in events:
         if event.event_type is DagsterEventType.STEP_FAILURE:
-            raised.append(f"{event.step_key}: {what_was_raised(event.step_failure_data.error)}")
+            error = event.step_failure_data.error
+            if error is None or error.cls_name != _STOPPED_BY_CHECK:
+                raised.append(f"{event.step_key}: {what_was_raised(error)}")
         elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             blocked += _what_blocked(event.asset_check_evaluation_data)
-    return [*raised, *blocked]
+        elif event.event_type is DagsterEventType.RUN_FAILURE:
+            # A run that was marked failed from outside has a message only.
+            error = event.job_failure_data.error if event.event_specific_data else None
+            ended.append(what_was_raised(error) if error else str(event.message))
+    return [*raised, *blocked] or ended
 
 
 def what_was_raised(error: SerializableErrorInfo | None) -> str:
