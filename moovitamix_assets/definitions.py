@@ -21,6 +21,7 @@ from moovitamix_assets.ingestion import assets as ingestion_assets
 from moovitamix_assets.ingestion.landing import LandingIOManager
 from moovitamix_assets.ingestion.source_api import SourceApi
 from moovitamix_assets.monitoring import assets as monitoring_assets
+from moovitamix_assets.monitoring.logs import console_loggers
 from moovitamix_assets.partitions import DAILY
 from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.recommendations import assets as recommendation_assets
@@ -57,6 +58,7 @@ def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = 
         ),
         jobs=[*JOBS, ROLLBACK_JOB],
         executor=in_process_executor,
+        loggers=console_loggers(settings),
         resources={
             "settings": ResourceDefinition.hardcoded_resource(settings),
             "progress": ResourceDefinition.hardcoded_resource(NoProgress()),
