@@ -17,9 +17,11 @@ from dagster import (
     AssetCheckSpec,
     AssetKey,
     DagsterInstance,
+    DagsterRun,
     DagsterRunStatus,
     DailyPartitionsDefinition,
     Definitions,
+    JobDefinition,
     Output,
     RunsFilter,
     asset,
@@ -29,6 +31,11 @@ from dagster import (
     op,
 )
 from dagster._core.instance.ref import InstanceRef
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from dagster._daemon.types import DaemonHeartbeat
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -98,6 +105,12 @@ def run_nightly(instance: DagsterInstance, day: str = "2026-09-03", *tags: str):
     )
 
 
+def queue(instance: DagsterInstance, queued: JobDefinition) -> DagsterRun:
+    location = RegisteredCodeLocationOrigin("location")
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "repository"), queued.name)
+    return instance.create_run_for_job(queued, status=DagsterRunStatus.QUEUED, remote_job_origin=origin)
+
+
 def collector(instance: DagsterInstance, cache_seconds: float = 0.0, **places: Path) -> HealthCollector:
     return HealthCollector(instance, Watched.all_of(DEFINITIONS, places), cache_seconds)
 
@@ -165,8 +178,8 @@ def test_what_did_not_change_is_not_asked_for_again(instance, monkeypatch):
     run_nightly(instance)
     source = collector(instance)
     first = scraped(source)
-    monkeypatch.delattr(DagsterInstance, "get_materialized_partitions")
-    monkeypatch.delattr(DagsterInstance, "get_run_step_stats")
+    for asked in ("get_materialized_partitions", "get_run_step_stats"):
+        monkeypatch.setattr(DagsterInstance, asked, None)
     second = scraped(source)
     assert second["dagster_storage_readable",] == 1
     assert second["asset_step_seconds", "raw_users"] == first["asset_step_seconds", "raw_users"]
@@ -209,10 +222,7 @@ def test_a_check_that_is_only_planned_does_not_hide_that_it_failed(instance):
 
 
 def test_the_longest_waiting_of_queued_runs(instance):
-    waits = [
-        instance.create_run_for_job(DEFINITIONS.resolve_job_def("waiting"), status=DagsterRunStatus.QUEUED)
-        for _ in range(2)
-    ]
+    waits = [queue(instance, DEFINITIONS.resolve_job_def("waiting")) for _ in range(2)]
     oldest = instance.get_run_record_by_id(waits[0].run_id)
     told = scraped(collector(instance))
     assert told["runs", "waiting", "queued"] == 2
@@ -227,7 +237,7 @@ def test_runs_of_jobs_that_are_no_longer_defined_are_told_of_as_one(instance):
     def removed():
         wait()
 
-    instance.create_run_for_job(removed, status=DagsterRunStatus.QUEUED)
+    queue(instance, removed)
     told = scraped(collector(instance))
     assert told["runs", "other", "queued"] == 1
     assert not any("removed" in key for key in told)
@@ -304,7 +314,8 @@ def test_daemons_and_disks(instance, tmp_path):
     instance.add_daemon_heartbeat(DaemonHeartbeat(1234.5, "SCHEDULER", "id"))
     told = scraped(collector(instance, data=tmp_path / "not" / "made", dagster=tmp_path))
     assert told["daemon_heartbeat_timestamp_seconds", "SCHEDULER"] == 1234.5
-    assert told["disk_free_bytes", "data"] == pytest.approx(told["disk_free_bytes", "dagster"], rel=0.1) > 0
+    assert told["disk_free_bytes", "dagster"] > 0
+    assert told["disk_free_bytes", "data"] == pytest.approx(told["disk_free_bytes", "dagster"], rel=0.1)
 
 
 def test_storage_that_cannot_be_read_freezes_what_was_told_and_says_so(tmp_path, caplog):
@@ -332,7 +343,7 @@ def test_storage_that_cannot_be_read_freezes_what_was_told_and_says_so(tmp_path,
 
 
 def test_storage_that_was_never_readable(instance, monkeypatch):
-    monkeypatch.delattr(DagsterInstance, "get_run_records")
+    monkeypatch.setattr(DagsterInstance, "get_run_records", None)
     told = scraped(collector(instance))
     assert told["dagster_storage_readable",] == 0
     assert ("exporter_last_read_timestamp_seconds",) not in told

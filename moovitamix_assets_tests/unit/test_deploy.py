@@ -1,0 +1,67 @@
+"""The files that Prometheus is started with: valid, tested, and about metrics that there are."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from moovitamix_assets.monitoring.gauges import Gauges
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+RULES = [
+    rule
+    for group in yaml.safe_load((DEPLOY / "alert_rules.yml").read_text())["groups"]
+    for rule in group["rules"]
+]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Prometheus")
+@pytest.mark.parametrize(
+    ("what", "file"),
+    [
+        (("check", "rules"), "alert_rules.yml"),
+        (("check", "config"), "prometheus.yml"),
+        (("test", "rules"), "alert_rules_test.yml"),
+    ],
+)
+def test_promtool_is_content(what, file):
+    said = subprocess.run(
+        ["promtool", *what, file], cwd=DEPLOY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert said.returncode == 0, said.stdout
+
+
+def test_every_metric_of_the_rules_is_exported():
+    named = {name for rule in RULES for name in re.findall(r"\bmoovitamix_\w+", rule["expr"])}
+    assert named
+    assert named <= {family.name for family in Gauges().families()}
+
+
+def test_every_alert_says_how_grave_it_is_and_what_to_do():
+    for rule in RULES:
+        assert rule["labels"]["severity"] in ("critical", "warning"), rule["alert"]
+        assert rule["annotations"].keys() == {"summary", "description"}, rule["alert"]
+
+
+def _outcomes() -> list[tuple[str, bool]]:
+    """What the tests of the rules ask for, and whether they expect something."""
+    tests = yaml.safe_load((DEPLOY / "alert_rules_test.yml").read_text())["tests"]
+    return [
+        (asked.get("alertname") or str(asked["expr"]) + str(asked["exp_samples"]), bool(asked["exp_alerts" if "alertname" in asked else "exp_samples"]))
+        for test in tests
+        for asked in [*test.get("promql_expr_test", []), *test.get("alert_rule_test", [])]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("alert", [rule["alert"] for rule in RULES])
+def test_every_alert_is_tested_firing(alert):
+    assert any(alert in asked and fires for asked, fires in _outcomes())
+
+
+@pytest.mark.parametrize("alert", [rule["alert"] for rule in RULES])
+def test_every_alert_is_tested_silent(alert):
+    silent = [asked for asked, fires in _outcomes() if not fires]
+    assert any(alert in asked or ('"Source.*"' in asked and alert.startswith("Source")) for asked in silent)
