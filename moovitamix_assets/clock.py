@@ -28,3 +28,9 @@ def now(settings: Settings) -> datetime:
 def last_ended_day(moment: datetime) -> date:
     """The newest partition at a moment (naive UTC): the day before it."""
     return moment.date() - timedelta(days=1)
+
+
+def due_day(moment: datetime, settings: Settings, after: timedelta = timedelta(0)) -> date:
+    """The newest day whose nightly run has come, and `after` has passed since, at a moment (naive UTC)."""
+    hours, minutes = map(int, settings.nightly_at.split(":"))
+    return last_ended_day(moment - timedelta(hours=hours, minutes=minutes) - after)

@@ -8,19 +8,26 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dagster import (
+    AssetsDefinition,
     Definitions,
     InitResourceContext,
     ResourceDefinition,
+    apply_freshness_policy,
     in_process_executor,
     load_asset_checks_from_modules,
     load_assets_from_modules,
+    map_asset_specs,
 )
 
 from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
+from moovitamix_assets.automation.schedules import build_nightly_schedule
+from moovitamix_assets.automation.sensors import build_sensors
 from moovitamix_assets.ingestion import assets as ingestion_assets
 from moovitamix_assets.ingestion.landing import LandingIOManager
 from moovitamix_assets.ingestion.source_api import SourceApi
 from moovitamix_assets.monitoring import assets as monitoring_assets
+from moovitamix_assets.monitoring import checks as monitoring_checks
+from moovitamix_assets.monitoring.freshness import WATCHED, freshness_policy
 from moovitamix_assets.monitoring.logs import console_loggers
 from moovitamix_assets.partitions import DAILY
 from moovitamix_assets.progress import NoProgress
@@ -49,14 +56,18 @@ def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = 
             f"The partitions start on {DAILY.start.date()}, the settings on {settings.start_date}: "
             "set MOOVITAMIX_START_DATE before the process starts."
         )
+    policy = freshness_policy(settings)
     return Definitions(
-        assets=load_assets_from_modules(
-            [ingestion_assets, warehouse_assets, training_assets, recommendation_assets, monitoring_assets]
+        assets=map_asset_specs(
+            lambda spec: apply_freshness_policy(spec, policy) if spec.key.path[-1] in WATCHED else spec,
+            _assets(),
         ),
         asset_checks=load_asset_checks_from_modules(
-            [warehouse_checks, training_checks, recommendation_checks]
+            [warehouse_checks, training_checks, recommendation_checks, monitoring_checks]
         ),
         jobs=[*JOBS, ROLLBACK_JOB],
+        schedules=[build_nightly_schedule(settings)],
+        sensors=build_sensors(settings),
         executor=in_process_executor,
         loggers=console_loggers(settings),
         resources={
@@ -70,6 +81,13 @@ def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = 
             **(resources or {}),
         },
     )
+
+
+def _assets() -> list[AssetsDefinition]:
+    modules = [
+        ingestion_assets, warehouse_assets, training_assets, recommendation_assets, monitoring_assets,
+    ]  # fmt: skip
+    return [each for each in load_assets_from_modules(modules) if isinstance(each, AssetsDefinition)]
 
 
 def _source_api(settings: Settings) -> ResourceDefinition:

@@ -4,15 +4,32 @@ A job never mixes assets whose range is one run with assets that take one partit
 See https://docs.dagster.io/guides/build/jobs. When jobs start is for schedules and sensors to say.
 """
 
-from dagster import AssetSelection, Config, OpExecutionContext, ResourceParam, define_asset_job, job, op
+from dagster import (
+    AssetCheckKey,
+    AssetKey,
+    AssetSelection,
+    Config,
+    OpExecutionContext,
+    ResourceParam,
+    define_asset_job,
+    job,
+    op,
+)
 from pydantic import Field
 
+from moovitamix_assets.monitoring.freshness import FRESHNESS_CHECK, NEWEST_LISTEN_CHECK, WATCHED
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, write_warehouse
 
+# They look at the day that is due, whatever a run was about: in a job of their own.
+FRESHNESS_CHECKS = [
+    AssetCheckKey(AssetKey("listens"), NEWEST_LISTEN_CHECK),
+    *(AssetCheckKey(AssetKey(asset), FRESHNESS_CHECK) for asset in WATCHED),
+]
+
 INGEST_JOB = define_asset_job(
     "ingest",
-    selection=AssetSelection.groups("ingestion", "warehouse"),
+    selection=AssetSelection.groups("ingestion", "warehouse") - AssetSelection.checks(*FRESHNESS_CHECKS),
     description="Read the source, land what changed, and clean it into the warehouse: a day or a range in one run.",
 )
 
@@ -24,8 +41,25 @@ TRAIN_JOB = define_asset_job(
 
 RECOMMEND_JOB = define_asset_job(
     "recommend",
-    selection=AssetSelection.groups("recommendations"),
+    selection=AssetSelection.groups("recommendations") - AssetSelection.checks(*FRESHNESS_CHECKS),
     description="Make everyone's lists as of a day, or of each day of a range in one run.",
+)
+
+
+NIGHTLY_JOB = define_asset_job(
+    "nightly",
+    selection=AssetSelection.groups("ingestion", "warehouse", "recommendations", "monitoring")
+    - AssetSelection.checks(*FRESHNESS_CHECKS),
+    description=(
+        "Everything for the day that ended: read, clean, recommend, and measure what yesterday's lists were worth. "
+        "Missed days are filled as a range in one run."
+    ),
+)
+
+MONITOR_JOB = define_asset_job(
+    "monitor",
+    selection=AssetSelection.assets("recommendation_quality", "drift").without_checks(),
+    description="Measure again what the lists of the day before were worth, and how far a day has drifted.",
 )
 
 
@@ -34,7 +68,8 @@ class Rollback(Config):
 
     reason: str = Field("asked for by a person", description="One sentence for the record.")
     model_version: str = Field(
-        "", description="The version to take back; nothing is done if another is in force. Empty: whichever is."
+        "",
+        description="The version to take back; nothing is done if another is in force. Empty: whichever is.",
     )
 
 
@@ -65,4 +100,4 @@ def ROLLBACK_JOB() -> None:  # noqa: N802 - a job is a constant, though it is de
     roll_back_champion()
 
 
-JOBS = [INGEST_JOB, TRAIN_JOB, RECOMMEND_JOB]
+JOBS = [INGEST_JOB, TRAIN_JOB, RECOMMEND_JOB, NIGHTLY_JOB, MONITOR_JOB]

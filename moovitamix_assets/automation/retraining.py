@@ -31,11 +31,25 @@ class RetrainingDecision:
 
 
 @dataclass(frozen=True)
+class Degradation:
+    """That lists became worse, or the world another one.
+
+    Attributes:
+        since: The first bad day.
+        findings: What was measured, a sentence each.
+    """
+
+    since: date
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _Finding:
-    """What one trigger has to say; `asks` is None where it asks for nothing."""
+    """What one trigger has to say; `asks` is None where it asks for nothing, `bad_since` where all is well."""
 
     asks: Trigger | None
     words: str
+    bad_since: date | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,16 @@ def decide_retraining(evidence: Evidence, settings: Settings) -> RetrainingDecis
             False, known.day, None, f"A training is asked for ({causes}) but {obstacle}."
         )
     return RetrainingDecision(True, known.day, asking[0].asks, f"A training is due on {known.day}: {causes}.")
+
+
+def degradation(evidence: Evidence, settings: Settings) -> Degradation | None:
+    """What is wrong with quality or drift, whether or not anything may be done about it; None if nothing is."""
+    known = evidence.judged(settings.quality_minimum_users)
+    if known.champion is None:
+        return None
+    findings = [_degraded(known, known.champion, settings), _drift(known, settings)]
+    bad = [(finding.bad_since, finding.words) for finding in findings if finding.bad_since]
+    return Degradation(min(since for since, _ in bad), tuple(words for _, words in bad)) if bad else None
 
 
 def _findings(known: Evidence, settings: Settings) -> list[_Finding]:
@@ -155,7 +179,10 @@ def _in_a_row(
     trainings: Sequence[Training],
     settings: Settings,
 ) -> _Finding:
-    """Ask if the last days were all bad, unless a training answered already and no day was clear since."""
+    """Ask if the last days were all bad, unless a promotion answered already and no day was clear since.
+
+    A candidate that was rejected answers nothing: only the growing wait holds the next one back.
+    """
     if not days:
         return _Finding(None, f"{name} was not measured yet")
     wanted = settings.retraining_days_in_a_row
@@ -165,10 +192,11 @@ def _in_a_row(
         return _Finding(None, f"{name}: {streak} bad days in a row of {wanted} needed ({last})")
     since_clear = list(takewhile(lambda past: not past.clear, reversed(episode)))
     began = min(past.day for past in since_clear if past.bad)
-    if trainings and began <= trainings[-1].day:
-        answered = f"answered by the training of {trainings[-1].day} and not clear for a day since"
-        return _Finding(None, f"{name}: bad since {began}, {answered} ({last})")
-    return _Finding(trigger, f"{name}: bad on the last {streak} days measured, since {began} ({last})")
+    answer = next((past.day for past in trainings if past.outcome == "promoted" and past.day >= began), None)
+    if answer:
+        answered = f"answered by the training of {answer} and not clear for a day since"
+        return _Finding(None, f"{name}: bad since {began}, {answered} ({last})", began)
+    return _Finding(trigger, f"{name}: bad on the last {streak} days measured, since {began} ({last})", began)
 
 
 def _obstacle(day: date, trainings: Sequence[Training], settings: Settings) -> str | None:

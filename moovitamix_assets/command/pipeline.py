@@ -13,7 +13,7 @@ from typing import Any
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, ResourceDefinition
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
-from moovitamix_assets.automation.jobs import INGEST_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
+from moovitamix_assets.automation.jobs import INGEST_JOB, MONITOR_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.command.source import source_for
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.landing import record_first_partition
@@ -93,7 +93,7 @@ def find_missing(settings: Settings, first: date, last: date) -> Missing:
 def run_pipeline(
     settings: Settings, first: date, last: date, instance: DagsterInstance, progress: Progress
 ) -> Outcome:
-    """Make what is missing from `first` to `last`: ingest in one run, train and recommend as of the last day.
+    """Make what is missing from `first` to `last`: ingest in one run; train, recommend and measure as of the last day.
 
     Where nobody played anything before the hold-out days, no model is trained: everyone gets popular tracks, or
     what the version in force gives.
@@ -126,6 +126,7 @@ def run_pipeline(
         _run(TRAIN_JOB.name, settings, as_of, instance, progress, seconds)
     if missing:
         _run(RECOMMEND_JOB.name, settings, as_of, instance, progress, seconds)
+        _run(MONITOR_JOB.name, settings, as_of, instance, progress, seconds)
     return Outcome(missing, seconds, nothing_to_learn=not learns)
 
 

@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from mock_api.server import running_server
-from moovitamix_assets.clock import last_ended_day, now
+from moovitamix_assets.clock import due_day, last_ended_day, now
 from moovitamix_assets.settings import Settings
 from moovitamix_assets_tests.conftest import small_world
 
@@ -31,3 +31,16 @@ def test_a_clock_that_does_not_answer_is_an_error_and_never_the_machines_time() 
 def test_the_last_ended_day_is_the_day_before(moment: datetime) -> None:
     assert last_ended_day(moment) == date(2026, 9, 6)
     assert last_ended_day(moment + timedelta(days=1)) == date(2026, 9, 7)
+
+
+@pytest.mark.parametrize(
+    ("moment", "after", "day"),
+    [
+        (datetime(2026, 9, 7, 0, 29, 59), timedelta(0), date(2026, 9, 5)),
+        (datetime(2026, 9, 7, 0, 30), timedelta(0), date(2026, 9, 6)),
+        (datetime(2026, 9, 7, 3, 29), timedelta(hours=3), date(2026, 9, 5)),
+        (datetime(2026, 9, 7, 3, 30), timedelta(hours=3), date(2026, 9, 6)),
+    ],
+)
+def test_a_day_is_due_when_its_night_has_come(moment: datetime, after: timedelta, day: date) -> None:
+    assert due_day(moment, Settings(nightly_at="00:30"), after) == day

@@ -23,7 +23,8 @@ def drawn(definitions) -> str:
         node = graph.get(key)
         parents = ", ".join(sorted(parent.to_user_string() for parent in node.parent_keys)) or "nothing"
         policy = "range in one run" if node.backfill_policy else "one partition per run"
-        lines.append(f"{key.to_user_string()} [{node.group_name}] from {parents}; {policy}")
+        fresh = ", fresh every day" if node.freshness_policy else ""
+        lines.append(f"{key.to_user_string()} [{node.group_name}] from {parents}; {policy}{fresh}")
         for check in sorted(graph.get_check_keys_for_assets({key}), key=lambda check: check.name):
             blocking = " (blocking)" if graph.get(check).blocking else ""
             lines.append(f"    check {check.name}{blocking}")
@@ -31,6 +32,12 @@ def drawn(definitions) -> str:
         if not job.name.startswith("__"):
             nodes = ", ".join(sorted(node.name for node in job.nodes))
             lines.append(f"job {job.name}: {nodes}")
+    for each in [*definitions.schedules, *definitions.sensors]:
+        cron = getattr(each, "cron_schedule", None)
+        kind = "sensor" if cron is None else f"schedule {cron}"
+        targets = each.targets if cron is None else [each.target]
+        jobs = ", ".join(sorted(target.job_name for target in targets)) or "nothing"
+        lines.append(f"{kind} {each.name} ({each.default_status.value.lower()}) starts {jobs}")
     return "\n".join(lines) + "\n"
 
 

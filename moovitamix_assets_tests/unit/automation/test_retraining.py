@@ -140,7 +140,7 @@ def test_a_new_champion_is_asked_about_for_days_of_its_own_only():
 
 def test_degradation_that_a_training_answered_asks_again_after_a_clear_day_only():
     started = quality(2, [GOOD] * 3 + [BAD] * 20)
-    answered = trainings((8, "rejected"))
+    answered = trainings((8, "promoted"))
     still = decided(24, quality=started, trainings=answered)
     assert not still.retrain
     assert "bad since 2026-09-05, answered by the training of 2026-09-08" in still.reason
@@ -148,6 +148,13 @@ def test_degradation_that_a_training_answered_asks_again_after_a_clear_day_only(
     for between, asks in ((0.0755, False), (0.0756, True)):
         again = started + quality(25, [between, BAD, BAD, BAD])
         assert decided(28, quality=again, trainings=answered).retrain is asks
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "failed", "rolled_back"])
+def test_a_candidate_that_never_served_answers_nothing(outcome: str):
+    started = quality(2, [GOOD] * 3 + [BAD] * 20)
+    assert not decided(13, quality=started, trainings=trainings((8, outcome))).retrain, "it waits"
+    assert decided(14, quality=started, trainings=trainings((8, outcome))).trigger == "degraded"
 
 
 def test_a_champion_as_bad_as_the_one_before_it_is_the_same_episode():

@@ -1,0 +1,57 @@
+"""A model that is plainly bad, put in force past the gate: to see that the service gets rid of it by itself.
+
+Only for replays; nothing in the project imports it.
+"""
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training import artifact
+from moovitamix_assets.training.promotion import Decision
+from moovitamix_assets.training.registry import Candidate, record_decision, version_in_force
+from moovitamix_assets.warehouse.connection import write_warehouse
+from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
+
+
+def force_bad_model(settings: Settings, as_of: date) -> str:
+    """Promote the champion with its people mixed up: everyone gets the lists of somebody else.
+
+    Returns:
+        The version of the bad model, in force as of the day.
+
+    Raises:
+        ValueError: If no version is in force.
+    """
+    with write_warehouse(settings.warehouse_path) as connection:
+        champion = version_in_force(connection, as_of)
+        if champion is None:
+            raise ValueError(f"no version is in force as of {as_of}: there is nothing to make worse")
+        version = f"{as_of}-badbad00"
+        folder = settings.models_dir / version
+        shutil.copytree(settings.models_dir / champion, folder)
+        _mix_people_up(folder, version)
+        nothing: pd.DataFrame = empty_frame(MODEL_EVALUATIONS)
+        record_decision(
+            connection,
+            Candidate(version, nothing, nothing),
+            as_of,
+            Decision("promoted", "Forced in by hand, past the gate."),
+            {},
+        )
+    return version
+
+
+def _mix_people_up(folder: Path, version: str) -> None:
+    content = artifact.read_json(folder) | {"model_version": version}
+    artifact.write_json(folder, content)
+    user_vectors = artifact.read_array(folder, "user_vectors")
+    order = np.random.default_rng(0).permutation(len(user_vectors))
+    artifact.write_array(folder, "user_vectors", user_vectors[order])
+    for plays in folder.glob("ease_*_plays_indptr.npy"):
+        name = plays.name.removesuffix("_indptr.npy")
+        artifact.write_matrix(folder, name, artifact.read_matrix(folder, name)[order])

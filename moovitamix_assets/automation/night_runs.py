@@ -1,0 +1,97 @@
+"""From the plan of a night to requests for runs: what is known of earlier runs, and the tags that tell them apart.
+
+The schedule and the catch-up sensor share it, so that neither starts what the other has started. The plan itself
+is in `nights.py`.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter, SkipReason
+
+from moovitamix_assets.automation.jobs import INGEST_JOB, NIGHTLY_JOB
+from moovitamix_assets.automation.nights import Attempt, Night, NothingToRun, plan_night, read_made
+from moovitamix_assets.partitions import partitions_of_run, range_tags
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
+from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
+
+# dagster.yaml lets one run with this tag run at a time: late records first, then the night.
+NIGHT_TAG = "moovitamix/night"
+_PRIORITY_TAG = "dagster/priority"
+_LOOKED_AT = 25
+
+UNDER_WAY = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+# Runs that load days, started by whomever: `__ASSET_JOB` is what the UI materializes assets with.
+_LOADING = (NIGHTLY_JOB.name, INGEST_JOB.name, "__ASSET_JOB")
+
+
+def night_requests(
+    instance: DagsterInstance, settings: Settings, day: date
+) -> Iterator[RunRequest | SkipReason]:
+    """The runs that make a day and those missed before it; or why there is none to start.
+
+    Days before them are read again first, for records that turned up late: their tables only, since lists and
+    measures of days past are what people got.
+
+    Args:
+        instance: Where earlier runs are known.
+        settings: Of the deployment.
+        day: The newest day that is due.
+    """
+    for job_name in _LOADING:
+        running = instance.get_runs(RunsFilter(job_name=job_name, statuses=UNDER_WAY), limit=1)
+        if running:
+            yield SkipReason(f"The run {running[0].run_id} of {job_name} is under way.")
+            return
+    try:
+        made = read_made(settings)
+    except WarehouseMissing as error:
+        yield SkipReason(str(error))
+        return
+    except WarehouseLocked as error:
+        yield SkipReason(f"Looking again later. {error}")
+        return
+    machine_time = datetime.now(UTC).replace(tzinfo=None)
+    night = plan_night(made, day, _attempts(instance), machine_time, settings)
+    if isinstance(night, NothingToRun):
+        yield SkipReason(night.reason)
+        return
+    yield from _requests(night)
+
+
+def _requests(night: Night) -> Iterator[RunRequest]:
+    key = f"{night.last}-{night.attempt}"
+    tags = {NIGHT_TAG: night.last.isoformat()}
+    if night.late_from is not None:
+        tables = [AssetKey(name) for table in SOURCE_TABLES for name in (f"raw_{table}", table)]
+        before = night.first - timedelta(days=1)
+        yield RunRequest(
+            run_key=f"late-{key}",
+            asset_selection=tables,
+            tags={**tags, **range_tags(night.late_from, before), _PRIORITY_TAG: "1"},
+        )
+    if night.first == night.last:
+        yield RunRequest(run_key=f"night-{key}", partition_key=night.last.isoformat(), tags=tags)
+    else:
+        yield RunRequest(run_key=f"night-{key}", tags={**tags, **range_tags(night.first, night.last)})
+
+
+def _attempts(instance: DagsterInstance) -> list[Attempt]:
+    """The newest nights that have ended; reading again for late records is none."""
+    records = instance.get_run_records(RunsFilter(job_name=NIGHTLY_JOB.name), limit=_LOOKED_AT)
+    attempts = []
+    for record in records:
+        run = record.dagster_run
+        days = partitions_of_run(run.tags)
+        if not days or not run.is_finished or run.tags.get(NIGHT_TAG) != days[-1].isoformat():
+            continue
+        ended_at = datetime.fromtimestamp(record.end_time or 0.0, UTC).replace(tzinfo=None)
+        attempts.append(Attempt(days[-1], run.status is DagsterRunStatus.SUCCESS, ended_at))
+    return attempts

@@ -1,0 +1,99 @@
+"""From decisions about the champion to requests for runs, and what of the decisions Dagster's own records know.
+
+Trainings that ran or failed, and what people asked for, are in Dagster's records; the decisions themselves are
+pure functions in `retraining.py` and `rollback.py`.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+import duckdb
+from dagster import (
+    AssetKey,
+    AssetObservation,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    RunRequest,
+    RunsFilter,
+)
+
+from moovitamix_assets.automation.evidence import Training, TrainingOutcome
+from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
+from moovitamix_assets.automation.retraining import RetrainingDecision
+from moovitamix_assets.automation.rollback import RollbackDecision
+from moovitamix_assets.partitions import partitions_of_run
+from moovitamix_assets.training.registry import version_in_force
+
+TRIGGER_TAG = "moovitamix/trigger"
+REASON_TAG = "moovitamix/reason"
+
+_ASKED_ABOUT = AssetKey("lightfm_model")
+_ASKED_FOR = "retraining_asked_for"
+_LOOKED_AT = 100
+
+
+def ask_for_retraining(instance: DagsterInstance, day: date, reason: str) -> None:
+    """Put down, in the history of `lightfm_model`, that a person wants a retraining as of a day or later."""
+    instance.report_runless_asset_event(
+        AssetObservation(_ASKED_ABOUT, partition=day.isoformat(), metadata={_ASKED_FOR: reason})
+    )
+
+
+def asked_on(instance: DagsterInstance) -> date | None:
+    """The newest day for which a person asked."""
+    for record in instance.fetch_observations(_ASKED_ABOUT, limit=_LOOKED_AT).records:
+        observation = record.event_log_entry.asset_observation
+        if observation and observation.partition and _ASKED_FOR in observation.metadata:
+            return date.fromisoformat(observation.partition)
+    return None
+
+
+def known_trainings(instance: DagsterInstance) -> list[Training]:
+    """The newest trainings by their runs: under way, failed, or ended well (what was decided is in `promotions`)."""
+    runs = instance.get_runs(RunsFilter(job_name=TRAIN_JOB.name), limit=_LOOKED_AT)
+    return [
+        Training(days[-1], _outcome(run)) for run in runs if (days := partitions_of_run(run.tags)) is not None
+    ]
+
+
+def rollback_request(decision: RollbackDecision) -> RunRequest:
+    """The run that puts the previous champion in force again."""
+    config = {"reason": decision.reason, "model_version": decision.model_version}
+    return RunRequest(
+        job_name=ROLLBACK_JOB.name,
+        run_key=f"rollback-{decision.model_version}-{decision.day}",
+        run_config={"ops": {"roll_back_champion": {"config": config}}},
+        tags={TRIGGER_TAG: "worse", REASON_TAG: decision.reason},
+    )
+
+
+def retraining_request(decision: RetrainingDecision) -> RunRequest:
+    """The run that trains a candidate as of the decision's day."""
+    return RunRequest(
+        job_name=TRAIN_JOB.name,
+        run_key=f"retrain-{decision.day}",
+        partition_key=decision.day.isoformat(),
+        tags={TRIGGER_TAG: decision.trigger or "", REASON_TAG: decision.reason},
+    )
+
+
+def lists_to_remake(connection: duckdb.DuckDBPyConnection, day: date) -> Iterator[RunRequest]:
+    """The run that makes the newest lists again, if another version is in force than the one that made them."""
+    version = version_in_force(connection, day)
+    made_by = connection.execute(
+        "SELECT DISTINCT model_version FROM recommendations WHERE generated_for = ?", [day]
+    ).fetchall()
+    if version is not None and (version,) not in made_by:
+        yield RunRequest(
+            job_name=RECOMMEND_JOB.name,
+            run_key=f"recommend-{day}-{version}",
+            partition_key=day.isoformat(),
+            tags={TRIGGER_TAG: "new champion", REASON_TAG: f"{version} is in force."},
+        )
+
+
+def _outcome(run: DagsterRun) -> TrainingOutcome:
+    if not run.is_finished:
+        return "under_way"
+    return "promoted" if run.status is DagsterRunStatus.SUCCESS else "failed"

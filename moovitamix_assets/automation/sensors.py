@@ -1,0 +1,179 @@
+"""The sensors: missed days, retraining and rollback, freshness, alerts.
+
+Each gathers what is known and asks a pure function; none computes. Runs are requested with keys made of partition
+and evidence, so that nothing is started twice. See https://docs.dagster.io/guides/automate/sensors.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckSeverity,
+    AssetKey,
+    AssetObservation,
+    DefaultSensorStatus,
+    RunRequest,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from moovitamix_assets.automation.all_problems import all_problems
+from moovitamix_assets.automation.evidence import read_evidence
+from moovitamix_assets.automation.jobs import NIGHTLY_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
+from moovitamix_assets.automation.night_runs import UNDER_WAY, night_requests
+from moovitamix_assets.automation.retraining import decide_retraining
+from moovitamix_assets.automation.retraining_runs import (
+    asked_on,
+    known_trainings,
+    lists_to_remake,
+    retraining_request,
+    rollback_request,
+)
+from moovitamix_assets.automation.rollback import decide_rollback
+from moovitamix_assets.clock import due_day, now
+from moovitamix_assets.monitoring.alerts import Told, compose, send
+from moovitamix_assets.monitoring.checks import look_at_freshness
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
+
+# The schedule goes first; what it did not start by then was missed.
+_SCHEDULE_GOES_FIRST = timedelta(minutes=10)
+
+
+def build_sensors(settings: Settings) -> list[SensorDefinition]:
+    """The sensors of one deployment, running unless somebody stops them in the UI."""
+    return [_catch_up(settings), _retraining(settings), _freshness(settings), _alerts(settings)]
+
+
+def _catch_up(settings: Settings) -> SensorDefinition:
+    @sensor(
+        name="catch_up",
+        job=NIGHTLY_JOB,
+        minimum_interval_seconds=settings.sensor_seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Fills the days that were missed, oldest first, in one run; tries a failed night again.",
+    )
+    def catch_up(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
+        day = due_day(now(settings), settings, after=_SCHEDULE_GOES_FIRST)
+        yield from night_requests(context.instance, settings, day)
+
+    return catch_up
+
+
+def _retraining(settings: Settings) -> SensorDefinition:
+    @sensor(
+        name="retraining",
+        jobs=[TRAIN_JOB, ROLLBACK_JOB, RECOMMEND_JOB],
+        minimum_interval_seconds=settings.sensor_seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+        description=(
+            "Decides once for each new day, on its evidence, whether the champion is rolled back or a candidate is "
+            "trained, and has the newest lists made again when another version has come into force."
+        ),
+    )
+    def retraining(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+        busy = [
+            job
+            for job in (NIGHTLY_JOB, TRAIN_JOB, ROLLBACK_JOB, RECOMMEND_JOB)
+            if _under_way(context, job.name)
+        ]
+        if busy:
+            return SkipReason(f"A run of {busy[0].name} is under way.")
+        try:
+            with read_warehouse(settings.warehouse_path) as connection:
+                asked = asked_on(context.instance)
+                evidence = read_evidence(connection, known_trainings(context.instance), asked)
+                remake = list(lists_to_remake(connection, evidence.day)) if evidence else []
+        except (WarehouseMissing, WarehouseLocked) as error:
+            return SkipReason(str(error))
+        if evidence is None:
+            return SkipReason(
+                "There are no recommendations yet, so nothing is known of what they were worth."
+            )
+        look = f"{evidence.day}, asked on {asked}"
+        seen = json.loads(context.cursor or "{}")
+        if seen.get("look") == look:
+            return SensorResult(run_requests=remake, skip_reason=None if remake else seen["decision"])
+        rollback = decide_rollback(evidence, settings)
+        decision = decide_retraining(evidence, settings)
+        if rollback.roll_back:
+            requests, told = [rollback_request(rollback)], f"Roll back. {rollback.reason}"
+        elif decision.retrain:
+            requests, told = [retraining_request(decision), *remake], f"Retrain. {decision.reason}"
+        else:
+            requests, told = remake, f"Leave it. {decision.reason} {rollback.reason}"
+        return SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else told,
+            cursor=json.dumps({"look": look, "decision": told}),
+            asset_events=[
+                AssetObservation("champion_model", partition=f"{evidence.day}", metadata={"decision": told})
+            ],
+        )
+
+    return retraining
+
+
+def _freshness(settings: Settings) -> SensorDefinition:
+    @sensor(
+        name="freshness",
+        minimum_interval_seconds=settings.sensor_seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Looks whether the day that ended was made in time, and puts down what it finds when it changes.",
+    )
+    def freshness(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+        try:
+            found = look_at_freshness(context.instance, settings, now(settings))
+        except (WarehouseMissing, WarehouseLocked) as error:
+            return SkipReason(str(error))
+        told = " ".join(f"{asset}: {finding.finding}" for (asset, _), finding in found.items())
+        if context.cursor == told:
+            return SkipReason(told)
+        return SensorResult(
+            skip_reason=told,
+            cursor=told,
+            asset_events=[
+                AssetCheckEvaluation(
+                    asset_key=AssetKey(asset),
+                    check_name=name,
+                    passed=finding.fresh,
+                    severity=AssetCheckSeverity.ERROR,
+                    description=finding.finding,
+                    metadata={"expected": finding.expected, "newest": finding.newest},
+                )
+                for (asset, name), finding in found.items()
+            ],
+        )
+
+    return freshness
+
+
+def _alerts(settings: Settings) -> SensorDefinition:
+    @sensor(
+        name="alerts",
+        minimum_interval_seconds=settings.sensor_seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Tells people, once, of everything that went wrong and what was done about it.",
+    )
+    def alerts(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+        try:
+            problems = all_problems(context.instance, settings, now(settings))
+        except WarehouseLocked as error:
+            return SkipReason(str(error))
+        message, told = compose(problems, Told.from_json(context.cursor))
+        if message is not None:
+            send(message, settings, context.log)
+        open_now = ", ".join(told.open) or "nothing"
+        return SensorResult(skip_reason=f"Open: {open_now}.", cursor=told.to_json())
+
+    return alerts
+
+
+def _under_way(context: SensorEvaluationContext, job_name: str) -> bool:
+    return bool(context.instance.get_runs(RunsFilter(job_name=job_name, statuses=UNDER_WAY), limit=1))

@@ -1,0 +1,91 @@
+"""Whether the day that ended was made in time, and whether the source still tells of new listens.
+
+Looked at is the partition of that day, never the last materialization: a backfill of an old day must not make
+yesterday look fresh. Pure functions; Dagster's checks are in `checks.py`, what people are told in `problems.py`.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from moovitamix_assets.clock import due_day
+from moovitamix_assets.partitions import day_start
+from moovitamix_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import FreshnessPolicy
+
+FRESHNESS_CHECK = "made_in_time"
+"""What the check of each of them is called."""
+
+NEWEST_LISTEN_CHECK = "newest_listen"
+
+WATCHED = ("listens", "recommendations", "recommendation_quality")
+"""What must be there every morning."""
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """What was found.
+
+    Attributes:
+        fresh: Whether all is well.
+        expected: What there must be: a day, or a moment.
+        newest: What there is; "none" if nothing.
+        finding: One sentence.
+    """
+
+    fresh: bool
+    expected: str
+    newest: str
+    finding: str
+
+
+def expected_day(moment: datetime, settings: Settings) -> date:
+    """The newest day that must have been made by a moment (naive UTC)."""
+    return due_day(moment, settings, timedelta(hours=settings.freshness_hours))
+
+
+def made_in_time(made: Collection[str], expected: date) -> Freshness:
+    """Judge an asset by its partitions.
+
+    Args:
+        made: Keys of all partitions ever materialized.
+        expected: The day that must be among them.
+    """
+    newest = max(made, default="none")
+    if expected.isoformat() in made:
+        return Freshness(True, f"{expected}", newest, f"{expected} was made.")
+    finding = f"{expected} should have been made, and was not; the newest day made: {newest}."
+    return Freshness(False, f"{expected}", newest, finding)
+
+
+def newest_listen(connection: duckdb.DuckDBPyConnection, day: date, settings: Settings) -> Freshness:
+    """Judge the source by when somebody last listened, as known as of a day; its last week is looked at."""
+    row = connection.execute(
+        "SELECT max(listened_at) FROM listens WHERE changed_on BETWEEN ?::DATE - 7 AND ?", [day, day]
+    ).fetchone()
+    at = row[0] if row else None
+    allowed = day_start(day + timedelta(days=1)) - timedelta(hours=settings.newest_listen_hours)
+    newest = f"{at:%Y-%m-%d %H:%M}" if at else "none"
+    finding = (
+        f"The newest listen known as of {day} is of {newest}; {allowed:%Y-%m-%d %H:%M} or later is well."
+    )
+    return Freshness(at is not None and at >= allowed, f"{allowed:%Y-%m-%d %H:%M}", newest, finding)
+
+
+def freshness_policy(settings: Settings) -> "FreshnessPolicy":
+    """Dagster's own policy for the watched assets, which colours them in the UI; it knows no partitions."""
+    from dagster import FreshnessPolicy
+
+    deadline = datetime.combine(date.min, time.fromisoformat(settings.nightly_at)) + timedelta(
+        hours=settings.freshness_hours
+    )
+    return FreshnessPolicy.cron(
+        deadline_cron=f"{deadline.minute} {deadline.hour} * * *",
+        lower_bound_delta=timedelta(hours=settings.freshness_hours),
+        timezone="UTC",
+    )

@@ -1,0 +1,105 @@
+"""Which days a night makes: every missed one, bounded in how far back and how often."""
+
+from datetime import date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moovitamix_assets.automation.nights import Attempt, Made, Night, NothingToRun, plan_night
+from moovitamix_assets.partitions import days_between
+from moovitamix_assets.settings import Settings
+
+FIRST, LAST = date(2026, 9, 1), date(2026, 9, 30)
+NOON = datetime(2026, 10, 1, 12)
+SETTINGS = Settings(catch_up_days=14, catch_up_attempts=3, catch_up_wait_minutes=10, lookback_days=3)
+
+
+def made(*missing: date, listed: bool = True) -> Made:
+    loaded = frozenset(days_between(FIRST, LAST)) - set(missing)
+    return Made(loaded, frozenset({LAST}) if listed and LAST not in missing else frozenset())
+
+
+def failed(minutes_ago: float, last: date = LAST) -> Attempt:
+    return Attempt(last, False, NOON - timedelta(minutes=minutes_ago))
+
+
+def test_nothing_is_started_where_nothing_was_ever_loaded() -> None:
+    plan = plan_night(Made(frozenset(), frozenset()), LAST, [], NOON, SETTINGS)
+    assert isinstance(plan, NothingToRun)
+    assert "moovitamix run" in plan.reason
+
+
+def test_nothing_is_started_where_all_is_made() -> None:
+    assert isinstance(plan_night(made(), LAST, [], NOON, SETTINGS), NothingToRun)
+
+
+def test_the_day_that_ended_is_made_and_the_days_before_are_read_again() -> None:
+    assert plan_night(made(LAST), LAST, [], NOON, SETTINGS) == Night(LAST, LAST, date(2026, 9, 28), 1)
+
+
+def test_a_look_back_of_one_day_reads_nothing_again() -> None:
+    plan = plan_night(made(LAST), LAST, [], NOON, SETTINGS.model_copy(update={"lookback_days": 1}))
+    assert plan == Night(LAST, LAST, None, 1)
+
+
+def test_nothing_before_the_first_load_is_read_again() -> None:
+    loaded = Made(frozenset({FIRST}), frozenset())
+    assert plan_night(loaded, FIRST + timedelta(days=1), [], NOON, SETTINGS) == Night(
+        FIRST + timedelta(days=1), FIRST + timedelta(days=1), FIRST, 1
+    )
+
+
+def test_missed_days_are_made_in_one_run_with_the_last() -> None:
+    missing = days_between(date(2026, 9, 26), LAST)
+    assert plan_night(made(*missing), LAST, [], NOON, SETTINGS) == Night(
+        date(2026, 9, 26), LAST, date(2026, 9, 24), 1
+    )
+
+
+def test_a_day_loaded_without_lists_is_made_again() -> None:
+    plan = plan_night(made(listed=False), LAST, [], NOON, SETTINGS)
+    assert isinstance(plan, Night)
+    assert (plan.first, plan.last) == (LAST, LAST)
+
+
+def test_days_further_back_than_the_bound_are_left_to_a_person() -> None:
+    plan = plan_night(made(*days_between(date(2026, 9, 5), LAST)), LAST, [], NOON, SETTINGS)
+    assert isinstance(plan, Night)
+    assert plan.first == LAST - timedelta(days=13)
+
+
+@pytest.mark.parametrize(("failures", "minutes"), [(1, 10), (2, 20)])
+def test_a_failed_night_is_tried_again_after_twice_the_wait(failures: int, minutes: int) -> None:
+    earlier = [failed(600)] * (failures - 1)
+    too_early = plan_night(made(LAST), LAST, [*earlier, failed(minutes - 1)], NOON, SETTINGS)
+    assert isinstance(too_early, NothingToRun)
+    again = plan_night(made(LAST), LAST, [failed(minutes), *earlier], NOON, SETTINGS)
+    assert isinstance(again, Night)
+    assert again.attempt == failures + 1
+
+
+def test_attempts_at_one_last_day_are_bounded_and_the_next_day_starts_anew() -> None:
+    attempts = [failed(600), failed(300), failed(100)]
+    given_up = plan_night(made(LAST), LAST, attempts, NOON, SETTINGS)
+    assert isinstance(given_up, NothingToRun)
+    assert "3 runs" in given_up.reason
+    tomorrow = plan_night(made(LAST), LAST + timedelta(days=1), attempts, NOON, SETTINGS)
+    assert tomorrow == Night(LAST, LAST + timedelta(days=1), date(2026, 9, 28), 1)
+
+
+@given(st.sets(st.dates(FIRST, LAST)), st.lists(st.tuples(st.booleans(), st.floats(0, 1e4)), max_size=6))
+def test_a_plan_covers_every_missed_day_within_its_bounds_and_none_twice(
+    missing: set[date], tries: list[tuple[bool, float]]
+) -> None:
+    missing -= {FIRST}
+    attempts = [Attempt(LAST, ok, NOON - timedelta(minutes=ago)) for ok, ago in tries]
+    plan = plan_night(made(*missing), LAST, attempts, NOON, SETTINGS)
+    bound = LAST - timedelta(days=SETTINGS.catch_up_days - 1)
+    within = sorted(day for day in missing if day >= bound)
+    if isinstance(plan, NothingToRun):
+        assert not within or any(not attempt.succeeded for attempt in attempts)
+        return
+    assert (plan.first, plan.last) == (within[0], LAST)
+    assert plan.attempt <= SETTINGS.catch_up_attempts
+    assert plan.late_from is None or FIRST <= plan.late_from < plan.first
