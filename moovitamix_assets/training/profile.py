@@ -26,7 +26,7 @@ Ranked by plays of the very week, lucky tracks would stand too high, and every l
 POPULARITY_BINS = 10
 UNKNOWN = "unknown"
 
-# More different numbers than this are thinned to so many quantiles: a share is then off by 1 / 256 at most.
+# More different numbers than this are thinned: a cumulated share is then off by 1 / 255 at most.
 _MOST_NUMBERS = 256
 _DECIMALS = 6
 
@@ -150,13 +150,12 @@ def _thinned(numbers: Distribution) -> Distribution:
     """Few enough numbers: what lies between two that are kept counts as the upper one."""
     if len(numbers.shares) <= _MOST_NUMBERS:
         return numbers
+    kept: dict[str, float] = {}
+    waiting = 0.0
     ordered = sorted(numbers.shares, key=float)
-    cumulated = np.cumsum([numbers.shares[number] for number in ordered])
-    # The last number of each of the quantiles, so that the shares up to it are exact.
-    quantile = np.minimum((cumulated * _MOST_NUMBERS).astype(np.int64), _MOST_NUMBERS - 1)
-    last = np.append(np.flatnonzero(np.diff(quantile)), len(ordered) - 1)
-    kept = np.diff(cumulated[last], prepend=0.0)
-    return Distribution(
-        numbers.rows,
-        {ordered[place]: round(float(share), _DECIMALS) for place, share in zip(last, kept, strict=True)},
-    )
+    for number in ordered:
+        waiting += numbers.shares[number]
+        if waiting * (_MOST_NUMBERS - 1) >= 1 or number == ordered[-1]:
+            kept[number] = round(waiting, _DECIMALS)
+            waiting = 0.0
+    return Distribution(numbers.rows, kept)

@@ -143,7 +143,7 @@ def listens_changed(connection: duckdb.DuckDBPyConnection, first: date, last: da
     Sessions that began earlier than a day before are left out: the first partition holds those of all time.
 
     Returns:
-        user_id, listened_at, track_id, genres (None where the track is not known); sorted by the first two and
+        user_id, listened_at, track_id, genres (missing where the track is not known); sorted by the first two and
         the position in the session.
     """
     return connection.execute(

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from moovitamix_assets.training.interactions import TrainingSet, split
+from moovitamix_assets.training.profile import Distribution
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 
@@ -51,6 +52,23 @@ def test_the_manifest_counts_rows_and_changes_with_one_play():
     changed = replace(world, interactions=more).manifest()
     assert changed["files"]["interactions"]["sha256"] != manifest["files"]["interactions"]["sha256"]
     assert changed["files"]["users"] == manifest["files"]["users"]
+
+
+def test_the_reference_for_drift_is_in_the_manifest_and_nowhere_else(tmp_path):
+    reference = {"listen_hour": Distribution(10, {"8": 0.75, "20": 0.25})}
+    plain, described = taste_world(), replace(taste_world(), reference=reference)
+    described.write(tmp_path)
+    assert TrainingSet.read(tmp_path).reference == reference
+    assert described.manifest() == plain.manifest() | {
+        "reference": {"listen_hour": {"rows": 10, "shares": {"8": 0.75, "20": 0.25}}}
+    }
+
+
+def test_a_set_from_before_there_was_a_reference_can_be_read(tmp_path):
+    manifest = taste_world().write(tmp_path)
+    del manifest["reference"]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert TrainingSet.read(tmp_path).reference == {}
 
 
 def test_a_file_that_was_altered_is_refused(tmp_path):

@@ -1,0 +1,72 @@
+"""Rows put into a warehouse by hand, with as few words as possible. No assertion belongs here."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, time
+
+import duckdb
+import pandas as pd
+
+from moovitamix_assets.warehouse.connection import insert
+from moovitamix_assets.warehouse.schemas import LISTENS, RECOMMENDATIONS, TRACKS, USERS
+
+LOADED_AT = datetime(2026, 10, 1)
+
+
+def add_users(connection: duckdb.DuckDBPyConnection, on: date, *user_ids: int, **columns: object) -> None:
+    _add(
+        connection,
+        USERS,
+        [{"user_id": user, "gender": "Female", "favorite_genres": ["Pop"]} | columns for user in user_ids],
+        on,
+    )
+
+
+def add_tracks(connection: duckdb.DuckDBPyConnection, on: date, *track_ids: int, **columns: object) -> None:
+    _add(
+        connection,
+        TRACKS,
+        [{"track_id": track, "genres": ["Pop"], "duration_seconds": 180} | columns for track in track_ids],
+        on,
+    )
+
+
+def add_session(
+    connection: duckdb.DuckDBPyConnection,
+    on: date,
+    user: int,
+    tracks: Sequence[int],
+    began: datetime | None = None,
+) -> None:
+    """A session that changed on a day; without another time, it began at noon of that day."""
+    began = began or datetime.combine(on, time(12))
+    rows = [
+        {"user_id": user, "track_id": track, "listened_at": began, "position": position}
+        for position, track in enumerate(tracks, start=1)
+    ]
+    _add(connection, LISTENS, rows, on)
+
+
+def add_list(
+    connection: duckdb.DuckDBPyConnection, made_for: date, user: int, tracks: Sequence[int], version: str
+) -> None:
+    """What somebody was recommended as of a day."""
+    rows = pd.DataFrame(
+        {
+            "user_id": user,
+            "rank": range(1, len(tracks) + 1),
+            "track_id": tracks,
+            "score": 1.0,
+            "source": "model",
+            "model_version": version,
+            "generated_for": pd.Timestamp(made_for),
+            "generated_at": LOADED_AT,
+            "expires_at": LOADED_AT,
+        }
+    )
+    insert(connection, RECOMMENDATIONS, rows)
+
+
+def _add(connection: duckdb.DuckDBPyConnection, schema, rows: list[dict[str, object]], on: date) -> None:
+    frame = pd.DataFrame(rows).reindex(columns=list(schema.columns)).astype(object)
+    frame = frame.where(frame.notna(), None)
+    insert(connection, schema, frame.assign(changed_on=pd.Timestamp(on), loaded_at=LOADED_AT))
