@@ -1,0 +1,230 @@
+"""Distances against SciPy's own, what they must be for any data, and that chance alone raises no alarm."""
+
+import json
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from moovitamix_assets.monitoring.drift import Reference, Today, drift_rows, ks, psi, read_reference
+from moovitamix_assets.training.profile import POPULARITY_COLUMN, Distribution, from_json, profile, to_json
+from moovitamix_assets.warehouse.schemas import DRIFT, to_arrow
+from moovitamix_assets_tests.unit.training.worlds import taste_world
+
+DAY = date(2026, 10, 20)
+
+
+def distribution(counts):
+    total = sum(counts.values())
+    return Distribution(total, {str(value): count / total for value, count in counts.items() if count})
+
+
+def sample(numbers):
+    values, counts = np.unique(numbers, return_counts=True)
+    return distribution(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+
+
+counted = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 500), min_size=1).filter(
+    lambda counts: sum(counts.values()) > 0
+)
+numbers = st.lists(st.integers(-20, 20), min_size=1, max_size=200)
+
+
+def test_psi_is_the_divergence_in_both_directions():
+    before, after = {"a": 500, "b": 300, "c": 200}, {"a": 100, "b": 100, "c": 200}
+    p, q = np.array([0.5, 0.3, 0.2]), np.array([0.25, 0.25, 0.5])
+    value, by_chance = psi(distribution(before), distribution(after))
+    assert value == pytest.approx(stats.entropy(p, q) + stats.entropy(q, p))
+    assert value == pytest.approx(0.25 * np.log(2) + 0.05 * np.log(1.2) + 0.3 * np.log(2.5))
+    assert by_chance == pytest.approx(13.8155 * (1 / 1000 + 1 / 400), rel=1e-4)
+
+
+def test_a_value_that_one_side_lacks_counts_as_half_an_observation():
+    value, _ = psi(distribution({"a": 100}), distribution({"a": 100, "b": 100}))
+    assert value == pytest.approx(0.5 * np.log(2) + (0.5 - 0.005) * np.log(0.5 / 0.005))
+
+
+def test_rare_values_are_counted_as_one():
+    before = {"a": 5000, "b": 5000} | {f"rare {number}": 10 for number in range(20)}
+    after = {"a": 100, "b": 100, "never seen": 4}
+    value, by_chance = psi(distribution(before), distribution(after))
+    pooled, pooled_by_chance = psi(
+        distribution({"a": 5000, "b": 5000, "rest": 200}), distribution({"a": 100, "b": 100, "rest": 4})
+    )
+    assert value == pytest.approx(pooled)
+    assert by_chance == pytest.approx(pooled_by_chance)
+
+
+@given(counted, counted)
+def test_psi_is_a_distance_whatever_the_order(one, other):
+    value, by_chance = psi(distribution(one), distribution(other))
+    assert value >= 0
+    assert by_chance > 0
+    assert psi(distribution(other), distribution(one))[0] == pytest.approx(value)
+    turned = dict(reversed(list(one.items())))
+    assert psi(distribution(turned), distribution(other)) == (value, by_chance)
+    assert psi(distribution(one), distribution(one))[0] == 0
+
+
+@settings(deadline=None)
+@given(numbers, numbers)
+def test_the_distance_of_cumulated_shares_is_scipys(one, other):
+    value, _ = ks(sample(one), sample(other))
+    assert value == pytest.approx(stats.ks_2samp(one, other, method="asymp").statistic)
+    assert 0 <= value <= 1 + 1e-9
+    assert ks(sample(one), sample(one))[0] == 0
+
+
+def test_what_chance_makes_of_the_distance_is_scipys_distribution():
+    _, by_chance = ks(sample(range(700)), sample(range(3500)))
+    effective = np.sqrt(700 * 3500 / 4200)
+    assert stats.kstwobign.sf(by_chance * effective) == pytest.approx(0.001, rel=1e-3)
+
+
+@pytest.mark.parametrize(("measure", "values"), [(psi, 20), (ks, 15)])
+def test_chance_alone_exceeds_what_chance_gives_about_once_in_a_thousand_times(measure, values):
+    random = np.random.default_rng(11)
+    odds = random.dirichlet(np.full(values, 3.0))
+    alarms = 0
+    for _ in range(1500):
+        day, week = (random.multinomial(rows, odds) for rows in (400, 2800))
+        value, by_chance = measure(
+            *(distribution(dict(enumerate(counts.tolist()))) for counts in (week, day))
+        )
+        alarms += value > by_chance
+    assert alarms <= 6  # of 1500: 1.5 expected, and 7 or more would come up once in 1000 times
+
+
+def sessions(random, count, people, tracks, weights, day):
+    """Sessions of four tracks drawn by weight."""
+    rows = []
+    for number in range(count):
+        began = datetime.combine(day, datetime.min.time()) + timedelta(seconds=int(random.integers(86400)))
+        person = int(random.choice(people))
+        for track in random.choice(len(tracks), int(random.integers(2, 6)), p=weights):
+            rows.append((person, began + timedelta(microseconds=number), tracks["track_id"].iloc[track]))
+    frame = pd.DataFrame(rows, columns=["user_id", "listened_at", "track_id"])
+    return frame.merge(tracks[["track_id", "genres"]], on="track_id", how="left")
+
+
+@pytest.fixture(scope="module")
+def world():
+    return taste_world(people=300)
+
+
+@pytest.fixture(scope="module")
+def weights(world):
+    plays = world.tracks["plays_last_30_days"].to_numpy(float) + 1
+    return plays / plays.sum()
+
+
+@pytest.fixture(scope="module")
+def reference(world, weights):
+    random = np.random.default_rng(5)
+    week = sessions(random, 2100, world.users["user_id"], world.tracks, weights, DAY - timedelta(days=7))
+    popularity = world.tracks[["track_id", POPULARITY_COLUMN]]
+    described = profile(week, world.users, world.tracks, popularity)
+    # As it comes back from the manifest.
+    return Reference(
+        from_json(json.loads(json.dumps(to_json(described)))),
+        popularity,
+        world.users["user_id"].to_numpy(),
+    )
+
+
+def a_day(world, weights, seed, count=300):
+    random = np.random.default_rng(seed)
+    return Today(
+        day=DAY,
+        listens=sessions(random, count, world.users["user_id"], world.tracks, weights, DAY),
+        users=world.users.sample(250, random_state=seed),
+        tracks=world.tracks.sample(110, random_state=seed),
+    )
+
+
+def rows_of(today, reference, *, drift_threshold=0.15, minimum_rows=100):
+    rows = drift_rows(today, reference, drift_threshold=drift_threshold, minimum_rows=minimum_rows)
+    assert to_arrow(DRIFT, rows).num_rows == len(rows)
+    return rows.set_index("feature")
+
+
+def test_days_of_the_same_world_do_not_drift_however_low_the_threshold(world, weights, reference):
+    for seed in range(20):
+        rows = rows_of(a_day(world, weights, seed), reference, drift_threshold=1e-9)
+        assert set(rows.index) == {
+            "listen_hour", "listen_genre", "listen_popularity", "session_length", "user_genre",
+            "user_gender", "track_genre", "track_duration", "unknown_tracks", "unknown_people",
+        }  # fmt: skip
+        assert not rows["drifted"].any(), rows
+
+
+def test_another_taste_another_rhythm_and_strangers_drift_each_where_it_shows(world, weights, reference):
+    usual = a_day(world, weights, 3)
+    jazz = world.tracks["genres"].str[0] == "jazz"
+    jazzy = sessions(
+        np.random.default_rng(1), 300, world.users["user_id"], world.tracks,
+        np.where(jazz, weights, 0) / weights[jazz].sum(), DAY,
+    )  # fmt: skip
+    by_night = usual.listens.assign(listened_at=usual.listens["listened_at"].dt.floor("D"))
+    strangers = usual.listens.assign(user_id=usual.listens["user_id"] + 1)
+    unheard_of = usual.listens.assign(track_id=usual.listens["track_id"] + 1)
+    first_two = usual.listens[usual.listens.groupby(["user_id", "listened_at"]).cumcount() < 2]
+
+    def drifted(listens):
+        rows = rows_of(Today(DAY, listens, usual.users, usual.tracks), reference)
+        return set(rows.index[rows["drifted"]])
+
+    assert drifted(usual.listens) == set()
+    assert "listen_genre" in drifted(jazzy)
+    assert "listen_hour" in drifted(by_night)
+    assert drifted(strangers) == {"unknown_people"}
+    assert drifted(unheard_of) == {"unknown_tracks"}
+    assert drifted(first_two) == {"session_length"}
+
+
+def test_the_unplayed_played_as_much_as_the_favourites_drift(world, weights, reference):
+    turned = a_day(world, np.sort(weights)[np.argsort(np.argsort(-weights, kind="stable"))], 3)
+    assert rows_of(turned, reference).loc["listen_popularity", "drifted"]
+
+
+def test_shares_are_of_listens_and_of_listeners(world, weights, reference):
+    usual = a_day(world, weights, 3)
+    half = usual.listens.copy()
+    half.loc[half.index[::2], "track_id"] += 1
+    few = half["user_id"] == half["user_id"].iloc[0]
+    half.loc[few, "user_id"] += 1
+    rows = rows_of(Today(DAY, half, usual.users, usual.tracks), reference)
+    assert rows.loc["unknown_tracks", "value"] == pytest.approx(0.5, abs=0.001)
+    assert rows.loc["unknown_people", "value"] == pytest.approx(1 / half["user_id"].nunique())
+    spread = 3.0902 * np.sqrt(0.15 * 0.85 / 300)
+    assert rows.loc["unknown_tracks", "threshold"] == pytest.approx(0.15 + spread, rel=1e-3)
+
+
+def test_few_rows_are_not_judged_and_raise_the_threshold(world, weights, reference):
+    small = a_day(world, weights, 4, count=120)
+    assert "listen_hour" not in rows_of(small, reference, minimum_rows=121).index
+    assert rows_of(small, reference).loc["listen_hour", "threshold"] > 0.15
+    assert rows_of(a_day(world, weights, 4, count=900), reference).loc["listen_genre", "threshold"] == 0.15
+
+
+def test_a_day_on_which_nothing_changed_has_no_rows(world, weights, reference):
+    usual = a_day(world, weights, 3)
+    nothing = Today(DAY, usual.listens.iloc[:0], usual.users.iloc[:0], usual.tracks.iloc[:0])
+    assert rows_of(nothing, reference, minimum_rows=1).empty
+
+
+def test_a_reference_is_read_from_a_training_set_or_is_not_there(tmp_path, world, reference):
+    assert read_reference(tmp_path / "nowhere") is None
+    world.write(tmp_path / "plain")
+    assert read_reference(tmp_path / "plain") is None
+    described = type(world)(world.as_of, world.users, world.tracks, world.interactions, reference.profile)
+    described.write(tmp_path / "described")
+    read = read_reference(tmp_path / "described")
+    assert read is not None
+    assert read.profile == reference.profile
+    assert read.user_ids.tolist() == sorted(world.users["user_id"])
+    assert read.popularity["track_id"].tolist() == sorted(world.tracks["track_id"])
