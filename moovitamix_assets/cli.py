@@ -1,4 +1,4 @@
-"""The `moovitamix` command: run, recommend, rollback, mirror, dev, exporter, doctor.
+"""The `moovitamix` command: run, recommend, rollback, retrain, mirror, dev, exporter, doctor.
 
 Reading arguments and saying how it ended; what the commands do is in `command/`.
 """
@@ -142,6 +142,31 @@ def rollback(
     except (RunFailed, NoInstance, WarehouseLocked, WarehouseMissing) as error:
         _fail(str(error))
     _console.print(f"{now} is in force again, in place of {before}. The next recommendations are its.")
+
+
+@app.command()
+def retrain(
+    reason: Annotated[
+        str, typer.Option(help="Why, in one sentence, for the record.")
+    ] = "asked for by a person",
+    data_dir: _DataDir = None,
+) -> None:
+    """Ask for a new candidate: the sensor `retraining` has it trained as soon as cool-down and budget allow."""
+    settings = _settings(None, data_dir)
+
+    from moovitamix_assets.automation.retraining_runs import NothingServed, ask_for_retraining
+    from moovitamix_assets.command.instance import NoInstance, open_instance
+    from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
+
+    try:
+        with open_instance() as instance:
+            day = ask_for_retraining(instance, settings, reason)
+    except (NoInstance, NothingServed, WarehouseLocked, WarehouseMissing) as error:
+        _fail(str(error))
+    _console.print(
+        f"Asked for a candidate as of {day} or later. What the sensor `retraining` says of it stands in the UI; "
+        "it needs `moovitamix dev`, or a Dagster daemon, to be running."
+    )
 
 
 @app.command()

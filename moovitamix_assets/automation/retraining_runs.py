@@ -23,7 +23,9 @@ from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB, TRAIN
 from moovitamix_assets.automation.retraining import RetrainingDecision
 from moovitamix_assets.automation.rollback import RollbackDecision
 from moovitamix_assets.partitions import partitions_of_run
+from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.registry import version_in_force
+from moovitamix_assets.warehouse.connection import first_row, read_warehouse
 
 TRIGGER_TAG = "moovitamix/trigger"
 REASON_TAG = "moovitamix/reason"
@@ -33,11 +35,29 @@ _ASKED_FOR = "retraining_asked_for"
 _LOOKED_AT = 100
 
 
-def ask_for_retraining(instance: DagsterInstance, day: date, reason: str) -> None:
-    """Put down, in the history of `lightfm_model`, that a person wants a retraining as of a day or later."""
+class NothingServed(RuntimeError):
+    """There are no recommendations yet; the message names the remedy."""
+
+
+def ask_for_retraining(instance: DagsterInstance, settings: Settings, reason: str) -> date:
+    """Put down, in the history of `lightfm_model`, that a person wants a retraining.
+
+    Returns:
+        The newest day for which there are recommendations: as of it, or of a later one, a candidate is trained.
+
+    Raises:
+        NothingServed: If there are none.
+        WarehouseMissing: If nothing was ever loaded.
+    """
+    with read_warehouse(settings.warehouse_path) as connection:
+        newest = first_row(connection, "SELECT max(generated_for) FROM recommendations")
+    if not newest or newest[0] is None:
+        raise NothingServed("There are no recommendations yet: `moovitamix run` makes the first ones.")
+    day: date = newest[0]
     instance.report_runless_asset_event(
         AssetObservation(_ASKED_ABOUT, partition=day.isoformat(), metadata={_ASKED_FOR: reason})
     )
+    return day
 
 
 def asked_on(instance: DagsterInstance) -> date | None:
