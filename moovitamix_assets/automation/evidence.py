@@ -118,7 +118,7 @@ def read_evidence(
 
     Args:
         connection: The warehouse, read-only will do.
-        runs: Trainings that Dagster's run storage knows of, oldest first.
+        runs: Trainings that Dagster's run storage knows of, the newest run first, as it lists them.
         asked_on: The newest day for which a person asked for a retraining.
     """
     newest = first_row(connection, "SELECT max(generated_for) FROM recommendations")
@@ -191,12 +191,10 @@ def _decided(connection: duckdb.DuckDBPyConnection, day: date) -> list[Training]
 
 
 def _trainings(decided: Iterable[Training], runs: Iterable[Training]) -> tuple[Training, ...]:
-    """One per day: what was decided wins over runs, a run under way over those that ended, else the last."""
-    by_day: dict[date, Training] = {}
-    for run in sorted(runs, key=lambda run: run.outcome == "under_way"):
-        by_day[run.day] = run
-    for training in decided:
-        by_day[training.day] = training
+    """One per day: what was decided wins over runs, a run under way over those that ended, else the newest."""
+    by_day = {training.day: training for training in decided}
+    for run in sorted(runs, key=lambda run: run.outcome != "under_way"):
+        by_day.setdefault(run.day, run)
     return tuple(by_day[day] for day in sorted(by_day))
 
 

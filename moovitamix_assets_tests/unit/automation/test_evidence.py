@@ -182,14 +182,21 @@ def test_nothing_after_the_day_is_looked_at(connection):
     [
         (["failed", "under_way"], "under_way"),
         (["under_way", "failed"], "under_way"),
-        (["failed", "promoted"], "promoted"),
-        (["promoted", "failed"], "failed"),
+        (["promoted", "failed"], "promoted"),
+        (["failed", "promoted"], "failed"),
     ],
 )
-def test_of_the_runs_of_a_day_the_last_counts_unless_one_is_under_way(connection, runs, outcome):
+def test_of_the_runs_of_a_day_the_newest_counts_unless_one_is_under_way(connection, runs, outcome):
     recommend(connection, 15, A)
     known = read_evidence(connection, [Training(day(12), run) for run in runs])
     assert known.trainings == (Training(day(12), outcome),)
+
+
+def test_a_day_trained_twice_ended_as_the_later_decision_says(connection):
+    decide_about(connection, A, "rejected")
+    decide_about(connection, f"{day(10)}-ffffffff")
+    recommend(connection, 15, A)
+    assert read_evidence(connection).trainings == (Training(day(10), "promoted"),)
 
 
 def test_what_was_decided_says_more_than_the_run(connection):

@@ -101,10 +101,11 @@ def test_with_the_switch_off_only_a_person_can_ask(story, settings, seed):
 def test_drift_asks_again_after_a_clear_day_only(story, settings, seed):
     for past in lived(story, settings, seed):
         known = past.evidence
-        if past.retraining.trigger != "drift" or not known.trainings:
+        answers = [training.day for training in known.trainings if training.outcome == "promoted"]
+        if past.retraining.trigger != "drift" or not answers:
             continue
-        before = [day for day in known.drift if day.day <= known.trainings[-1].day]
-        since = [day for day in known.drift if day.day > known.trainings[-1].day]
+        before = [day for day in known.drift if day.day <= answers[-1]]
+        since = [day for day in known.drift if day.day > answers[-1]]
 
         def is_clear(day: DayDrift) -> bool:
             return day.value < settings.retraining_rearm_share * day.threshold
