@@ -134,6 +134,7 @@ def test_a_consequence_that_comes_later_adds_nothing() -> None:
 def test_what_was_told_before_its_cause_is_over_only_when_it_is_gone() -> None:
     _, with_cause, cause_alone = texts([LATE], [LATE, NIGHTLY], [NIGHTLY])
     assert "Over" not in with_cause
+    assert "freshness" not in with_cause
     assert "Over: freshness" in cause_alone
 
 

@@ -48,6 +48,13 @@ def test_two_people_of_one_url_are_told(sinks: ExitStack) -> None:
     assert [mail["To"] for mail in mails] == ["a@example.org", "b@example.org"]
 
 
+def test_a_message_longer_than_a_service_takes_is_cut_not_refused(sinks: ExitStack) -> None:
+    url, calls = sinks.enter_context(webhook_sink())
+    send(Message("long", "line\n" * 20_000), to(url), logging.getLogger("test"))
+    (call,) = calls
+    assert 1_000 < len(call["message"]) < 50_000
+
+
 def test_with_nobody_to_tell_the_log_has_the_whole_text(caplog: pytest.LogCaptureFixture) -> None:
     send(MESSAGE, to(), logging.getLogger("test"))
     (record,) = caplog.records
