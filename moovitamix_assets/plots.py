@@ -64,7 +64,7 @@ def quality_by_day(rows: pd.DataFrame) -> str:
     """NDCG@10 of each version's lists by day, beside what popularity would have earned, as an inline picture.
 
     Args:
-        rows: Rows of `recommendation_quality`.
+        rows: Rows of `recommendation_quality`, without those of too few people to tell anything.
 
     Returns:
         The picture, or a sentence where nothing was measured.
@@ -73,7 +73,7 @@ def quality_by_day(rows: pd.DataFrame) -> str:
 
     everyone = rows[rows["segment"] == "all"].sort_values("day")
     if everyone.empty:
-        return "No lists were measured on these days."
+        return "On none of these days were the lists of enough people measured."
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     axes = figure.add_subplot()
     for version, days in everyone.groupby("model_version"):

@@ -71,9 +71,11 @@ def recommendation_quality(
             [days[-1] - timedelta(days=_PLOTTED_DAYS), days[0]],
         ).df()
     rows = pd.concat([empty_frame(RECOMMENDATION_QUALITY), *frames], ignore_index=True)
+    plotted = pd.concat([before, rows])
+    plotted = plotted[plotted["users"] >= settings.quality_minimum_users]
     metadata = {
         "last_day": MetadataValue.md(plots.markdown_table(frames[-1].round(4))),
-        "beside_popularity": MetadataValue.md(plots.quality_by_day(pd.concat([before, rows]))),
+        "beside_popularity": MetadataValue.md(plots.quality_by_day(plotted)),
     }
     return Output(rows, metadata=metadata)
 

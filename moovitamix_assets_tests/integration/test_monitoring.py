@@ -31,6 +31,7 @@ def watched(source_url: str, tmp_path_factory: pytest.TempPathFactory) -> Deploy
         tmp_path_factory.mktemp("watched") / "data",
         source_url,
         drift_minimum_rows=15,
+        quality_minimum_users=2,
         promotion_minimum_users=2,
     )
     deployment.run(FIRST, TRAINED)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from moovitamix_assets.partitions import (
     DAILY,
+    OF_THE_DAY_BEFORE,
     PARTITION_TAG,
     day_start,
     days_between,
@@ -71,3 +72,16 @@ def test_a_run_tells_its_partitions_by_its_tags() -> None:
     assert partitions_of_run(range_tags(FIRST, FIRST)) == [FIRST]
     assert partitions_of_run({PARTITION_TAG: "2026-09-02", "other": "tag"}) == [date(2026, 9, 2)]
     assert partitions_of_run({"other": "tag"}) is None
+
+
+def test_a_day_looks_back_at_the_day_before_and_the_first_at_nothing() -> None:
+    def looked_at(first: str, last: str) -> list[str]:
+        asked = DAILY.subset_with_partition_keys(
+            DAILY.get_partition_keys_in_range(PartitionKeyRange(first, last))
+        )
+        found = OF_THE_DAY_BEFORE.get_upstream_mapped_partitions_result_for_partitions(asked, DAILY, DAILY)
+        return sorted(found.partitions_subset.get_partition_keys())
+
+    assert looked_at("2026-09-03", "2026-09-03") == ["2026-09-02"]
+    assert looked_at("2026-09-01", "2026-09-03") == ["2026-09-01", "2026-09-02"]
+    assert looked_at("2026-09-01", "2026-09-01") == []

@@ -105,12 +105,13 @@ def test_changed_listens_are_the_newest_versions_of_the_days_sessions(warehouse)
     add_tracks(warehouse, AFTER, 10, genres=["Metal"])
     add_session(warehouse, BEFORE, ANN, [10], began)
     add_session(warehouse, DAY, ANN, [11, 10], began)
+    add_session(warehouse, BEFORE, BEN, [13], began)
     add_session(warehouse, DAY, BEN, [99])
     add_session(warehouse, DAY, BEN, [12], datetime(2026, 7, 1))
     both = listens_changed(warehouse, BEFORE, DAY)
-    assert both["track_id"].tolist() == [11, 10, 99]
-    assert [list(genres) for genres in both["genres"].dropna()] == [["Pop"], ["Jazz"]]
-    assert listens_changed(warehouse, BEFORE, BEFORE)["track_id"].tolist() == [10]
+    assert both["track_id"].tolist() == [11, 10, 13, 99]
+    assert [list(genres) for genres in both["genres"].dropna()] == [["Pop"], ["Jazz"], ["Pop"]]
+    assert listens_changed(warehouse, BEFORE, BEFORE)["track_id"].tolist() == [10, 13]
     assert listens_changed(warehouse, DAY, DAY)["track_id"].tolist() == [11, 10, 99]
 
 
