@@ -230,6 +230,8 @@ def test_the_budget_holds_for_any_thirty_days():
     assert "waits until 2026-11-29, as the 3 trainings allowed in 30 days are used up" in decision.reason
     assert decision.reason.startswith("A training is asked for (")
     assert decided(90, settings, trainings=past).retrain
+    # More than the budget, since a person launched some: two of the four have to be past.
+    assert "waits until 2026-11-29" in decided(79, settings, trainings=past).reason
 
 
 def test_none_while_one_is_under_way():

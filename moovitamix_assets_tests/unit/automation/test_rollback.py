@@ -64,7 +64,9 @@ def test_the_gain_over_popularity_counts_not_the_figure():
 
 def test_what_does_not_vary_is_decided_by_its_difference():
     assert decided([0.05] * 3, [0.08] * 3).roll_back
-    assert not decided([0.08] * 3, [0.08] * 3).roll_back
+    same = decided([0.08] * 3, [0.08] * 3)
+    assert not same.roll_back
+    assert "(p 1.0000)" in same.reason
     assert not decided([0.09] * 3, [0.08] * 3).roll_back
     assert not decided([0.03] * 3, [0.03] * 3).roll_back
     assert decided([0.03] * 3, BEFORE).roll_back
@@ -74,8 +76,10 @@ def test_a_share_of_a_loss_is_counted_downwards_too():
     before = [0.010, 0.011, 0.009]
     assert not decided([0.0098, 0.0099, 0.0097], before).roll_back
     assert decided([0.001, 0.002, 0.0015], before).roll_back
-    # As far below popularity as the one before: 85 % of a loss is no drop of 15 %.
-    assert not decided([value - 0.0012 for value in before], before).roll_back
+    # A tenth further below popularity is no drop of 15 %, though it is below 85 % of the loss.
+    before = [0.0100, 0.0101, 0.0099]
+    assert not decided([value - 0.002 for value in before], before).roll_back
+    assert decided([value - 0.004 for value in before], before).roll_back
 
 
 def test_it_takes_days_enough_on_both_sides():
