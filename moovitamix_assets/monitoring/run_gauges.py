@@ -19,14 +19,6 @@ _UNFINISHED = (DagsterRunStatus.QUEUED, *_UNDER_WAY)
 _ENDED = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 # Far more runs than that are never wanted; a queue gone wild must not make each scrape slow.
 _MOST_UNFINISHED = 1000
-_NEWEST_EVENTS = 50
-# These are written by who asks for a run, not by the run: the web server's process, or the daemon's.
-_WRITTEN_BY_OTHERS = {
-    DagsterEventType.PIPELINE_ENQUEUED,
-    DagsterEventType.PIPELINE_DEQUEUED,
-    DagsterEventType.PIPELINE_STARTING,
-    DagsterEventType.PIPELINE_CANCELING,
-}
 
 
 @dataclass(frozen=True)
@@ -116,16 +108,17 @@ def _read_unfinished(
 
 
 def _processes(instance: DagsterInstance, under_way: Sequence[RunRecord]) -> Iterator[tuple[int, float]]:
-    """The number of each run's process and when it last wrote; nothing for runs that no process took up yet."""
+    """The number of each run's process and when it began the run; nothing for runs no process took up yet.
+
+    Other events may be written by who asked for the run, by who terminates it, or by a child for one step.
+    """
     for record in under_way:
-        newest = instance.get_records_for_run(
-            record.dagster_run.run_id, limit=_NEWEST_EVENTS, ascending=False
-        ).records
-        for event in (entry.event_log_entry for entry in newest):
-            told = event.dagster_event
-            if told and told.pid and told.event_type not in _WRITTEN_BY_OTHERS:
-                yield told.pid, event.timestamp
-                break
+        began = instance.get_records_for_run(
+            record.dagster_run.run_id, of_type=DagsterEventType.PIPELINE_START, limit=1, ascending=False
+        )
+        for event in (entry.event_log_entry for entry in began.records):
+            if event.dagster_event and event.dagster_event.pid:
+                yield event.dagster_event.pid, event.timestamp
 
 
 def process_use(pid: int, written_at: float) -> ProcessUse | None:
