@@ -12,6 +12,7 @@ from itertools import takewhile
 from statistics import fmean
 from typing import Literal
 
+from moovitamix_assets.automation.chance import SIGNIFICANCE, chance_of_less
 from moovitamix_assets.automation.evidence import Champion, DayQuality, Evidence, Training
 from moovitamix_assets.settings import Settings
 
@@ -123,7 +124,20 @@ def _degraded(known: Evidence, champion: Champion, settings: Settings) -> _Findi
     # The episode runs through promotions, but a champion is asked about for days of its own only.
     episode = sorted((past for of_version in days.values() for past in of_version), key=lambda past: past.day)
     own = days.get(champion.model_version, [])
-    return _in_a_row("degraded", "quality", own, episode, known.trainings, settings)
+    finding = _in_a_row("degraded", "quality", own, episode, known.trainings, settings)
+    if finding.bad_since and _may_be_chance(known.quality_of(champion.model_version), own, settings):
+        return _Finding(None, f"{finding.words}, which may be chance, as days differ")
+    return finding
+
+
+def _may_be_chance(measured: Sequence[DayQuality], days: Sequence[_Day], settings: Settings) -> bool:
+    """Whether the last bad days may be no worse than the reference; days under popularity's figure are no chance."""
+    streak = len(list(takewhile(lambda past: past.bad, reversed(days))))
+    bad, first = measured[-streak:], measured[: settings.quality_reference_days]
+    if all(past.ndcg_at_10 < settings.quality_minimum_ratio * past.popularity_ndcg_at_10 for past in bad):
+        return False
+    figures = ([past.ndcg_at_10 for past in some] for some in (bad, first))
+    return chance_of_less(*figures) >= SIGNIFICANCE
 
 
 def _drift(known: Evidence, settings: Settings) -> _Finding:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import date
 from statistics import fmean
 
+from moovitamix_assets.automation.chance import SIGNIFICANCE, chance_of_less
 from moovitamix_assets.automation.evidence import Champion, DayQuality, Evidence
 from moovitamix_assets.settings import Settings
-
-_SIGNIFICANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -86,28 +85,15 @@ def _obstacle(
 def _clearly_worse(
     own: Sequence[DayQuality], compared: Sequence[DayQuality], drop: float
 ) -> tuple[bool, str]:
-    """Whether the daily gain over popularity fell clearly, and by at least a share of what it was.
-
-    Welch's t-test over days, one-sided (Welch 1947): days differ by more than the people measured on them.
-    """
+    """Whether the daily gain over popularity fell clearly, and by at least a share of what it was."""
     gains, gains_before = ([past.gain for past in days] for days in (own, compared))
     now, before = fmean(gains), fmean(gains_before)
-    p = _welch(gains, gains_before)
+    p = chance_of_less(gains, gains_before)
     figures = (
         f"{own[-1].model_version} gains {now:.4f} ndcg_at_10 over popularity on {len(own)} days, "
         f"{compared[-1].model_version} gained {before:.4f} on {len(compared)} (p {p:.4f})"
     )
-    return p < _SIGNIFICANCE and now <= before - drop * abs(before), figures
-
-
-def _welch(lower: Sequence[float], higher: Sequence[float]) -> float:
-    """The chance of so much less, if there were no difference."""
-    if len({*lower}) == 1 and len({*higher}) == 1:
-        # Days that are all alike leave nothing to chance, and the test nothing to divide by.
-        return 0.0 if lower[0] < higher[0] else 1.0
-    from scipy.stats import ttest_ind
-
-    return float(ttest_ind(lower, higher, equal_var=False, alternative="less").pvalue)
+    return p < SIGNIFICANCE and now <= before - drop * abs(before), figures
 
 
 def _moved(known: Evidence, champion: Champion, compared_from: date) -> str | None:

@@ -15,7 +15,7 @@ from moovitamix_assets.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_STA
 from moovitamix_assets.settings import Settings
 
 _BY_HAND = "__ASSET_JOB"
-_JOBS = ("nightly", "ingest", "train", "recommend", "rollback", _BY_HAND)
+_JOBS = ("nightly", "ingest", "train", "recommend", "monitor", "rollback", _BY_HAND)
 _RUNS_LOOKED_AT = 50
 # A cursor that is lost must not tell the history of years.
 _DAYS_OF_DECISIONS = 7

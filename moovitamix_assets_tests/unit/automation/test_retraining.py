@@ -105,8 +105,20 @@ def test_a_bit_under_the_reference_is_no_degradation():
     assert decided(20, quality=quality(2, [GOOD] * 3 + [0.0679] * 10)).retrain
 
 
-def test_the_reference_is_the_mean_of_the_first_days_whatever_comes_later():
+def test_days_below_the_reference_by_chance_ask_for_nothing_until_chance_is_ruled_out():
     first = [0.06, 0.10, 0.08]
+    unlucky = decided(8, quality=quality(2, [*first, 0.067, 0.06, 0.065]))
+    assert not unlucky.retrain
+    assert "may be chance" in unlucky.reason
+    assert decided(8, quality=quality(2, [0.075, 0.085, 0.08, 0.04, 0.041, 0.039])).trigger == "degraded"
+
+
+def test_days_below_popularity_are_no_chance():
+    assert decided(9, quality=quality(2, [0.06, 0.10, 0.08, 0.02, 0.029, 0.01])).trigger == "degraded"
+
+
+def test_the_reference_is_the_mean_of_the_first_days_whatever_comes_later():
+    first = [0.0799, 0.0801, 0.08]
     assert decided(20, quality=quality(2, [*first, *[0.2] * 5, *[0.0679] * 3])).trigger == "degraded"
     assert not decided(20, quality=quality(2, [*first, *[0.2] * 5, *[0.0681] * 3])).retrain
 
