@@ -116,6 +116,13 @@ def test_a_track_that_came_on_the_day_counts_and_nobody_could_list_it(warehouse)
     assert rows.loc[("v", "new_tracks"), "recall_at_20"] == pytest.approx(0.5)
 
 
+def test_a_track_that_was_played_long_ago_only_is_not_new(warehouse):
+    add_session(warehouse, DAY, BEN, [41, 45])
+    rows = measured(warehouse)
+    assert rows.loc[("v", "all"), "recall_at_20"] == pytest.approx(0.5)
+    assert rows.loc[("v", "new_tracks"), "recall_at_20"] == 1
+
+
 def test_no_lists_or_nothing_new_is_no_evidence(warehouse):
     add_session(warehouse, DAY, ANN, [40, 41])
     add_users(warehouse, DAY, 5)
