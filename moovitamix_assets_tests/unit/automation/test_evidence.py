@@ -139,6 +139,24 @@ def test_what_was_rolled_back_is_a_training_in_vain_and_what_was_returned_to_kno
     assert [past.outcome for past in known.trainings] == ["promoted", "promoted", "rolled_back"]
 
 
+def test_a_rollback_on_the_day_of_the_promotion_comes_after_it(connection):
+    for version in (A, B):
+        decide_about(connection, version)
+    recommend(connection, 14, B)
+    roll_back(connection, "worse")
+    assert read_evidence(connection).champion == Champion(A, day(10), day(14), "rolled_back", None)
+
+
+def test_a_rollback_that_holds_from_a_later_day_is_not_known_yet(connection):
+    for version in (A, B):
+        decide_about(connection, version)
+    recommend(connection, 15, B)
+    before = read_evidence(connection)
+    decide_about(connection, C, "rejected")
+    roll_back(connection, "worse", only_if=B)
+    assert read_evidence(connection) == before
+
+
 def test_the_worst_feature_of_a_day_is_the_one_furthest_over_its_own_threshold(connection):
     recommend(connection, 20, A)
     drift(connection, 19, "listen_hour", 0.30, 0.40)
