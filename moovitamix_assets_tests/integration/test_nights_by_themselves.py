@@ -1,0 +1,198 @@
+"""The night's schedule and the sensor that catches up: each day is made once, by itself, whatever came between."""
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from dagster import DagsterRunStatus
+
+from mock_api.server import running_server
+from moovitamix_assets.partitions import PARTITION_TAG, days_between, partitions_of_run
+from moovitamix_assets.warehouse import connection as connection_module
+from moovitamix_assets_tests.conftest import LAST, small_world
+from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
+from moovitamix_assets_tests.integration.deployment import Deployment
+from moovitamix_assets_tests.unit.warehouse.second_process import holding
+
+NIGHT = LAST + timedelta(days=1)
+BEFORE = [LAST - timedelta(days=1), LAST]
+TABLES = {"raw_users", "raw_tracks", "raw_listens", "users", "tracks", "listens"}
+OF_A_NIGHT = TABLES | {"recommendations", "recommendation_quality", "drift"}
+NOBODY = "http://127.0.0.1:9"
+
+Make = Callable[..., RunningByItself]
+
+
+@pytest.fixture(scope="module")
+def clock_url() -> Iterator[str]:
+    """A source of these tests alone, whose clock they move."""
+    with running_server(small_world()) as url:
+        yield url
+
+
+@pytest.fixture
+def make(undisturbed: Deployment, clock_url: str, tmp_path: Path) -> Make:
+    """Makes a deployment that is made up to LAST."""
+
+    def make(**settings: object) -> RunningByItself:
+        return copy_of(undisturbed, tmp_path / "data", clock_url, **settings)
+
+    return make
+
+
+def keys(days: list[date]) -> list[str]:
+    return [day.isoformat() for day in days]
+
+
+def test_the_night_makes_its_day_once_and_reads_the_days_before_again_for_late_records(make: Make) -> None:
+    service = make(drift_minimum_rows=15)
+    lists = service.lists(LAST)
+    service.at("2026-09-07T00:30")
+    late, night = service.tick("2026-09-07T00:30").run_requests
+
+    assert late.tags["moovitamix/night"] == night.tags["moovitamix/night"] == f"{NIGHT}"
+    assert partitions_of_run(late.tags) == BEFORE
+    assert {key.path[-1] for key in late.asset_selection} == TABLES
+    assert int(late.tags["dagster/priority"]) > int(night.tags.get("dagster/priority", 0))
+    assert night.tags[PARTITION_TAG] == night.partition_key == f"{NIGHT}"
+    assert night.asset_selection is None
+    assert late.run_key != night.run_key
+
+    assert [run.success for run in service.start("nightly", [night, late])] == [True, True]
+    assert {asset: service.made(asset) for asset in OF_A_NIGHT} == {
+        asset: keys([*BEFORE, NIGHT] if asset in TABLES else [NIGHT]) for asset in OF_A_NIGHT
+    }
+    for table, column in {
+        "partition_loads": "changed_on",
+        "recommendations": "generated_for",
+        "recommendation_quality": "day",
+        "drift": "day",
+    }.items():
+        assert service.query(f"SELECT 1 FROM {table} WHERE {column} = ? LIMIT 1", NIGHT), table
+    assert service.lists(LAST) == lists
+    assert service.query("SELECT DISTINCT generated_for FROM recommendations ORDER BY ALL") == [
+        (LAST,),
+        (NIGHT,),
+    ]
+    assert service.query("SELECT DISTINCT day FROM recommendation_quality") == [(NIGHT,)]
+
+    service.at("2026-09-07T00:45")
+    for again in (service.tick("2026-09-07T00:30"), service.look("catch_up")):
+        assert not again.run_requests
+        assert again.skip_message == f"Everything is made up to {NIGHT}."
+
+
+def test_missed_days_are_made_by_one_run_oldest_first_and_decided_about_once(make: Make) -> None:
+    service = make()
+    missed = days_between(NIGHT, date(2026, 9, 10))
+    service.at("2026-09-11T12:00")
+    for day in missed[:-1]:
+        tick = service.tick(f"{day + timedelta(days=1)}T00:30")
+        assert not tick.run_requests
+        assert "was missed" in tick.skip_message
+        assert f"{missed[-1]}" in tick.skip_message
+
+    late, night = service.look("catch_up").run_requests
+    assert partitions_of_run(late.tags) == BEFORE
+    assert partitions_of_run(night.tags) == missed
+    assert [run.success for run in service.start("catch_up", [late, night])] == [True, True]
+    for asset in OF_A_NIGHT:
+        assert service.made(asset) == keys([*BEFORE, *missed] if asset in TABLES else missed)
+    assert service.query("SELECT DISTINCT generated_for FROM recommendations ORDER BY ALL") == [
+        (day,) for day in [LAST, *missed]
+    ]
+    assert "Everything is made" in service.look("catch_up").skip_message
+    assert "Everything is made" in service.tick("2026-09-11T00:30").skip_message
+
+    first, second = service.look("retraining"), service.look("retraining")
+    assert [event.partition for event in first.asset_events] == [f"{missed[-1]}"]
+    assert second.asset_events == []
+    assert not second.run_requests
+    assert (first.skip_message or "Retrain.") in second.skip_message
+
+
+@pytest.mark.parametrize(
+    ("moment", "message"),
+    [("00:29", "made up to 2026-09-05"), ("00:30", "made up to 2026-09-05"), ("00:40", None)],
+)
+def test_catching_up_leaves_the_night_to_the_schedule_for_a_while(
+    moment: str, message: str | None, make: Make
+) -> None:
+    service = make()
+    service.at(f"2026-09-07T{moment}")
+    found = service.look("catch_up")
+    assert (message in found.skip_message) if message else len(found.run_requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("job_name", "status"),
+    [
+        ("nightly", DagsterRunStatus.NOT_STARTED),
+        ("nightly", DagsterRunStatus.CANCELING),
+        ("ingest", DagsterRunStatus.STARTING),
+        ("__ASSET_JOB", DagsterRunStatus.STARTED),
+    ],
+)
+def test_nothing_is_asked_for_while_days_are_being_loaded(
+    job_name: str, status: DagsterRunStatus, make: Make
+) -> None:
+    service = make()
+    service.at("2026-09-08T12:00")
+    service.run_under_way(job_name, status)
+    for found in (service.tick("2026-09-08T00:30"), service.look("catch_up")):
+        assert not found.run_requests
+        assert f"of {job_name} is under way" in found.skip_message
+
+
+def test_nothing_is_asked_for_where_nothing_was_ever_loaded(clock_url: str, tmp_path: Path) -> None:
+    service = RunningByItself(tmp_path / "nothing", clock_url)
+    service.at("2026-09-08T12:00")
+    looks = [service.look(sensor) for sensor in ("catch_up", "retraining", "freshness")]
+    for found in [service.tick("2026-09-08T00:30"), *looks]:
+        assert not found.run_requests
+        assert "Run `moovitamix run`" in found.skip_message
+    assert service.look("alerts").skip_message == "Open: nothing."
+    assert not service.data_dir.exists()
+
+
+def test_nothing_is_asked_for_while_another_process_holds_the_warehouse(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = make()
+    service.at("2026-09-08T12:00")
+    monkeypatch.setattr(connection_module, "_LOCK_WAIT_SECONDS", 0.1)
+    with holding(service.settings.warehouse_path) as process:
+        looks = [service.look(sensor) for sensor in ("catch_up", "retraining", "freshness", "alerts")]
+        for found in [service.tick("2026-09-08T00:30"), *looks]:
+            assert not found.run_requests
+            assert f"is held by process {process.pid}" in found.skip_message
+    assert len(service.look("catch_up").run_requests) == 2
+
+
+def test_a_night_that_fails_is_tried_again_some_times_and_the_next_day_anew(make: Make) -> None:
+    service = make(api_url=NOBODY, catch_up_attempts=2, lookback_days=1, request_retries=0)
+    service.at("2026-09-07T01:00")
+    tried = []
+    for _ in range(2):
+        (night,) = service.look("catch_up").run_requests
+        tried.append(night.run_key)
+        assert [run.success for run in service.start("catch_up", [night])] == [False]
+    assert len(set(tried)) == 2
+    given_up = service.look("catch_up")
+    assert not given_up.run_requests
+    assert "2 runs for 2026-09-06 failed" in given_up.skip_message
+
+    service.at("2026-09-08T01:00")
+    (anew,) = service.look("catch_up").run_requests
+    assert anew.run_key not in tried
+    assert partitions_of_run(anew.tags) == [NIGHT, NIGHT + timedelta(days=1)]
+
+
+def test_a_failed_night_rests_before_it_is_tried_again(make: Make) -> None:
+    service = make(api_url=NOBODY, catch_up_wait_minutes=10, lookback_days=1, request_retries=0)
+    service.at("2026-09-07T01:00")
+    service.start("nightly", service.tick("2026-09-07T00:30").run_requests)
+    found = service.look("catch_up")
+    assert not found.run_requests
+    assert "it is tried again at" in found.skip_message

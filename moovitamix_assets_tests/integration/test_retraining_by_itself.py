@@ -1,0 +1,158 @@
+"""The sensor that retrains, goes back, and has lists made again: each once, with its reason, and never twice."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from mock_api.server import running_server
+from moovitamix_assets.automation.jobs import RECOMMEND_JOB
+from moovitamix_assets.automation.retraining_runs import ask_for_retraining
+from moovitamix_assets.partitions import PARTITION_TAG, days_between
+from moovitamix_assets.training.promotion import Decision
+from moovitamix_assets.training.registry import Candidate, record_decision, version_in_force
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
+from moovitamix_assets_tests.conftest import LAST, small_world
+from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
+from moovitamix_assets_tests.integration.deployment import Deployment
+
+NIGHT = LAST + timedelta(days=1)
+BAD = "2026-09-05-0000000b"
+# Everything but a training's own worth is tested here: let it in.
+LENIENT = {"promotion_minimum_users": 2, "promotion_minimum_ratio": 1, "promotion_tolerance": 1}
+
+Make = Callable[..., RunningByItself]
+
+
+@pytest.fixture(scope="module")
+def clock_url() -> Iterator[str]:
+    """A source of these tests alone, whose clock they move."""
+    with running_server(small_world()) as url:
+        yield url
+
+
+@pytest.fixture
+def make(undisturbed: Deployment, clock_url: str, tmp_path: Path) -> Make:
+    """Makes a deployment that is made up to LAST, with a champion trained as of it."""
+
+    def make(**settings: object) -> RunningByItself:
+        return copy_of(undisturbed, tmp_path / "data", clock_url, **settings)
+
+    return make
+
+
+def in_force(service: RunningByItself) -> str | None:
+    with read_warehouse(service.settings.warehouse_path) as connection:
+        return version_in_force(connection, NIGHT)
+
+
+def made_by(service: RunningByItself, day: date) -> set[str]:
+    rows = service.query(
+        "SELECT DISTINCT model_version FROM recommendations WHERE generated_for = ? AND source = 'model'", day
+    )
+    return {row[0] for row in rows}
+
+
+def test_what_a_person_asked_for_is_trained_once_and_its_lists_are_made_once(make: Make) -> None:
+    service = make(retraining_cooldown_days=1, lookback_days=1, **LENIENT)
+    first = in_force(service)
+    service.at("2026-09-07T01:00")
+    assert service.look("retraining").asset_events[0].partition == f"{LAST}"
+    assert all(run.success for run in service.start("catch_up", service.look("catch_up").run_requests))
+    assert made_by(service, NIGHT) == {first}
+    told = service.look("retraining")
+    assert "nobody asked" in told.skip_message
+    assert ask_for_retraining(service.instance, service.settings, "the catalogue was cleaned") == NIGHT
+
+    (train,) = service.look("retraining").run_requests
+    assert (train.job_name, train.partition_key) == ("train", f"{NIGHT}")
+    assert train.run_key == f"retrain-{NIGHT}"
+    assert train.tags[PARTITION_TAG] == f"{NIGHT}"
+    assert train.tags["moovitamix/trigger"] == "asked"
+    assert f"a person asked for it on {NIGHT}" in train.tags["moovitamix/reason"]
+    again = service.look("retraining")
+    assert not again.run_requests
+    assert again.skip_message == f"Retrain. {train.tags['moovitamix/reason']}"
+
+    assert [run.success for run in service.start("retraining", [train])] == [True]
+    second = in_force(service)
+    assert second not in (first, None)
+    (remake,) = service.look("retraining").run_requests
+    assert (remake.job_name, remake.partition_key) == ("recommend", f"{NIGHT}")
+    assert remake.tags["moovitamix/trigger"] == "new champion"
+    assert str(second) in remake.tags["moovitamix/reason"]
+    earlier = service.lists(LAST)
+    assert [run.success for run in service.start("retraining", [remake])] == [True]
+    assert made_by(service, NIGHT) == {second}
+    assert service.lists(LAST) == earlier
+    assert not service.look("retraining").run_requests
+    assert service.runs() == {"nightly": 1, "train": 1, "recommend": 1}
+
+
+@pytest.mark.parametrize("job_name", ["nightly", "train", "recommend", "rollback"])
+def test_nothing_is_decided_while_a_run_that_matters_is_under_way(job_name: str, make: Make) -> None:
+    service = make()
+    service.run_under_way(job_name)
+    found = service.look("retraining")
+    assert not found.run_requests
+    assert found.asset_events == []
+    assert found.skip_message == f"A run of {job_name} is under way."
+
+
+def with_a_bad_champion(service: RunningByItself) -> str:
+    """Force in a second version, whose lists of the last day were clearly worse for three days."""
+    first = str(in_force(service))
+    models = service.settings.models_dir
+    shutil.copytree(models / first, models / BAD)
+    recipe = models / BAD / "recipe.json"
+    recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {"model_version": BAD}))
+    candidate = Candidate(BAD, empty_frame(MODEL_EVALUATIONS), empty_frame(MODEL_EVALUATIONS))
+    with write_warehouse(service.settings.warehouse_path) as connection:
+        record_decision(connection, candidate, LAST, Decision("promoted", "Forced in."), {})
+    assert service.execute(RECOMMEND_JOB.selection, partition_key=f"{LAST}").success
+    days = days_between(date(2026, 8, 31), LAST)
+    service.measured(first, dict(zip(days[:3], (0.080, 0.081, 0.079), strict=True)))
+    service.measured(BAD, dict(zip(days[3:], (0.031, 0.030, 0.029), strict=True)))
+    return first
+
+
+def test_a_bad_champion_is_taken_back_once_and_the_lists_of_the_one_before_are_made(make: Make) -> None:
+    service = make()
+    first = with_a_bad_champion(service)
+    assert made_by(service, LAST) == {BAD}
+
+    (back,) = service.look("retraining").run_requests
+    assert (back.job_name, back.run_key) == ("rollback", f"rollback-{BAD}-{LAST}")
+    assert back.tags["moovitamix/trigger"] == "worse"
+    assert "Clearly worse" in back.tags["moovitamix/reason"]
+    again = service.look("retraining")
+    assert not again.run_requests
+    assert again.skip_message.startswith("Roll back. Clearly worse")
+
+    assert service.carry_out(back).success
+    promotions = service.query("SELECT * FROM promotions ORDER BY decided_at")
+    story = service.query(
+        "SELECT model_version, decision, previous_version FROM promotions ORDER BY decided_at"
+    )
+    assert story[1:] == [(BAD, "promoted", first), (first, "rolled_back", BAD)]
+    assert service.carry_out(back).success
+    assert service.query("SELECT * FROM promotions ORDER BY decided_at") == promotions
+
+    (remake,) = service.look("retraining").run_requests
+    assert [run.success for run in service.start("retraining", [remake])] == [True]
+    assert made_by(service, LAST) == {first}
+    assert not service.look("retraining").run_requests
+
+
+def test_switched_off_a_bad_champion_stays_until_a_person_acts(make: Make) -> None:
+    service = make(automatic_retraining=False)
+    with_a_bad_champion(service)
+    for _ in range(2):
+        found = service.look("retraining")
+        assert not found.run_requests
+        assert "switched off (automatic_retraining)" in found.skip_message
+    assert in_force(service) == BAD
