@@ -52,6 +52,16 @@ def test_a_run_that_succeeded(instance):
     assert told["asset_rows", "raw_users"] == 7
 
 
+def test_the_newest_of_two_runs(instance):
+    run_nightly(instance)
+    between = time.time()
+    run_nightly(instance)
+    told = scraped(collector(instance))
+    assert told["runs", "nightly", "success"] == 2
+    assert told["job_last_start_timestamp_seconds", "nightly"] > between
+    assert told["job_last_success_timestamp_seconds", "nightly"] > between
+
+
 def test_a_run_that_failed_leaves_what_was_before(instance):
     run_nightly(instance, "2026-09-03")
     success = scraped(collector(instance))
