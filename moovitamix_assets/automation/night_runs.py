@@ -84,14 +84,17 @@ def _requests(night: Night) -> Iterator[RunRequest]:
 
 
 def _attempts(instance: DagsterInstance) -> list[Attempt]:
-    """The newest nights that have ended; reading again for late records is none."""
+    """The newest nights that have ended, and whole runs of people that did well; reading late records is none."""
     records = instance.get_run_records(RunsFilter(job_name=NIGHTLY_JOB.name), limit=_LOOKED_AT)
     attempts = []
     for record in records:
         run = record.dagster_run
         days = partitions_of_run(run.tags)
-        if not days or not run.is_finished or run.tags.get(NIGHT_TAG) != days[-1].isoformat():
+        if not days or not run.is_finished:
             continue
-        ended_at = datetime.fromtimestamp(record.end_time or 0.0, UTC).replace(tzinfo=None)
-        attempts.append(Attempt(days[-1], run.status is DagsterRunStatus.SUCCESS, ended_at))
+        succeeded = run.status is DagsterRunStatus.SUCCESS
+        by_a_person = NIGHT_TAG not in run.tags and succeeded and not run.asset_selection
+        if by_a_person or run.tags.get(NIGHT_TAG) == days[-1].isoformat():
+            ended_at = datetime.fromtimestamp(record.end_time or 0.0, UTC).replace(tzinfo=None)
+            attempts.append(Attempt(days[0], days[-1], succeeded, ended_at))
     return attempts

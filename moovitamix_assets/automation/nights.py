@@ -29,14 +29,16 @@ class Made:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run that was to make days up to `last`, and has ended.
+    """A run that was to make the days from `first` to `last`, and has ended.
 
     Attributes:
+        first: Its first day.
         last: Its last day.
         succeeded: Whether it made them.
         ended_at: When it ended, naive UTC of the machine's clock.
     """
 
+    first: date
     last: date
     succeeded: bool
     ended_at: datetime
@@ -88,7 +90,9 @@ def plan_night(
     """Plan the run that makes the day `last` and every day missed before it, oldest first.
 
     Missed is a day after the first one ever loaded, no further back than `catch_up_days`. A run that fails is
-    tried again, each time after twice the wait, `catch_up_attempts` times for one and the same last day.
+    tried again whole, wherever it failed, each time after twice the wait, `catch_up_attempts` times for one and the
+    same last day. The next day takes with it only what was not loaded: a day whose data stop every run must not
+    stop the nights after it.
 
     Args:
         made: What there is.
@@ -103,11 +107,15 @@ def plan_night(
         )
     oldest = max(min(made.loaded), last - timedelta(days=settings.catch_up_days - 1))
     missing = [day for day in days_between(oldest, last) if day not in made.loaded]
-    if last >= oldest and last not in made.listed:
+    of_last = [attempt for attempt in attempts if attempt.last == last]
+    succeeded = any(attempt.succeeded for attempt in of_last)
+    failed = [] if succeeded else of_last
+    missing += [attempt.first for attempt in failed if attempt.first >= oldest]
+    if last >= oldest and last not in made.listed and not succeeded:
+        # A run that succeeded without a list had nobody, or nothing, to list.
         missing.append(last)
     if not missing:
         return NothingToRun(f"Everything is made up to {last}.")
-    failed = [attempt for attempt in attempts if attempt.last == last and not attempt.succeeded]
     if len(failed) >= settings.catch_up_attempts:
         return NothingToRun(
             f"{len(failed)} runs for {last} failed: the next is for the day after, or one that a person starts."
@@ -117,7 +125,7 @@ def plan_night(
         again_at = max(attempt.ended_at for attempt in failed) + wait
         if machine_time < again_at:
             return NothingToRun(f"The run for {last} failed; it is tried again at {again_at:%H:%M:%S} UTC.")
-    first = missing[0]
+    first = min(missing)
     late_from = max(first - timedelta(days=settings.lookback_days - 1), min(made.loaded))
     return Night(
         first=first,

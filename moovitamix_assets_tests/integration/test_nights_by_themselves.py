@@ -5,10 +5,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from dagster import DagsterRunStatus
+from dagster import DagsterRunStatus, ResourceDefinition, RunRequest
 
 from mock_api.server import running_server
+from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.partitions import PARTITION_TAG, days_between, partitions_of_run
+from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.warehouse import connection as connection_module
 from moovitamix_assets_tests.conftest import LAST, small_world
 from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
@@ -196,3 +198,36 @@ def test_a_failed_night_rests_before_it_is_tried_again(make: Make) -> None:
     found = service.look("catch_up")
     assert not found.run_requests
     assert "it is tried again at" in found.skip_message
+
+
+def test_a_night_that_failed_at_its_last_step_is_made_again(make: Make) -> None:
+    class FailsAtMeasuring(NoProgress):
+        def track(self, description: str):
+            assert description != "quality of recommendations", "it cannot be measured"
+            return super().track(description)
+
+    service = make(lookback_days=1)
+    sound = service.definitions
+    service.at("2026-09-07T01:00")
+    broken = ResourceDefinition.hardcoded_resource(FailsAtMeasuring())
+    service.definitions = build_definitions(service.settings, {"progress": broken})
+    assert [
+        run.success for run in service.start("nightly", service.tick("2026-09-07T00:30").run_requests)
+    ] == [False]
+    assert service.lists(NIGHT)
+
+    service.definitions = sound
+    assert [run.success for run in service.start("catch_up", service.look("catch_up").run_requests)] == [True]
+    assert service.made("recommendation_quality") == [f"{NIGHT}"]
+    assert "Everything is made" in service.look("catch_up").skip_message
+
+
+def test_a_night_that_a_person_repaired_is_left_alone(make: Make) -> None:
+    service = make(lookback_days=1, api_url=NOBODY, request_retries=0)
+    service.at("2026-09-07T01:00")
+    (night,) = service.look("catch_up").run_requests
+    assert [run.success for run in service.start("catch_up", [night])] == [False]
+    sound = RunningByItself(service.data_dir, service.settings.clock_url, service.instance, lookback_days=1)
+    by_a_person = RunRequest(job_name="nightly", partition_key=f"{NIGHT}")
+    assert sound.carry_out(by_a_person).success
+    assert "Everything is made" in sound.look("catch_up").skip_message

@@ -20,8 +20,8 @@ def made(*missing: date, listed: bool = True) -> Made:
     return Made(loaded, frozenset({LAST}) if listed and LAST not in missing else frozenset())
 
 
-def failed(minutes_ago: float, last: date = LAST) -> Attempt:
-    return Attempt(last, False, NOON - timedelta(minutes=minutes_ago))
+def failed(minutes_ago: float, first: date = LAST, succeeded: bool = False) -> Attempt:
+    return Attempt(first, LAST, succeeded, NOON - timedelta(minutes=minutes_ago))
 
 
 def test_nothing_is_started_where_nothing_was_ever_loaded() -> None:
@@ -88,18 +88,41 @@ def test_attempts_at_one_last_day_are_bounded_and_the_next_day_starts_anew() -> 
     assert tomorrow == Night(LAST, LAST + timedelta(days=1), date(2026, 9, 28), 1)
 
 
+def test_a_night_that_failed_after_its_lists_were_made_is_made_again_whole() -> None:
+    first = LAST - timedelta(days=3)
+    again = plan_night(made(), LAST, [failed(60, first)], NOON, SETTINGS)
+    assert again == Night(first, LAST, first - timedelta(days=2), 2)
+    done = plan_night(made(), LAST, [failed(60, first), failed(30, first, succeeded=True)], NOON, SETTINGS)
+    assert isinstance(done, NothingToRun)
+
+
+def test_the_night_after_one_that_was_given_up_leaves_alone_what_was_loaded() -> None:
+    attempts = [failed(600), failed(300), failed(100)]
+    tomorrow = LAST + timedelta(days=1)
+    plan = plan_night(made(listed=False), tomorrow, attempts, NOON, SETTINGS)
+    assert isinstance(plan, Night)
+    assert (plan.first, plan.last) == (tomorrow, tomorrow)
+
+
+def test_a_night_that_succeeded_without_a_list_is_not_made_over_and_over() -> None:
+    plan = plan_night(made(listed=False), LAST, [failed(30, succeeded=True)], NOON, SETTINGS)
+    assert isinstance(plan, NothingToRun)
+
+
 @given(st.sets(st.dates(FIRST, LAST)), st.lists(st.tuples(st.booleans(), st.floats(0, 1e4)), max_size=6))
 def test_a_plan_covers_every_missed_day_within_its_bounds_and_none_twice(
     missing: set[date], tries: list[tuple[bool, float]]
 ) -> None:
     missing -= {FIRST}
-    attempts = [Attempt(LAST, ok, NOON - timedelta(minutes=ago)) for ok, ago in tries]
+    attempts = [failed(ago, succeeded=ok) for ok, ago in tries]
     plan = plan_night(made(*missing), LAST, attempts, NOON, SETTINGS)
     bound = LAST - timedelta(days=SETTINGS.catch_up_days - 1)
     within = sorted(day for day in missing if day >= bound)
+    unfinished = bool(tries) and not any(ok for ok, _ in tries)
     if isinstance(plan, NothingToRun):
-        assert not within or any(not attempt.succeeded for attempt in attempts)
+        assert not within or unfinished
         return
-    assert (plan.first, plan.last) == (within[0], LAST)
+    assert within or unfinished
+    assert (plan.first, plan.last) == (min([*within, LAST]), LAST)
     assert plan.attempt <= SETTINGS.catch_up_attempts
     assert plan.late_from is None or FIRST <= plan.late_from < plan.first
