@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.monitoring.gauges import Gauges
+from moovitamix_assets.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = [
@@ -38,6 +40,16 @@ def test_every_metric_of_the_rules_is_exported():
     named = {name for rule in RULES for name in re.findall(r"\bmoovitamix_\w+", rule["expr"])}
     assert named
     assert named <= {family.name for family in Gauges().families()}
+
+
+def test_every_job_and_asset_of_the_rules_is_defined():
+    definitions = build_definitions(Settings())
+    jobs = {job.name for job in definitions.resolve_all_job_defs()}
+    assets = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
+    for label, known in (("job_name", jobs), ("asset", assets)):
+        values = [value for rule in RULES for value in re.findall(rf'\b{label}=~?"([^"]+)"', rule["expr"])]
+        assert values
+        assert {name for value in values for name in value.split("|")} <= known
 
 
 def test_every_alert_says_how_grave_it_is_and_what_to_do():
