@@ -6,6 +6,7 @@ and evidence, so that nothing is started twice. See https://docs.dagster.io/guid
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from dagster import (
@@ -39,6 +40,7 @@ from moovitamix_assets.automation.rollback import decide_rollback
 from moovitamix_assets.clock import due_day, now
 from moovitamix_assets.monitoring.alerts import Told, compose, send
 from moovitamix_assets.monitoring.checks import look_at_freshness
+from moovitamix_assets.monitoring.problems import run_problems
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
 
@@ -162,15 +164,23 @@ def _alerts(settings: Settings) -> SensorDefinition:
         description="Tells people, once, of everything that went wrong and what was done about it.",
     )
     def alerts(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+        before = Told.from_json(context.cursor)
+        unseen: dict[str, str] = {}
+        held = ""
         try:
             problems = all_problems(context.instance, settings, now(settings))
         except WarehouseLocked as error:
-            return SkipReason(str(error))
-        message, told = compose(problems, Told.from_json(context.cursor))
+            # Whoever holds it for good makes runs fail: people are told of that, and all else stays as it was.
+            held = f" {error}"
+            problems = run_problems(context.instance, settings)
+            unseen = {key: since for key, since in before.open.items() if not key.startswith("run:")}
+        seen = {key: since for key, since in before.open.items() if key not in unseen}
+        message, told = compose(problems, replace(before, open=seen))
         if message is not None:
             send(message, settings, context.log)
+        told = replace(told, open=unseen | dict(told.open))
         open_now = ", ".join(told.open) or "nothing"
-        return SensorResult(skip_reason=f"Open: {open_now}.", cursor=told.to_json())
+        return SensorResult(skip_reason=f"Open: {open_now}.{held}", cursor=told.to_json())
 
     return alerts
 

@@ -14,12 +14,14 @@ from moovitamix_assets.monitoring.freshness import WATCHED
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.training.promotion import Decision
 from moovitamix_assets.training.registry import Candidate, record_decision
+from moovitamix_assets.warehouse import connection as connection_module
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
 from moovitamix_assets_tests.conftest import FIRST, LAST, small_world
 from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment
 from moovitamix_assets_tests.unit.monitoring.sinks import webhook_sink
+from moovitamix_assets_tests.unit.warehouse.second_process import holding
 
 NIGHT = LAST + timedelta(days=1)
 NOBODY = "http://127.0.0.1:9"
@@ -177,6 +179,27 @@ def test_a_night_that_failed_and_a_day_that_is_late_are_one_message(
     (call,) = calls
     assert call["title"] == f"MooVitamix: The job nightly failed for {NIGHT}"
     assert "With it: listens, recommendation_quality, recommendations: not up to date" in call["message"]
+
+
+def test_a_night_that_fails_is_told_though_another_process_holds_the_warehouse(
+    make: Make, sink: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, calls = sink
+    service = make(api_url=NOBODY, request_retries=0, alert_urls=url, lookback_days=1)
+    service.at("2026-09-07T04:00")
+    service.look("alerts")
+    assert [call["title"].partition(": ")[2] for call in calls] == [
+        "listens, recommendation_quality, recommendations: not up to date"
+    ]
+    service.start("catch_up", service.look("catch_up").run_requests)
+    monkeypatch.setattr(connection_module, "_LOCK_WAIT_SECONDS", 0.1)
+    with holding(service.settings.warehouse_path):
+        for _ in range(2):
+            found = service.look("alerts")
+            assert found.skip_message.startswith("Open: freshness, run:nightly. The warehouse")
+    assert service.look("alerts").skip_message == "Open: freshness, run:nightly."
+    assert len(calls) == 2
+    assert calls[1]["title"] == f"MooVitamix: The job nightly failed for {NIGHT}"
 
 
 def decided(service: RunningByItself, version: str, decision: str) -> None:
