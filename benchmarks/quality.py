@@ -1,6 +1,7 @@
-"""Ranking quality of the blend beside what a user would use instead, on public data, by the product's own code.
+"""Ranking quality of the blend beside what a user would use instead, by the product's own code.
 
-Tuning, measuring and reporting belong here; loaders and splits are in `datasets.py`. Every model gets the same
+Tuning and measuring belong here; public data is loaded and split in `datasets.py`, the bundled world is made in
+`bundled_world.py`, and tables and pictures are in `quality_report.py`. Every model gets the same
 trials, chosen on a validation part that is cut out of the training part; the test part is looked at once.
 """
 
@@ -15,12 +16,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.bundled_world import world_training_set
 from benchmarks.datasets import TEST_SHARES, Format, SplitName, load, split_views, without_features
+from benchmarks.quality_report import as_table, cold_in_words, summarise, write
+from mock_api.settings import MockApiSettings
 from moovitamix_assets.training.choosing import Trial, best_trial, recipe_of
 from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.base import ComponentParameters
@@ -28,13 +32,22 @@ from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.item_knn import ItemKNN
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.popularity import Popularity
-from moovitamix_assets.training.evaluation import Evaluation, Scorer, evaluate
-from moovitamix_assets.training.interactions import TrainingView
+from moovitamix_assets.training.evaluation import COLD_PLAYS, Evaluation, Scorer, evaluate
+from moovitamix_assets.training.interactions import TrainingView, split
 from moovitamix_assets.training.recipe import Recipe
 from moovitamix_assets.training.recommender import Recommender
+from moovitamix_assets.training.served import Served
 
 FIRST_SEED = 42
-METRICS = ("ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", "hit_rate_at_10", "coverage")
+METRICS = (
+    "ndcg_at_10",
+    "recall_at_20",
+    "precision_at_10",
+    "map_at_10",
+    "hit_rate_at_10",
+    "coverage",
+    "cold_ndcg_at_10",
+)
 
 LIGHTFM_DEFAULTS = LightFM(components=10, l2=0.0, epochs=30, feature_weight=0.0, weighting="ones")
 """What the package does when nothing is said, with 30 epochs and the interactions alone."""
@@ -74,6 +87,44 @@ CANDIDATES: Mapping[str, Sequence[ComponentParameters]] = {
         EASE(l2=200.0, weighting="log"),
     ],
 }
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the models are compared on.
+
+    Attributes:
+        tuning: For choosing knobs.
+        final: For the figures.
+        serve: How the blend is used on `final`.
+    """
+
+    tuning: TrainingView
+    final: TrainingView
+    serve: Callable[[Recommender], Scorer] = lambda model: model.blend
+
+
+def world_task(seed: int) -> Task:
+    """The bundled world of a seed, cut in time as the product does it; people without plays get cold lists."""
+    known = world_training_set(MockApiSettings(seed=seed))
+    final = split(known, "holdout")
+    return Task(split(known, "validation"), final, lambda model: Served.on(model, known, final))
+
+
+def tasks(form: Format | Literal["world"], path: Path | None, split_name: SplitName) -> Callable[[int], Task]:
+    """Return what gives the task of a seed.
+
+    Raises:
+        ValueError: If a folder is needed and not given, or the world is to be split at random.
+    """
+    if form == "world":
+        if split_name != "time":
+            raise ValueError("the bundled world is split in time only")
+        return world_task
+    if path is None:
+        raise ValueError(f"{form} is read from a folder: give --path")
+    events = load(form, path, split_name)
+    return lambda seed: Task(*split_views(events, split_name, TEST_SHARES[form, split_name], seed))
 
 
 @dataclass(frozen=True)
@@ -121,8 +172,9 @@ def _peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def compare(tuning: TrainingView, final: TrainingView, seed: int, budget: int) -> dict[str, Measured]:
-    """Tune every model on `tuning`, fit it on `final` and measure it there."""
+def compare(task: Task, seed: int, budget: int) -> dict[str, Measured]:
+    """Tune every model on one view, fit it on the other and measure it there."""
+    tuning, final = task.tuning, task.final
     results = {
         "popularity": measure(lambda: Popularity().fit(final, seed, 1), final, "plays"),
         "lightfm_defaults": measure(
@@ -136,7 +188,7 @@ def compare(tuning: TrainingView, final: TrainingView, seed: int, budget: int) -
         results[name] = measure(partial(parameters.fit, final, seed, 1), final, str(parameters))
     further = [_with_or_without_features(tuning, trials[name], seed) for name in ("als", "ease")]
     recipe = recipe_of(tuning, [trials["lightfm"], *further])
-    results["blend"] = measure(lambda: _product(final, recipe, seed), final, _in_words(recipe))
+    results["blend"] = measure(lambda: task.serve(_product(final, recipe, seed)), final, _in_words(recipe))
     return results
 
 
@@ -150,14 +202,25 @@ def _with_or_without_features(tuning: TrainingView, trial: Trial, seed: int) -> 
     return max(trial, featured, key=lambda tried: tried.ndcg_at_10)
 
 
-def _product(view: TrainingView, recipe: Recipe, seed: int) -> Scorer:
+def _product(view: TrainingView, recipe: Recipe, seed: int) -> Recommender:
     return Recommender.fit_view(
         view, recipe, seed=seed, threads=1, model_version="benchmark", as_of=date(2026, 1, 1), fit_on="all"
-    ).blend
+    )
 
 
 def _in_words(recipe: Recipe) -> str:
     return " + ".join(f"{part.weight:g} {part.parameters}" for part in recipe.ingredients)
+
+
+def cold_people(view: TrainingView, results: Mapping[str, Measured]) -> pd.DataFrame:
+    """Return NDCG@10 of blend and popularity for each test user with few plays before the cut."""
+    cold = view.user_plays[view.test_users] <= COLD_PLAYS
+    return pd.DataFrame(
+        {
+            model: results[model].evaluation.per_user["ndcg_at_10"].to_numpy()[cold]
+            for model in ("blend", "popularity")
+        }
+    )
 
 
 def rows_of(
@@ -166,8 +229,9 @@ def rows_of(
     """Return one row per model and metric."""
     rows = []
     for model, measured in results.items():
-        for line in measured.evaluation.table.query("segment == 'all'").to_dict("records"):
-            if line["metric"] not in METRICS:
+        for line in measured.evaluation.table.to_dict("records"):
+            name = line["metric"] if line["segment"] == "all" else f"{line['segment']}_{line['metric']}"
+            if name not in METRICS:
                 continue
             rows.append(
                 {
@@ -175,7 +239,7 @@ def rows_of(
                     "split": split_name,
                     "seed": seed,
                     "model": model,
-                    "metric": line["metric"],
+                    "metric": name,
                     "value": round(line["value"], 5),
                     "standard_error": _rounded(line["standard_error"]),
                     "users": line["users"],
@@ -191,90 +255,38 @@ def _rounded(value: float) -> float | None:
     return None if np.isnan(value) else round(value, 5)
 
 
-def summarise(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over seeds per model and metric, in the form of one row per model and metric."""
-    keys = ["dataset", "split", "model", "metric"]
-    figures = ["value", "standard_error", "users", "seconds", "peak_mb"]
-    means = rows.groupby(keys, sort=False, as_index=False)[figures].mean()
-    means["users"] = means["users"].round().astype(int)
-    return means
-
-
-def as_table(summary: pd.DataFrame) -> str:
-    """Return Markdown: a model per line, a metric per column."""
-    shown = ("ndcg_at_10", "recall_at_20", "map_at_10", "hit_rate_at_10", "coverage")
-    lines = [
-        "| model | NDCG@10 | recall@20 | MAP@10 | hit rate@10 | coverage | s.e. of NDCG | seconds | peak MB |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for model, frame in summary.groupby("model", sort=False):
-        metrics = {row["metric"]: row for row in frame.to_dict("records")}
-        ndcg = metrics["ndcg_at_10"]
-        cells = [str(model), *(f"{metrics[name]['value']:.4f}" for name in shown)]
-        cells += [f"{ndcg['standard_error']:.4f}", f"{ndcg['seconds']:.1f}", f"{ndcg['peak_mb']:.0f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def plot(summary: pd.DataFrame, path: Path) -> None:
-    """Draw NDCG@10 with standard errors, a bar per model."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    ndcg = summary[summary["metric"] == "ndcg_at_10"].iloc[::-1]
-    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    colours = ["#c44e52" if model == "blend" else "#8c9bb0" for model in ndcg["model"]]
-    axes.barh(ndcg["model"], ndcg["value"], xerr=ndcg["standard_error"], color=colours)
-    axes.bar_label(axes.containers[-1], fmt="%.3f", padding=6)
-    axes.set_xlabel("NDCG@10 on unseen pairs, heard ones left out, full ranking")
-    axes.set_title(f"{ndcg['dataset'].iloc[0]}, split {ndcg['split'].iloc[0]}", loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.12)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--format", choices=get_args(Format), required=True)
-    parser.add_argument("--path", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--split", choices=get_args(SplitName), required=True)
+    parser.add_argument("--format", choices=("world", *get_args(Format)), default="world")
+    parser.add_argument("--path", type=Path, help="folder of the data set; the bundled world needs none")
+    parser.add_argument("--split", choices=get_args(SplitName), default="time")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budget", type=int, default=4, help="trials per model")
     parser.add_argument("--json", type=Path, help="file for the figures as JSON")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args(arguments)
-    form: Format = options.format
-    split_name: SplitName = options.split
-    events = load(form, options.path, split_name)
+    task_of = tasks(options.format, options.path, options.split)
     rows: list[dict[str, Any]] = []
+    cold: list[pd.DataFrame] = []
     for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
-        tuning, final = split_views(events, split_name, TEST_SHARES[form, split_name], seed)
-        results = compare(tuning, final, seed, options.budget)
-        rows += rows_of(form, split_name, seed, results)
+        task = task_of(seed)
+        results = compare(task, seed, options.budget)
+        rows += rows_of(options.format, options.split, seed, results)
+        cold.append(cold_people(task.final, results))
         for model, measured in results.items():
             value = measured.evaluation.value("ndcg_at_10")
             print(
                 f"seed {seed}  {model:16s} NDCG@10 {value:.4f}  {measured.seconds:6.1f} s  {measured.recipe}"
             )
         summary = summarise(pd.DataFrame(rows))
-        write(summary, pd.DataFrame(rows), options.output, f"quality_{form}_{split_name}")
+        name = f"quality_{options.format}_{options.split}"
+        write(summary, pd.DataFrame(rows), cold_in_words(cold, FIRST_SEED), options.output, name)
     if options.json:
         options.json.write_text(
             json.dumps(summary.replace({np.nan: None}).to_dict("records"), indent=1) + "\n"
         )
-    print(as_table(summary))
-
-
-def write(summary: pd.DataFrame, rows: pd.DataFrame, directory: Path, name: str) -> None:
-    """Write the figures of every seed (CSV), the table (Markdown) and the plot (PNG)."""
-    directory.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(directory / f"{name}.csv", index=False)
-    (directory / f"{name}.md").write_text(as_table(summary))
-    plot(summary, directory / f"{name}.png")
+    print(as_table(summary) + cold_in_words(cold, FIRST_SEED))
 
 
 if __name__ == "__main__":

@@ -24,11 +24,21 @@ from moovitamix_assets.training.recipe import Ingredient, Recipe, default_recipe
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
 """What a further component may count, LightFM counting 1."""
 
-EPOCH_STEP = 5
-"""Epochs between two looks at the validation days."""
-
 MOST_EPOCHS = 40
 """Where training stops in any case."""
+
+MOST_UPDATES = 60_000_000
+"""Pairs gone through in one fit, beyond which the epochs are fewer: more data moves each vector more often in
+an epoch. Counts from 1.5 million pairs; a core goes through some 150,000 a second."""
+
+FEWEST_EPOCHS = 5
+"""Epochs that remain however many pairs there are: from 12 million on, time grows with them."""
+
+EPOCH_STEP = 5
+"""Epochs between two looks at the validation days ..."""
+
+LOOKS = 8
+"""... but as few as it takes to look so often."""
 
 PATIENCE = 2
 """Looks without a gain before training stops."""
@@ -86,11 +96,20 @@ def starting_points(view: TrainingView, champion: Recipe | None) -> list[list[Co
     result = []
     for usual, *_ in candidates(view):
         parameters = known.get(usual.name, usual)
-        # How long to train is found anew each time: more data bears more epochs.
+        # How long to train is found anew each time: it depends on the data.
         result.append(
-            [replace(parameters, epochs=MOST_EPOCHS) if isinstance(parameters, LightFM) else parameters]
+            [
+                replace(parameters, epochs=most_epochs(view.plays.nnz))
+                if isinstance(parameters, LightFM)
+                else parameters
+            ]
         )
     return result
+
+
+def most_epochs(pairs: int) -> int:
+    """Return how many epochs are tried on so many (user, track) pairs."""
+    return max(FEWEST_EPOCHS, min(MOST_EPOCHS, MOST_UPDATES // max(pairs, 1)))
 
 
 def within_budget(
@@ -133,12 +152,13 @@ def candidates(view: TrainingView) -> list[list[ComponentParameters]]:
             (60.0, 10.0, 0.0),
         )
     ]
+    epochs = most_epochs(view.plays.nnz)
     lightfm = [
-        LightFM(epochs=MOST_EPOCHS),
-        LightFM(epochs=MOST_EPOCHS, l2=1e-3, feature_weight=2.0),
-        LightFM(epochs=MOST_EPOCHS, l2=1e-4),
-        LightFM(epochs=MOST_EPOCHS, learning_rate=0.02),
-        LightFM(epochs=MOST_EPOCHS, feature_weight=0.5),
+        LightFM(epochs=epochs),
+        LightFM(epochs=epochs, l2=1e-3, feature_weight=2.0),
+        LightFM(epochs=epochs, l2=1e-4),
+        LightFM(epochs=epochs, learning_rate=0.02),
+        LightFM(epochs=epochs, feature_weight=0.5),
     ]
     return [list(kind) for kind in (lightfm, als, small_enough, [Popularity()]) if kind]
 
@@ -172,13 +192,13 @@ def recipe_of(view: TrainingView, best: Sequence[Trial]) -> Recipe:
     )
 
 
-def with_fewer_test_users(view: TrainingView, seed: int) -> TrainingView:
-    """Keep the test pairs of at most `MOST_USERS` people, drawn by the seed."""
+def with_fewer_test_users(view: TrainingView, seed: int, most: int = MOST_USERS) -> TrainingView:
+    """Keep the test pairs of at most so many people, drawn by the seed."""
     users = view.test_users
-    if len(users) <= MOST_USERS:
+    if len(users) <= most:
         return view
     kept = np.zeros(view.test.shape[0], dtype=np.float32)
-    kept[np.random.default_rng(seed).choice(users, MOST_USERS, replace=False)] = 1.0
+    kept[np.random.default_rng(seed).choice(users, most, replace=False)] = 1.0
     test = view.test.multiply(kept[:, None]).tocsr()
     test.eliminate_zeros()
     return replace(view, test=test)
@@ -203,8 +223,9 @@ def _trial(view: TrainingView, parameters: ComponentParameters, fitted: FittedCo
 def _stopped_early(view: TrainingView, parameters: LightFM, seed: int, threads: int) -> Trial:
     best: Trial | None = None
     looks_without_gain = 0
-    for look, fitted in enumerate(parameters.epoch_by_epoch(view, seed, threads, EPOCH_STEP), start=1):
-        trial = _trial(view, replace(parameters, epochs=look * EPOCH_STEP), fitted)
+    step = max(1, min(EPOCH_STEP, parameters.epochs // LOOKS))
+    for look, fitted in enumerate(parameters.epoch_by_epoch(view, seed, threads, step), start=1):
+        trial = _trial(view, replace(parameters, epochs=look * step), fitted)
         if best is None or trial.ndcg_at_10 > best.ndcg_at_10:
             best, looks_without_gain = trial, 0
         else:
@@ -212,7 +233,7 @@ def _stopped_early(view: TrainingView, parameters: LightFM, seed: int, threads: 
         if looks_without_gain == PATIENCE:
             break
     if best is None:
-        raise ValueError(f"{parameters.epochs} epochs are fewer than the {EPOCH_STEP} between two looks")
+        raise ValueError(f"{parameters.epochs} epochs leave nothing to look at")
     return max(best, _with_history(view, best), key=lambda trial: trial.ndcg_at_10)
 
 

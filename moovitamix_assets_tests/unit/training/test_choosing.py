@@ -6,7 +6,9 @@ import pytest
 
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.choosing import (
+    FEWEST_EPOCHS,
     MOST_EPOCHS,
+    MOST_UPDATES,
     MOST_USERS,
     Trial,
     best_trial,
@@ -14,6 +16,7 @@ from moovitamix_assets.training.choosing import (
     choose_recipe,
     choose_recipe_on,
     choose_weights,
+    most_epochs,
     starting_points,
     with_fewer_test_users,
     within_budget,
@@ -117,6 +120,25 @@ def test_only_so_many_people_decide(view):
     assert len(fewer.test_users) == MOST_USERS
     assert np.array_equal(fewer.test_users, with_fewer_test_users(many, seed=1).test_users)
     assert with_fewer_test_users(view, seed=1) is view
+
+
+def test_much_data_gets_fewer_epochs_but_never_none():
+    bearable = MOST_UPDATES // MOST_EPOCHS
+    assert [most_epochs(pairs) for pairs in (0, 1, bearable)] == [MOST_EPOCHS] * 3
+    for pairs in (bearable + 100_000, 2 * bearable, 5 * bearable):
+        assert FEWEST_EPOCHS < most_epochs(pairs) < MOST_EPOCHS
+        assert pairs * most_epochs(pairs) <= MOST_UPDATES
+    assert most_epochs(1_000_000_000) == FEWEST_EPOCHS
+
+
+def test_few_epochs_are_looked_at_one_by_one(view):
+    tried = [LightFM(components=4, epochs=FEWEST_EPOCHS)]
+    trial = best_trial(view, tried, seed=1, threads=1)
+    one_by_one = [
+        best_trial(view, [LightFM(components=4, epochs=epochs)], seed=1, threads=1).ndcg_at_10
+        for epochs in range(1, FEWEST_EPOCHS + 1)
+    ]
+    assert trial.ndcg_at_10 == max(one_by_one[: trial.parameters.epochs])
 
 
 def test_a_retraining_takes_over_the_champions_settings(view):

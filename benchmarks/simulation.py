@@ -1,0 +1,166 @@
+"""Training sets of any size with a known kind of taste, drawn in seconds.
+
+Only the drawing belongs here; what is measured on it is in `scale.py`. The bundled source (`mock_api/`) has a
+richer world, but it makes people session by session, which takes hours for millions of plays.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training import columns
+from moovitamix_assets.training.interactions import TrainingSet
+
+Integers = npt.NDArray[np.int64]
+
+AS_OF = date(2026, 10, 14)
+DAYS = 90
+RECENT_DAYS = 30
+PAIRS_A_PERSON = 50
+"""More interactions are more people: the catalogue stays, and so does how much each person plays."""
+
+NICHES_A_PERSON = 4
+NICHE_SHARE = 0.9
+"""The share of plays within a person's niches; the others follow the charts."""
+
+FLATNESS = 100.0
+"""Of the popularity curve 1 / (FLATNESS + rank): some percent of people know the most played track."""
+
+PLAYS_A_PAIR = 1.2
+"""Plays drawn for each pair still missing."""
+
+
+@dataclass(frozen=True)
+class Taste:
+    """What decides who plays what.
+
+    Attributes:
+        niche_of_track: int64 (T,).
+        niches_of_person: int64 (U, NICHES_A_PERSON), the dearest first.
+        appeal: How often a track is played by those who like its kind, float64 (T,).
+    """
+
+    niche_of_track: Integers
+    niches_of_person: Integers
+    appeal: npt.NDArray[np.float64]
+
+
+def simulated_training_set(interactions: int, tracks: int, niches: int, seed: int) -> TrainingSet:
+    """Draw a training set.
+
+    Args:
+        interactions: (user, track) pairs; one person per 50 of them.
+        tracks: Of the catalogue.
+        niches: Kinds of tracks; a person likes four, the first most.
+        seed: Equal seeds draw equal sets.
+    """
+    random = np.random.default_rng(seed)
+    people = max(1, interactions // PAIRS_A_PERSON)
+    taste = Taste(
+        niche_of_track=random.integers(0, niches, tracks),
+        niches_of_person=random.integers(0, niches, (people, NICHES_A_PERSON)),
+        appeal=1.0 / (FLATNESS + random.permutation(tracks)),
+    )
+    pairs, recent = _pairs(taste, interactions, random)
+    return TrainingSet(
+        as_of=AS_OF, users=_users(taste, random), tracks=_tracks(taste, recent, random), interactions=pairs
+    )
+
+
+def _cuts(settings: Settings) -> dict[str, int]:
+    """Days before each cut, counted from the first day of plays."""
+    holdout = DAYS - settings.holdout_days
+    return {"": DAYS, "_before_holdout": holdout, "_before_validation": holdout - settings.validation_days}
+
+
+def _pairs(
+    taste: Taste, interactions: int, random: np.random.Generator
+) -> tuple[pd.DataFrame, dict[str, Integers]]:
+    """Draw plays until there are enough pairs; return the pairs and the recent plays of each track per cut."""
+    tracks = len(taste.niche_of_track)
+    keys = np.empty(0, dtype=np.int64)
+    while (missing := interactions - len(distinct := np.unique(keys // DAYS))) > 0:
+        keys = np.concatenate([keys, _plays(taste, int(missing * PLAYS_A_PAIR) + 1000, random)])
+    if len(distinct) > interactions:
+        dropped = random.choice(distinct, len(distinct) - interactions, replace=False)
+        keys = keys[~np.isin(keys // DAYS, dropped)]
+    keys.sort()
+    pair, day = np.divmod(keys, DAYS)
+    starts = np.flatnonzero(np.diff(pair, prepend=-1))
+    ends = np.append(starts[1:], len(pair)) - 1
+    track = pair % tracks
+    cuts = _cuts(Settings())
+    recent = {
+        columns.PLAYS_LAST_30_DAYS + name: np.bincount(
+            track[(day < cut) & (day >= cut - RECENT_DAYS)], minlength=tracks
+        )
+        for name, cut in cuts.items()
+    }
+    first_day = np.datetime64(AS_OF - timedelta(days=DAYS - 1), "us")
+    frame: dict[str, npt.NDArray[Any]] = {
+        columns.USER_ID: pair[starts] // tracks + 1,
+        columns.TRACK_ID: track[starts] + 1,
+    }
+    frame |= {
+        columns.PLAYS + name: np.add.reduceat(day < cut, starts, dtype=np.int64) for name, cut in cuts.items()
+    }
+    frame[columns.FIRST_LISTENED_AT] = first_day + day[starts] * np.timedelta64(1, "D")
+    frame[columns.LAST_LISTENED_AT] = first_day + day[ends] * np.timedelta64(1, "D")
+    return pd.DataFrame(frame), recent
+
+
+def _plays(taste: Taste, count: int, random: np.random.Generator) -> Integers:
+    """Draw plays as (person * T + track) * DAYS + day."""
+    people, tracks = len(taste.niches_of_person), len(taste.niche_of_track)
+    person = random.integers(0, people, count)
+    place = np.minimum(random.geometric(0.45, count) - 1, NICHES_A_PERSON - 1)
+    niche = taste.niches_of_person[person, place]
+    # Tracks niche by niche, with the appeal summed up: a draw within a niche is a draw between two sums.
+    order = np.argsort(taste.niche_of_track, kind="stable")
+    sums = np.append(0.0, np.cumsum(taste.appeal[order]))
+    edges = np.searchsorted(taste.niche_of_track[order], np.arange(taste.niche_of_track.max() + 2))
+    within = random.random(count) < NICHE_SHARE
+    low = np.where(within, sums[edges[niche]], 0.0)
+    high = np.where(within, sums[edges[niche + 1]], sums[-1])
+    drawn = np.searchsorted(sums, low + random.random(count) * (high - low), side="right") - 1
+    track = order[np.minimum(drawn, tracks - 1)]
+    keys: Integers = (person * tracks + track) * DAYS + random.integers(0, DAYS, count)
+    return keys
+
+
+def _users(taste: Taste, random: np.random.Generator) -> pd.DataFrame:
+    people = len(taste.niches_of_person)
+    genders = np.array(["Female", "Male", "Agender"], dtype=object)
+    return pd.DataFrame(
+        {
+            columns.USER_ID: np.arange(people) + 1,
+            columns.FAVORITE_GENRES: [
+                [f"genre {niche % 30}" for niche in row] for row in taste.niches_of_person[:, :2].tolist()
+            ],
+            columns.GENDER: genders[random.integers(0, len(genders), people)],
+            columns.CREATED_AT: np.datetime64(AS_OF - timedelta(days=DAYS), "us"),
+        }
+    )
+
+
+def _tracks(taste: Taste, recent: dict[str, Integers], random: np.random.Generator) -> pd.DataFrame:
+    count = len(taste.niche_of_track)
+    # An artist stays in a niche and has some ten tracks, an album some five.
+    artists_a_niche = max(1, count // (10 * (int(taste.niche_of_track.max()) + 1)))
+    artist = taste.niche_of_track * artists_a_niche + random.integers(0, artists_a_niche, count)
+    return pd.DataFrame(
+        {
+            columns.TRACK_ID: np.arange(count) + 1,
+            columns.ARTIST: [f"artist {number}" for number in artist],
+            columns.SONGWRITERS: [f"writer {number // 2}" for number in artist],
+            columns.GENRES: [[f"genre {niche % 30}"] for niche in taste.niche_of_track.tolist()],
+            columns.ALBUM: [f"album {number}" for number in artist * 2 + random.integers(0, 2, count)],
+            columns.DURATION_SECONDS: 180.0,
+            **recent,
+        }
+    )
