@@ -39,10 +39,12 @@ check: setup  ## ruff (imports, docstrings, complexity) and strict types
 # The models on public data: make benchmark DATASET=path/to/hetrec-lastfm-2k FORMAT=hetrec SPLIT=time
 FORMAT ?= hetrec
 SPLIT ?= random
-benchmark: setup  ## the figures the README quotes, side by side; DATASET=folder for the models too
+benchmark: setup  ## the figures the README quotes, side by side; the models on the bundled world or DATASET=folder
 	$(BIN)/python -m benchmarks.top_n
 ifdef DATASET
 	$(BIN)/python -m benchmarks.quality --format $(FORMAT) --path $(DATASET) --split $(SPLIT)
+else
+	$(BIN)/python -m benchmarks.quality
 endif
 
 lock:  ## pin the newest versions that satisfy pyproject.toml, by name and version alone
