@@ -89,7 +89,13 @@ def training_set(
             users=users,
             tracks=tracks,
             interactions=interactions_as_of(
-                connection, as_of, {f"plays_{name}": cut for name, cut in cuts.items()}
+                connection,
+                as_of,
+                {f"plays_{name}": cut for name, cut in cuts.items()},
+                faded_cuts={
+                    "faded_plays": as_of + timedelta(days=1),
+                    **{f"faded_plays_{name}": cut for name, cut in cuts.items()},
+                },
             ),
             reference=profile(last_week, users, tracks, popularity=tracks),
         )

@@ -46,6 +46,18 @@ PATIENCE = 2
 HISTORY_WEIGHT = 0.5
 """What is tried as LightFM's `history_weight` beside 0."""
 
+FADINGS = (1.0, 2.0, 4.0)
+"""What is tried beside 0 as the components' `fading`."""
+
+FADING_GAIN = 1.02
+"""How many times NDCG@10 must grow before old plays fade."""
+
+EASE_QUICK_SIDE = 3000
+"""Up to this side of its matrix EASE is fitted in a few seconds; ALS needs more plays to say as much."""
+
+_QUICK_EASE = EASE(l2=200.0, weighting="log", feature_weight=1.0)
+_QUICK_ALS = ALS(regularization=30.0, alpha=3.0, feature_weight=0.5)
+
 MINIMUM_USERS = 20
 """With fewer people on the validation days nothing is chosen there: LightFM alone, with its defaults."""
 
@@ -87,7 +99,30 @@ def choose_recipe(
     tried = starting_points(view, champion)
     if trials:
         tried = within_budget(tried, candidates(view), trials)
+    fading = best_fading(view, settings.seed, settings.training_threads)
+    tried = [[_fading(parameters, fading) for parameters in kind] for kind in tried]
     return choose_recipe_on(view, settings.seed, settings.training_threads, tried)
+
+
+def best_fading(view: TrainingView, seed: int, threads: int) -> float:
+    """Choose how fast plays of long ago cease to count, for all components, by one that is fitted in seconds.
+
+    Where tastes stay, old plays are worth as much as new ones, and more of them: they fade only for a clear gain.
+    """
+    if view.freshness is None:
+        return 0.0
+    view = with_fewer_test_users(view, seed)
+    quick: ALS | EASE = _QUICK_EASE if _QUICK_EASE.size(view) <= EASE_QUICK_SIDE else _QUICK_ALS
+    reached = {
+        fading: best_trial(view, [replace(quick, fading=fading)], seed, threads).ndcg_at_10
+        for fading in (0.0, *FADINGS)
+    }
+    best = max(reached, key=lambda fading: reached[fading])
+    return best if reached[best] > FADING_GAIN * reached[0.0] else 0.0
+
+
+def _fading(parameters: ComponentParameters, fading: float) -> ComponentParameters:
+    return replace(parameters, fading=fading) if isinstance(parameters, LightFM | ALS | EASE) else parameters
 
 
 def starting_points(view: TrainingView, champion: Recipe | None) -> list[list[ComponentParameters]]:

@@ -7,7 +7,7 @@ what a model makes of it is in `components/`.
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -59,11 +59,21 @@ _SCHEMAS: dict[str, pa.Schema] = {
             (columns.PLAYS, pa.int64()),
             (columns.PLAYS_BEFORE_HOLDOUT, pa.int64()),
             (columns.PLAYS_BEFORE_VALIDATION, pa.int64()),
+            (columns.FADED_PLAYS, pa.int64()),
+            (columns.FADED_PLAYS_BEFORE_HOLDOUT, pa.int64()),
+            (columns.FADED_PLAYS_BEFORE_VALIDATION, pa.int64()),
             (columns.FIRST_LISTENED_AT, _TIMESTAMP),
             (columns.LAST_LISTENED_AT, _TIMESTAMP),
         ]
     ),
 }
+# Left out where it is not known when pairs were played.
+_OPTIONAL = {
+    columns.FADED_PLAYS,
+    columns.FADED_PLAYS_BEFORE_HOLDOUT,
+    columns.FADED_PLAYS_BEFORE_VALIDATION,
+}
+_FADED_UNIT = 1000.0
 _KEYS = {
     "users": [columns.USER_ID],
     "tracks": [columns.TRACK_ID],
@@ -80,8 +90,8 @@ class TrainingSet:
         users: One row per user: user_id, favorite_genres (list of str), gender (str or None), created_at.
         tracks: One row per track: track_id, artist, songwriters, genres (list of str), album,
             duration_seconds, and the plays of the last 30 days up to `as_of` and to each of the two cuts.
-        interactions: One row per (user, track) pair: plays up to `as_of` and to each of the two cuts, first
-            and last time listened.
+        interactions: One row per (user, track) pair: plays up to `as_of` and to each of the two cuts, the same
+            faded (thousandths, halved each week of age at the cut; may be left out), first and last time listened.
         reference: What listens, people and tracks were like, for drift; nothing is learned from it.
     """
 
@@ -122,7 +132,8 @@ class TrainingSet:
             content = (directory / f"{name}.parquet").read_bytes()
             if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
                 raise ValueError(f"{directory / name}.parquet differs from its manifest; make the set again")
-            frames[name] = pq.read_table(io.BytesIO(content), schema=schema).to_pandas()
+            known = pq.read_schema(io.BytesIO(content)).names
+            frames[name] = pq.read_table(io.BytesIO(content), schema=_of(schema, known)).to_pandas()
         reference = from_json(manifest.get("reference", {}))
         return cls(as_of=date.fromisoformat(manifest["as_of"]), reference=reference, **frames)
 
@@ -138,7 +149,8 @@ class TrainingSet:
 
     def _parquet(self, name: str) -> bytes:
         frame: pd.DataFrame = getattr(self, name).sort_values(_KEYS[name], kind="stable")
-        table = pa.Table.from_pandas(frame, schema=_SCHEMAS[name], preserve_index=False)
+        schema = _of(_SCHEMAS[name], frame.columns)
+        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
         buffer = io.BytesIO()
         # The frame's own metadata names library versions, which would change the bytes of equal sets.
         pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")
@@ -159,6 +171,8 @@ class TrainingView:
         test: The pairs first heard between this cut and the next, as ones, float32 CSR (U, T).
         user_features: Features of the users without identity, rows summing to one or zero, CSR (U, F).
         track_features: Features of the tracks without identity, rows summing to one or zero, CSR (T, G).
+        freshness: What is left of a pair's plays after fading, from above 0 to 1, float32 CSR (U, T) with the
+            entries of `plays`; None where it is not known when they were played.
     """
 
     user_ids: npt.NDArray[np.int64]
@@ -168,6 +182,20 @@ class TrainingView:
     test: sparse.csr_matrix
     user_features: sparse.csr_matrix
     track_features: sparse.csr_matrix
+    freshness: sparse.csr_matrix | None = None
+
+    def faded_plays(self, fading: float) -> sparse.csr_matrix:
+        """Return the plays, less of those long ago: `plays` times `freshness` to the power of `fading`.
+
+        0 leaves them as they are; 1 halves them with each week of age, 2 with each half week. Their sum stays, and
+        so does what a penalty weighs beside them.
+        """
+        if not fading or self.freshness is None:
+            return self.plays
+        faded = self.plays.copy()
+        faded.data *= self.freshness.data ** np.float32(fading)
+        faded.data *= np.float32(self.plays.sum(dtype=np.float64) / faded.sum(dtype=np.float64))
+        return faded
 
     @property
     def user_plays(self) -> npt.NDArray[np.float64]:
@@ -185,15 +213,21 @@ class TrainingView:
         return np.flatnonzero(np.diff(self.test.indptr))
 
 
-# Plays a model may know, plays up to the end of the test days, recent plays before the cut.
-_CUTS: dict[FitOn, tuple[str, str | None, str]] = {
+# Plays a model may know, plays up to the end of the test days, recent plays before the cut, faded plays before it.
+_CUTS: dict[FitOn, tuple[str, str | None, str, str]] = {
     "validation": (
         columns.PLAYS_BEFORE_VALIDATION,
         columns.PLAYS_BEFORE_HOLDOUT,
         columns.PLAYS_LAST_30_DAYS_BEFORE_VALIDATION,
+        columns.FADED_PLAYS_BEFORE_VALIDATION,
     ),
-    "holdout": (columns.PLAYS_BEFORE_HOLDOUT, columns.PLAYS, columns.PLAYS_LAST_30_DAYS_BEFORE_HOLDOUT),
-    "all": (columns.PLAYS, None, columns.PLAYS_LAST_30_DAYS),
+    "holdout": (
+        columns.PLAYS_BEFORE_HOLDOUT,
+        columns.PLAYS,
+        columns.PLAYS_LAST_30_DAYS_BEFORE_HOLDOUT,
+        columns.FADED_PLAYS_BEFORE_HOLDOUT,
+    ),
+    "all": (columns.PLAYS, None, columns.PLAYS_LAST_30_DAYS, columns.FADED_PLAYS),
 }
 
 
@@ -209,7 +243,7 @@ def split(training_set: TrainingSet, fit_on: FitOn) -> TrainingView:
     Raises:
         ValueError: If an interaction names a user or a track that is not in the set, or a pair twice.
     """
-    known_column, until_column, recent_column = _CUTS[fit_on]
+    known_column, until_column, recent_column, faded_column = _CUTS[fit_on]
     users = training_set.users.sort_values(columns.USER_ID, kind="stable")
     tracks = training_set.tracks.sort_values(columns.TRACK_ID, kind="stable")
     user_ids = users[columns.USER_ID].to_numpy(np.int64)
@@ -222,6 +256,13 @@ def split(training_set: TrainingSet, fit_on: FitOn) -> TrainingView:
     shape = (len(user_ids), len(track_ids))
     if len(np.unique(rows * np.int64(shape[1]) + cells)) != len(pairs):
         raise ValueError("interactions name a (user, track) pair twice")
+    freshness = None
+    if faded_column in pairs:
+        # At least a thousandth: an entry of 0 would no longer be one.
+        share = np.maximum(pairs[faded_column].to_numpy(np.float32), 1) / (
+            np.maximum(known, 1) * np.float32(_FADED_UNIT)
+        )
+        freshness = _matrix(share, rows, cells, known > 0, shape)
     return TrainingView(
         user_ids=user_ids,
         track_ids=track_ids,
@@ -230,7 +271,13 @@ def split(training_set: TrainingSet, fit_on: FitOn) -> TrainingView:
         test=_matrix(np.ones_like(known), rows, cells, (known == 0) & (until > 0), shape),
         user_features=user_features(users),
         track_features=track_features(tracks),
+        freshness=freshness,
     )
+
+
+def _of(schema: pa.Schema, present: Iterable[str]) -> pa.Schema:
+    """A schema without the optional columns that are not there."""
+    return pa.schema([each for each in schema if each.name not in _OPTIONAL - set(present)])
 
 
 def positions(ids: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], what: str) -> npt.NDArray[np.int64]:

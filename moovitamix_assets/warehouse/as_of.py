@@ -11,6 +11,8 @@ import duckdb
 import pandas as pd
 
 POPULARITY_DAYS = 30
+HALF_LIFE_DAYS = 7
+"""After so many days a play counts half among the faded ones."""
 
 _USERS = """
     SELECT user_id, favorite_genres, gender, created_at FROM users WHERE changed_on <= $as_of
@@ -75,6 +77,7 @@ def interactions_as_of(
     as_of: date,
     earlier_cuts: dict[str, date],
     people: Collection[int] | None = None,
+    faded_cuts: dict[str, date] | None = None,
 ) -> pd.DataFrame:
     """Who played what how often: one row per person and track, both known as of the day; sorted by both.
 
@@ -83,12 +86,20 @@ def interactions_as_of(
         as_of: The day.
         earlier_cuts: More columns of plays, by name: those before the first instant of the given day.
         people: Whose plays; everyone's without it.
+        faded_cuts: Columns of faded plays, by name: of those before the first instant of the given day, each
+            counts a thousand times 0.5 ** (its age there / `HALF_LIFE_DAYS`), rounded.
 
     Returns:
-        user_id, track_id, plays, one column per earlier cut, first_listened_at, last_listened_at.
+        user_id, track_id, plays, one column per earlier and per faded cut, first_listened_at, last_listened_at.
     """
     counted = "".join(
         f", count(*) FILTER (listened_at < '{cut}') AS {name}" for name, cut in earlier_cuts.items()
+    )
+    # Whole numbers: a sum of fractions depends on the order in which threads add.
+    counted += "".join(
+        f""", coalesce(sum(round(1000 * pow(0.5, date_diff('day', listened_at::DATE, DATE '{cut}')
+            / {HALF_LIFE_DAYS}.0))::BIGINT) FILTER (listened_at < '{cut}'), 0)::BIGINT AS {name}"""
+        for name, cut in (faded_cuts or {}).items()
     )
     values: dict[str, object] = {"as_of": as_of}
     some = "true"

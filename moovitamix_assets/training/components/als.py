@@ -32,6 +32,7 @@ class ALS:
         weighting: What a play count is worth.
         feature_weight: What a play by a feature counts beside one by a person (see
             `with_features_as_listeners`); 0 leaves features out.
+        fading: How fast plays of long ago cease to count (see `TrainingView.faded_plays`).
     """
 
     components: int = 64
@@ -40,6 +41,7 @@ class ALS:
     iterations: int = 15
     weighting: WeightingName = "log"
     feature_weight: float = 0.0
+    fading: float = 0.0
     name: Literal["als"] = "als"
 
     def fit(self, view: TrainingView, seed: int, threads: int) -> Factors:
@@ -47,7 +49,7 @@ class ALS:
         from implicit.als import AlternatingLeastSquares
 
         plays = with_features_as_listeners(
-            weighted(view.plays, self.weighting), view.track_features, self.feature_weight
+            weighted(view.faded_plays(self.fading), self.weighting), view.track_features, self.feature_weight
         )
         with linear_algebra_threads(1):  # the package asks for it: its own threads do the work
             model = AlternatingLeastSquares(

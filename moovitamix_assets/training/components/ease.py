@@ -68,11 +68,13 @@ class EASE:
         weighting: What a play count is worth.
         feature_weight: What a play by a feature counts beside one by a person (see
             `with_features_as_listeners`); 0 leaves features out.
+        fading: How fast plays of long ago cease to count (see `TrainingView.faded_plays`).
     """
 
     l2: float = 500.0
     weighting: WeightingName = "ones"
     feature_weight: float = 0.0
+    fading: float = 0.0
     name: Literal["ease"] = "ease"
 
     def size(self, view: TrainingView) -> int:
@@ -85,7 +87,7 @@ class EASE:
         del seed
         users = len(view.user_ids)
         plays = with_features_as_listeners(
-            weighted(view.plays, self.weighting), view.track_features, self.feature_weight
+            weighted(view.faded_plays(self.fading), self.weighting), view.track_features, self.feature_weight
         )
         with linear_algebra_threads(threads):
             if plays.shape[1] <= plays.shape[0]:

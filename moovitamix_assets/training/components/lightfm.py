@@ -39,6 +39,7 @@ class LightFM:
         weighting: What a play count is worth as sample weight.
         history_weight: Share of a person's vector that is the mean of the vectors of the tracks they played
             (see `mixed_with_history`).
+        fading: How fast plays of long ago cease to count (see `TrainingView.faded_plays`).
     """
 
     components: int = 64
@@ -49,6 +50,7 @@ class LightFM:
     max_sampled: int = 10
     weighting: WeightingName = "log"
     history_weight: float = 0.0
+    fading: float = 0.0
     name: Literal["lightfm"] = "lightfm"
 
     def fit(self, view: TrainingView, seed: int, threads: int) -> Factors:
@@ -72,8 +74,8 @@ class LightFM:
         tracks = _with_identity(view.track_features, known_tracks, self.feature_weight)
         # Only tracks that were played take part: WARP draws its negatives from all columns, and a track that
         # came yesterday would be pushed down for not having been played before it existed.
-        plays = view.plays[known_users][:, known_tracks].tocoo()
-        weights = weighted(plays.tocsr(), self.weighting).tocoo()
+        plays = view.faded_plays(self.fading)[known_users][:, known_tracks]
+        weights = weighted(plays, self.weighting).tocoo()
         weights.data /= weights.data.mean()
         ones = sparse.coo_matrix((np.ones_like(weights.data), (weights.row, weights.col)), shape=plays.shape)
         model = LightFMModel(
@@ -95,11 +97,15 @@ class LightFM:
                     epochs=every,
                     num_threads=threads,
                 )
-                yield mixed_with_history(_factors(model, users, tracks), view, self.history_weight)
+                yield mixed_with_history(
+                    _factors(model, users, tracks), view, self.history_weight, self.fading
+                )
 
 
-def mixed_with_history(factors: Factors, view: TrainingView, history_weight: float) -> Factors:
-    """Move the vector of everyone who played something towards the mean of the tracks they played.
+def mixed_with_history(
+    factors: Factors, view: TrainingView, history_weight: float, fading: float = 0.0
+) -> Factors:
+    """Move the vector of everyone who played something towards the mean of the tracks they played, or play lately.
 
     A vector learnt from few plays is mostly noise, the mean of the tracks is not: on short histories half and
     half ranked better than either (NDCG@10 .105 against .086 and .094 with 1 to 5 plays, .103 against .086 with
@@ -108,8 +114,10 @@ def mixed_with_history(factors: Factors, view: TrainingView, history_weight: flo
     if history_weight <= 0:
         return factors
     heard = view.plays.sign()
-    counts = np.diff(heard.indptr)
-    rows = np.flatnonzero(counts)
+    if fading and view.freshness is not None:
+        heard.data *= view.freshness.data ** np.float32(fading)
+    counts = np.asarray(heard.sum(axis=1, dtype=np.float64)).ravel()
+    rows = np.flatnonzero(np.diff(heard.indptr))
     means = (heard[rows] @ factors.track_vectors[:, :-1]) / counts[rows, None]
     vectors = factors.user_vectors.copy()
     vectors[rows, :-1] = (1 - history_weight) * vectors[rows, :-1] + history_weight * means

@@ -14,7 +14,7 @@ from moovitamix_assets_tests.unit.automation.served_days import (
 )
 
 # Age asks for nothing here, unless a test is about it.
-SETTINGS = Settings(retraining_age_days=1000)
+SETTINGS = Settings(retraining_age_days=1000, retraining_cooldown_days=3)
 GOOD, BAD = 0.08, 0.06  # the reference 0.08 allows 0.068
 
 
@@ -224,7 +224,7 @@ def test_drift_that_began_after_the_training_was_not_answered_by_it():
 def test_the_cool_down_doubles_with_each_training_in_vain(outcomes: list[str], wait: int):
     past = trainings(*((100 + number, outcome) for number, outcome in enumerate(outcomes)))
     last = 99 + len(outcomes)
-    generous = Settings(retraining_budget=1000)
+    generous = Settings(retraining_budget=1000, retraining_cooldown_days=3)
     assert not decided(last + wait - 1, generous, trainings=past).retrain
     assert decided(last + wait, generous, trainings=past).retrain
 
@@ -235,7 +235,7 @@ def test_a_longest_wait_below_the_cool_down_does_not_shorten_it():
 
 
 def test_the_budget_holds_for_any_thirty_days():
-    settings = Settings(retraining_budget=3)
+    settings = Settings(retraining_budget=3, retraining_cooldown_days=3)
     past = trainings((50, "promoted"), (60, "promoted"), (70, "promoted"), (75, "promoted"))
     decision = decided(89, settings, trainings=past)
     assert not decision.retrain

@@ -14,9 +14,12 @@ HOLDOUT_DAYS = 7
 VALIDATION_DAYS = 7
 
 
-def taste_world(people: int = 80, tracks: int = 120, listens: int = 5000, seed: int = 1) -> TrainingSet:
+def taste_world(
+    people: int = 80, tracks: int = 120, listens: int = 5000, seed: int = 1, moved_on: int | None = None
+) -> TrainingSet:
     """Return a training set in which person p loves genre p mod 4, and track t is of genre t mod 4.
 
+    From the day `moved_on`, counted from 0, everyone loves the next genre; then it is known how faded plays are.
     The last person has never played anything; the last four tracks appear on the first hold-out day.
     """
     random = np.random.default_rng(seed)
@@ -24,10 +27,12 @@ def taste_world(people: int = 80, tracks: int = 120, listens: int = 5000, seed: 
     track_ids = np.arange(tracks) * 7 + 1000
     person = random.integers(0, people - 1, listens)
     loyal = random.random(listens) < 0.85
-    genre = np.where(loyal, person % 4, random.integers(0, 4, listens))
+    other = random.integers(0, 4, listens)
     place = np.floor(np.square(random.random(listens)) * (tracks // 4)).astype(int)
-    track = np.minimum(place * 4 + genre, tracks - 1)
     day = np.sort(random.integers(0, DAYS, listens))
+    moved = 0 if moved_on is None else (day >= moved_on).astype(int)
+    genre = np.where(loyal, (person + moved) % 4, other)
+    track = np.minimum(place * 4 + genre, tracks - 1)
     track = np.where((track >= tracks - 4) & (day < DAYS - HOLDOUT_DAYS), track - 4, track)
     plays = pd.DataFrame({"user_id": user_ids[person], "track_id": track_ids[track], "day": day})
     return TrainingSet(
@@ -41,7 +46,7 @@ def taste_world(people: int = 80, tracks: int = 120, listens: int = 5000, seed: 
             }
         ),
         tracks=_tracks(plays, track_ids),
-        interactions=_interactions(plays),
+        interactions=_interactions(plays) if moved_on is None else _with_faded(plays),
     )
 
 
@@ -67,6 +72,19 @@ def _tracks(plays: pd.DataFrame, track_ids: np.ndarray) -> pd.DataFrame:
         recent = plays[(plays["day"] < cut) & (plays["day"] >= cut - 30)].groupby("track_id").size()
         frame[name] = recent.reindex(track_ids).fillna(0).to_numpy(np.int64)
     return frame
+
+
+def _with_faded(plays: pd.DataFrame) -> pd.DataFrame:
+    cuts = {
+        "faded_plays": DAYS,
+        "faded_plays_before_holdout": DAYS - HOLDOUT_DAYS,
+        "faded_plays_before_validation": DAYS - HOLDOUT_DAYS - VALIDATION_DAYS,
+    }
+    for name, cut in cuts.items():
+        worth = np.round(1000 * 0.5 ** ((cut - plays["day"]) / 7)).where(plays["day"] < cut, 0)
+        plays[name] = worth.astype(np.int64)
+    faded = plays.groupby(["user_id", "track_id"], as_index=False)[list(cuts)].sum()
+    return _interactions(plays).merge(faded, on=["user_id", "track_id"])
 
 
 def _interactions(plays: pd.DataFrame) -> pd.DataFrame:

@@ -88,6 +88,17 @@ def test_plays_of_some_people_are_theirs_among_everyones(warehouse):
     assert interactions_as_of(warehouse, DAY, {}, people=[]).empty
 
 
+def test_faded_plays_halve_each_week_and_stop_at_their_cut(warehouse):
+    add_tracks(warehouse, BEFORE, 10)
+    add_session(warehouse, BEFORE, ANN, [10])
+    add_session(warehouse, DAY, ANN, [10])
+    age = (DAY - BEFORE).days
+    week_later = DAY + timedelta(days=7)
+    faded = interactions_as_of(warehouse, DAY, {}, faded_cuts={"then": DAY, "later": week_later})
+    assert faded["then"].tolist() == [round(1000 * 0.5 ** (age / 7))]
+    assert faded["later"].tolist() == [500 + round(1000 * 0.5 ** ((age + 7) / 7))]
+
+
 def test_recent_plays_are_those_of_thirty_days_in_the_newest_version(warehouse):
     add_session(warehouse, date(2026, 8, 11), ANN, [10], datetime(2026, 8, 11, 23, 59))
     add_session(warehouse, date(2026, 8, 12), ANN, [11], datetime(2026, 8, 12))
