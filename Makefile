@@ -23,7 +23,7 @@ run: setup  ## source, backfill, model, gate, recommendations; ends with what it
 	$(BIN)/moovitamix run
 
 test: setup  ## the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-long: setup  ## the exhaustive forms: many kills, many faults
 	$(BIN)/python -m pytest -m long

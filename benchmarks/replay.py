@@ -293,6 +293,8 @@ def main() -> None:
         alert_urls=given.alert_urls,
         **{field.name: getattr(given, field.name) for field in numbers},
     )
+    # Ended from outside, it must not leave its daemon behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     days = replay(story)
     table = given.table or story.folder / "days.csv"
     with table.open("w", newline="") as file:
