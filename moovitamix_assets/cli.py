@@ -212,7 +212,7 @@ def exporter(
 
     from moovitamix_assets.command.exporter import run_exporter
     from moovitamix_assets.command.instance import NoInstance
-    from moovitamix_assets.monitoring.exporter import PortTaken
+    from moovitamix_assets.monitoring.health.exporter import PortTaken
 
     try:
         run_exporter(settings, host, port, lambda url: _console.print(f"Metrics at {url}", highlight=False))

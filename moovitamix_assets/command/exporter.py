@@ -1,6 +1,6 @@
 """`moovitamix exporter`: serve Prometheus metrics until Ctrl-C or a termination.
 
-Starting and stopping only; what is served is in `monitoring/exporter.py`.
+Starting and stopping only; what is served is in `monitoring/health/exporter.py`.
 """
 
 import signal
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from moovitamix_assets.command.instance import open_instance
-from moovitamix_assets.monitoring.exporter import HealthCollector, Watched, serving
+from moovitamix_assets.monitoring.health.exporter import HealthCollector, Watched, serving
 from moovitamix_assets.settings import Settings
 
 

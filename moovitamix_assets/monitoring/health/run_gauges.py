@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psutil
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
-from moovitamix_assets.monitoring.gauges import Gauges
+from moovitamix_assets.monitoring.health.gauges import Gauges
 
 OTHER_JOBS = "other"
 """The label of runs under way of jobs that the definitions do not know (any more)."""

@@ -17,8 +17,8 @@ from dagster import (
 )
 from dagster._core.instance.ref import InstanceRef
 
-from moovitamix_assets.monitoring.run_gauges import process_use
-from moovitamix_assets_tests.unit.monitoring.watched_runs import (
+from moovitamix_assets.monitoring.health.run_gauges import process_use
+from moovitamix_assets_tests.unit.monitoring.health.watched_runs import (
     DEFINITIONS,
     collector,
     queue,
@@ -117,7 +117,7 @@ RUN_ELSEWHERE = """
 import sys
 from dagster import DagsterInstance
 from dagster._core.instance.ref import InstanceRef
-from moovitamix_assets_tests.unit.monitoring.watched_runs import DEFINITIONS, QUIET
+from moovitamix_assets_tests.unit.monitoring.health.watched_runs import DEFINITIONS, QUIET
 with DagsterInstance.from_ref(InstanceRef.from_dir(sys.argv[1])) as instance:
     DEFINITIONS.resolve_job_def("waiting").execute_in_process(instance=instance, run_config=QUIET)
 """

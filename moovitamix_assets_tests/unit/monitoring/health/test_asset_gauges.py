@@ -9,7 +9,7 @@ from dagster import (
     DagsterInstance,
 )
 
-from moovitamix_assets_tests.unit.monitoring.watched_runs import collector, run_nightly, scraped
+from moovitamix_assets_tests.unit.monitoring.health.watched_runs import collector, run_nightly, scraped
 
 
 @pytest.fixture

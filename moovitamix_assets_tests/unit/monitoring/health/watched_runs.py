@@ -29,7 +29,7 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
-from moovitamix_assets.monitoring.exporter import HealthCollector, Watched
+from moovitamix_assets.monitoring.health.exporter import HealthCollector, Watched
 
 DAILY = DailyPartitionsDefinition("2026-09-01")
 SECRET = "jane.doe@example.org"

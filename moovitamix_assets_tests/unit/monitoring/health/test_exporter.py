@@ -14,9 +14,9 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._daemon.types import DaemonHeartbeat
 from prometheus_client.parser import text_string_to_metric_families
 
-from moovitamix_assets.monitoring.exporter import PortTaken, Watched, serving
-from moovitamix_assets.monitoring.gauges import Gauges
-from moovitamix_assets_tests.unit.monitoring.watched_runs import (
+from moovitamix_assets.monitoring.health.exporter import PortTaken, Watched, serving
+from moovitamix_assets.monitoring.health.gauges import Gauges
+from moovitamix_assets_tests.unit.monitoring.health.watched_runs import (
     DEFINITIONS,
     SECRET,
     collector,

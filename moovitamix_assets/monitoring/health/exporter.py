@@ -18,9 +18,9 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from moovitamix_assets.monitoring.asset_gauges import AssetReader, read_checks
-from moovitamix_assets.monitoring.gauges import Gauges
-from moovitamix_assets.monitoring.run_gauges import read_runs
+from moovitamix_assets.monitoring.health.asset_gauges import AssetReader, read_checks
+from moovitamix_assets.monitoring.health.gauges import Gauges
+from moovitamix_assets.monitoring.health.run_gauges import read_runs
 
 CACHE_SECONDS = 5.0
 """Scrapes that come closer together get the same answer: a few readers cost what one does."""

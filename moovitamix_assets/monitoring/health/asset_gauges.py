@@ -11,7 +11,7 @@ from typing import Any
 from dagster import AssetCheckKey, AssetKey, DagsterInstance, EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from moovitamix_assets.monitoring.gauges import Gauges
+from moovitamix_assets.monitoring.health.gauges import Gauges
 
 _PLANNED = AssetCheckExecutionRecordStatus.PLANNED
 # The most exact first; the last is of the whole run, where nothing is told of its partitions.
