@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training import artifact
+from moovitamix_assets.training.artifacts import artifact
 from moovitamix_assets.training.promotion import Decision
 from moovitamix_assets.training.registry import Candidate, record_decision, version_in_force
 from moovitamix_assets.warehouse.connection import write_warehouse

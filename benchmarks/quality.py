@@ -25,7 +25,6 @@ from benchmarks.bundled_world import world_training_set
 from benchmarks.datasets import TEST_SHARES, Format, SplitName, load, split_views, without_features
 from benchmarks.quality_report import as_table, cold_in_words, summarise, write
 from mock_api.settings import MockApiSettings
-from moovitamix_assets.training.choosing import Trial, best_trial, recipe_of
 from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.base import ComponentParameters
 from moovitamix_assets.training.components.ease import EASE
@@ -34,7 +33,9 @@ from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.evaluation import COLD_PLAYS, Evaluation, Scorer, evaluate
 from moovitamix_assets.training.interactions import TrainingView, split
-from moovitamix_assets.training.recipe import Recipe
+from moovitamix_assets.training.recipes.choosing import recipe_of
+from moovitamix_assets.training.recipes.recipe import Recipe
+from moovitamix_assets.training.recipes.trials import Trial, best_trial
 from moovitamix_assets.training.recommender import Recommender
 from moovitamix_assets.training.served import Served
 

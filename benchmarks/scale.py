@@ -25,7 +25,7 @@ from moovitamix_assets.recommendations.everyone import Known, recommend_everyone
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.candidate import train_candidate
 from moovitamix_assets.training.interactions import TrainingSet
-from moovitamix_assets.training.recipe import Recipe
+from moovitamix_assets.training.recipes.recipe import Recipe
 from moovitamix_assets.training.registry import load_model
 
 RESULTS = Path(__file__).parent / "results"

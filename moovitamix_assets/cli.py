@@ -172,7 +172,7 @@ def retrain(
 @app.command()
 def mirror(data_dir: _DataDir = None) -> None:
     """Make MLflow show every version decided about, with its metrics, its files and who is champion."""
-    from moovitamix_assets.training.mirror import MirrorFailed, write_mirror
+    from moovitamix_assets.training.mirroring.mirror import MirrorFailed, write_mirror
     from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
 
     try:

@@ -26,7 +26,7 @@ from moovitamix_assets import plots
 from moovitamix_assets.partitions import DAILY
 from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.storage import write_folder
+from moovitamix_assets.training.artifacts.storage import write_folder
 from moovitamix_assets.warehouse.as_of import (
     interactions_as_of,
     listens_changed,
@@ -242,7 +242,7 @@ def champion_model(context: AssetExecutionContext, settings: ResourceParam[Setti
 
 def _mirrored(context: AssetExecutionContext, settings: Settings) -> str:
     """Tell MLflow of the decision; that it cannot be told changes nothing of it."""
-    from moovitamix_assets.training.mirror import MirrorFailed, write_mirror
+    from moovitamix_assets.training.mirroring.mirror import MirrorFailed, write_mirror
 
     if not settings.mirror_decisions:
         return "switched off"

@@ -7,10 +7,11 @@ from datetime import timedelta
 
 from moovitamix_assets.progress import OnProgress
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.choosing import choose_recipe, with_fewer_test_users
 from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.evaluation import Scorer, evaluate
 from moovitamix_assets.training.interactions import TrainingSet, split
+from moovitamix_assets.training.recipes.choosing import choose_recipe
+from moovitamix_assets.training.recipes.trials import with_fewer_test_users
 from moovitamix_assets.training.recommender import Recommender
 from moovitamix_assets.training.registry import Candidate, load_model, store_candidate
 from moovitamix_assets.training.served import Served

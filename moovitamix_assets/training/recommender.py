@@ -15,12 +15,12 @@ import numpy.typing as npt
 from scipy import sparse
 
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training import artifact
+from moovitamix_assets.training.artifacts import artifact
 from moovitamix_assets.training.blend import Blend, blend
 from moovitamix_assets.training.components.base import Factors, FloatArray
 from moovitamix_assets.training.evaluation import best_positions
 from moovitamix_assets.training.interactions import FitOn, TrainingSet, TrainingView, positions, split
-from moovitamix_assets.training.recipe import Recipe, recipe_digest
+from moovitamix_assets.training.recipes.recipe import Recipe, recipe_digest
 
 Coverage = Literal["plays", "features", "none"]
 """What the model knows of a person: plays, only what they said of themselves, or nothing."""

@@ -15,11 +15,11 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from moovitamix_assets.training.artifact_trial import put_down_expected_lists
+from moovitamix_assets.training.artifacts.artifact_trial import put_down_expected_lists
+from moovitamix_assets.training.artifacts.storage import write_folder, write_text
 from moovitamix_assets.training.evaluation import Evaluation
 from moovitamix_assets.training.promotion import Decision
 from moovitamix_assets.training.recommender import Recommender
-from moovitamix_assets.training.storage import write_folder, write_text
 from moovitamix_assets.warehouse.connection import first_row, insert
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, PROMOTIONS
 

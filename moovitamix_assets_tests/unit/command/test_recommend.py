@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from moovitamix_assets import cli
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.components.lightfm import LightFM
-from moovitamix_assets.training.recipe import Ingredient, Recipe
+from moovitamix_assets.training.recipes.recipe import Ingredient, Recipe
 from moovitamix_assets.training.recommender import Recommender
 from moovitamix_assets.warehouse.connection import insert, write_warehouse
 from moovitamix_assets.warehouse.schemas import LISTENS, PROMOTIONS, RECOMMENDATIONS, TRACKS, USERS

@@ -7,7 +7,7 @@ import pytest
 from moovitamix_assets.recommendations.everyone import Known, recommend_everyone
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.components.lightfm import LightFM
-from moovitamix_assets.training.recipe import Ingredient, Recipe
+from moovitamix_assets.training.recipes.recipe import Ingredient, Recipe
 from moovitamix_assets.training.recommender import Recommender
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS, to_arrow
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world

@@ -3,7 +3,7 @@ import pytest
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training import candidate
 from moovitamix_assets.training.components.lightfm import LightFM
-from moovitamix_assets.training.recipe import Ingredient, Recipe
+from moovitamix_assets.training.recipes.recipe import Ingredient, Recipe
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 

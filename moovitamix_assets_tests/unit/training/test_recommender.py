@@ -11,7 +11,7 @@ from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.evaluation import evaluate, rank
 from moovitamix_assets.training.interactions import split
-from moovitamix_assets.training.recipe import Ingredient, Recipe
+from moovitamix_assets.training.recipes.recipe import Ingredient, Recipe
 from moovitamix_assets.training.recommender import Recommender
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.artifact_trial import examine_artifact, put_down_expected_lists
+from moovitamix_assets.training.artifacts.artifact_trial import examine_artifact, put_down_expected_lists
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.evaluation import rank
 from moovitamix_assets.training.interactions import split
-from moovitamix_assets.training.recipe import Ingredient, Recipe
+from moovitamix_assets.training.recipes.recipe import Ingredient, Recipe
 from moovitamix_assets.training.recommender import Recommender
 from moovitamix_assets.training.served import Served
 from moovitamix_assets_tests.unit.training.worlds import taste_world

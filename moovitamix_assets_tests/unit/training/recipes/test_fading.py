@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.choosing import best_fading, choose_recipe
 from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.evaluation import evaluate
 from moovitamix_assets.training.interactions import TrainingSet, split
+from moovitamix_assets.training.recipes.choosing import choose_recipe
+from moovitamix_assets.training.recipes.fading import best_fading
 from moovitamix_assets_tests.unit.training.worlds import DAYS, HOLDOUT_DAYS, taste_world
 
 BEFORE_HOLDOUT = DAYS - HOLDOUT_DAYS

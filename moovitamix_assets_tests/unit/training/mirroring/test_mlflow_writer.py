@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from moovitamix_assets.training.mlflow_writer import MirroredVersion, Plan, write
+from moovitamix_assets.training.mirroring.mlflow_writer import MirroredVersion, Plan, write
 
 MODEL = "moovitamix"
 
@@ -193,7 +193,9 @@ def test_a_plan_survives_its_journey_as_text(plan):
 
 def test_many_runs_and_figures_take_several_calls(plan, monkeypatch):
     for limit in ("_PAGE", "_METRICS_PER_CALL", "_PARAMETERS_PER_CALL"):
-        monkeypatch.setattr(f"moovitamix_assets.training.mlflow_writer.{limit}", 2 if "PER" in limit else 1)
+        monkeypatch.setattr(
+            f"moovitamix_assets.training.mirroring.mlflow_writer.{limit}", 2 if "PER" in limit else 1
+        )
     write(plan)
     assert write(plan) == {"one": "unchanged", "two": "unchanged"}
     assert_complete(plan)

@@ -5,7 +5,7 @@ What is chosen here never sees the hold-out days. The recipe itself is in `recip
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,15 @@ import numpy.typing as npt
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.blend import standardised_scores
 from moovitamix_assets.training.components.als import ALS
-from moovitamix_assets.training.components.base import ComponentParameters, Factors, FittedComponent
+from moovitamix_assets.training.components.base import ComponentParameters, FittedComponent
 from moovitamix_assets.training.components.ease import EASE
-from moovitamix_assets.training.components.lightfm import LightFM, mixed_with_history
+from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.popularity import Popularity
-from moovitamix_assets.training.evaluation import best_positions, ndcg_per_user, rank
+from moovitamix_assets.training.evaluation import best_positions, ndcg_per_user
 from moovitamix_assets.training.interactions import TrainingSet, TrainingView, split
-from moovitamix_assets.training.recipe import Ingredient, Recipe, default_recipe
+from moovitamix_assets.training.recipes.fading import best_fading, with_fading
+from moovitamix_assets.training.recipes.recipe import Ingredient, Recipe, default_recipe
+from moovitamix_assets.training.recipes.trials import Trial, best_trial, with_fewer_test_users
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
 """What a further component may count, LightFM counting 1."""
@@ -34,49 +36,13 @@ an epoch. Counts from 1.5 million pairs; a core goes through some 150,000 a seco
 FEWEST_EPOCHS = 5
 """Epochs that remain however many pairs there are: from 12 million on, time grows with them."""
 
-EPOCH_STEP = 5
-"""Epochs between two looks at the validation days ..."""
-
-LOOKS = 8
-"""... but as few as it takes to look so often."""
-
-PATIENCE = 2
-"""Looks without a gain before training stops."""
-
-HISTORY_WEIGHT = 0.5
-"""What is tried as LightFM's `history_weight` beside 0."""
-
-FADINGS = (1.0, 2.0, 4.0)
-"""What is tried beside 0 as the components' `fading`."""
-
-FADING_GAIN = 1.02
-"""How many times NDCG@10 must grow before old plays fade."""
-
-EASE_QUICK_SIDE = 3000
-"""Up to this side of its matrix EASE is fitted in a few seconds; ALS needs more plays to say as much."""
-
-_QUICK_EASE = EASE(l2=200.0, weighting="log", feature_weight=1.0)
-_QUICK_ALS = ALS(regularization=30.0, alpha=3.0, feature_weight=0.5)
-
 MINIMUM_USERS = 20
 """With fewer people on the validation days nothing is chosen there: LightFM alone, with its defaults."""
-
-MOST_USERS = 2000
-"""More people than this make a choice slower but not better; so many are drawn by the seed."""
 
 EASE_LARGEST_SIDE = 8000
 """EASE is left out above this side of its dense matrix: 8,000 squared are 0.5 GB and half a minute."""
 
 _BLOCK = 256
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Parameters, fitted on the validation view, and the NDCG@10 they reached there."""
-
-    parameters: ComponentParameters
-    fitted: FittedComponent
-    ndcg_at_10: float
 
 
 def choose_recipe(
@@ -100,29 +66,8 @@ def choose_recipe(
     if trials:
         tried = within_budget(tried, candidates(view), trials)
     fading = best_fading(view, settings.seed, settings.training_threads)
-    tried = [[_fading(parameters, fading) for parameters in kind] for kind in tried]
+    tried = [[with_fading(parameters, fading) for parameters in kind] for kind in tried]
     return choose_recipe_on(view, settings.seed, settings.training_threads, tried)
-
-
-def best_fading(view: TrainingView, seed: int, threads: int) -> float:
-    """Choose how fast plays of long ago cease to count, for all components, by one that is fitted in seconds.
-
-    Where tastes stay, old plays are worth as much as new ones, and more of them: they fade only for a clear gain.
-    """
-    if view.freshness is None:
-        return 0.0
-    view = with_fewer_test_users(view, seed)
-    quick: ALS | EASE = _QUICK_EASE if _QUICK_EASE.size(view) <= EASE_QUICK_SIDE else _QUICK_ALS
-    reached = {
-        fading: best_trial(view, [replace(quick, fading=fading)], seed, threads).ndcg_at_10
-        for fading in (0.0, *FADINGS)
-    }
-    best = max(reached, key=lambda fading: reached[fading])
-    return best if reached[best] > FADING_GAIN * reached[0.0] else 0.0
-
-
-def _fading(parameters: ComponentParameters, fading: float) -> ComponentParameters:
-    return replace(parameters, fading=fading) if isinstance(parameters, LightFM | ALS | EASE) else parameters
 
 
 def starting_points(view: TrainingView, champion: Recipe | None) -> list[list[ComponentParameters]]:
@@ -225,59 +170,6 @@ def recipe_of(view: TrainingView, best: Sequence[Trial]) -> Recipe:
         ),
         validation_ndcg_at_10={**measured, "blend": reached},
     )
-
-
-def with_fewer_test_users(view: TrainingView, seed: int, most: int = MOST_USERS) -> TrainingView:
-    """Keep the test pairs of at most so many people, drawn by the seed."""
-    users = view.test_users
-    if len(users) <= most:
-        return view
-    kept = np.zeros(view.test.shape[0], dtype=np.float32)
-    kept[np.random.default_rng(seed).choice(users, most, replace=False)] = 1.0
-    test = view.test.multiply(kept[:, None]).tocsr()
-    test.eliminate_zeros()
-    return replace(view, test=test)
-
-
-def best_trial(view: TrainingView, tried: Sequence[ComponentParameters], seed: int, threads: int) -> Trial:
-    """Fit each of the parameters and return the best; LightFM's epochs are cut short by early stopping."""
-    trials = [
-        _stopped_early(view, parameters, seed, threads)
-        if isinstance(parameters, LightFM)
-        else _trial(view, parameters, parameters.fit(view, seed, threads))
-        for parameters in tried
-    ]
-    return max(trials, key=lambda trial: trial.ndcg_at_10)
-
-
-def _trial(view: TrainingView, parameters: ComponentParameters, fitted: FittedComponent) -> Trial:
-    lists = rank(fitted, view.test_users, heard=view.plays, length=10)
-    return Trial(parameters, fitted, float(ndcg_per_user(lists, view.test[view.test_users]).mean()))
-
-
-def _stopped_early(view: TrainingView, parameters: LightFM, seed: int, threads: int) -> Trial:
-    best: Trial | None = None
-    looks_without_gain = 0
-    step = max(1, min(EPOCH_STEP, parameters.epochs // LOOKS))
-    for look, fitted in enumerate(parameters.epoch_by_epoch(view, seed, threads, step), start=1):
-        trial = _trial(view, replace(parameters, epochs=look * step), fitted)
-        if best is None or trial.ndcg_at_10 > best.ndcg_at_10:
-            best, looks_without_gain = trial, 0
-        else:
-            looks_without_gain += 1
-        if looks_without_gain == PATIENCE:
-            break
-    if best is None:
-        raise ValueError(f"{parameters.epochs} epochs leave nothing to look at")
-    return max(best, _with_history(view, best), key=lambda trial: trial.ndcg_at_10)
-
-
-def _with_history(view: TrainingView, trial: Trial) -> Trial:
-    """Try the same vectors mixed with those of the tracks played, which needs no further training."""
-    if not isinstance(trial.parameters, LightFM) or not isinstance(trial.fitted, Factors):
-        raise TypeError(f"{trial.parameters.name} has no history to mix with")
-    parameters = replace(trial.parameters, history_weight=HISTORY_WEIGHT)
-    return _trial(view, parameters, mixed_with_history(trial.fitted, view, HISTORY_WEIGHT))
 
 
 def choose_weights(view: TrainingView, trials: Sequence[Trial]) -> tuple[tuple[float, ...], float]:

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from moovitamix_assets import cli
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training import mirror
-from moovitamix_assets.training.mirror import (
+from moovitamix_assets.training.mirroring import mirror
+from moovitamix_assets.training.mirroring.mirror import (
     MirrorFailed,
     MirrorReport,
     aliases,

@@ -5,28 +5,25 @@ import numpy as np
 import pytest
 
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.choosing import (
+from moovitamix_assets.training.components.als import ALS
+from moovitamix_assets.training.components.ease import EASE
+from moovitamix_assets.training.components.lightfm import LightFM
+from moovitamix_assets.training.components.random import Random
+from moovitamix_assets.training.interactions import split
+from moovitamix_assets.training.recipes.choosing import (
     FEWEST_EPOCHS,
     MOST_EPOCHS,
     MOST_UPDATES,
-    MOST_USERS,
-    Trial,
-    best_trial,
     candidates,
     choose_recipe,
     choose_recipe_on,
     choose_weights,
     most_epochs,
     starting_points,
-    with_fewer_test_users,
     within_budget,
 )
-from moovitamix_assets.training.components.als import ALS
-from moovitamix_assets.training.components.ease import EASE
-from moovitamix_assets.training.components.lightfm import LightFM
-from moovitamix_assets.training.components.random import Random
-from moovitamix_assets.training.interactions import split
-from moovitamix_assets.training.recipe import Ingredient, Recipe
+from moovitamix_assets.training.recipes.recipe import Ingredient, Recipe
+from moovitamix_assets.training.recipes.trials import MOST_USERS, Trial, best_trial, with_fewer_test_users
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 

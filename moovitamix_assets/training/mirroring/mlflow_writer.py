@@ -1,7 +1,7 @@
 """What MLflow is told about the versions decided about: the only module that imports it, run as a process of its own.
 
-`python -m moovitamix_assets.training.mlflow_writer` reads a plan from its standard input and answers with a line of
-JSON. What belongs in the mirror is in `mirror.py`.
+`python -m moovitamix_assets.training.mirroring.mlflow_writer` reads a plan from its standard input and answers with a
+line of JSON. What belongs in the mirror is in `mirror.py`.
 """
 
 import hashlib

@@ -20,14 +20,14 @@ import duckdb
 import pandas as pd
 
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.artifact import MODEL_FILE, read_json
+from moovitamix_assets.training.artifacts.artifact import MODEL_FILE, read_json
 from moovitamix_assets.training.interactions import MANIFEST_FILE
-from moovitamix_assets.training.mlflow_writer import REFUSED, MirroredVersion, Outcome, Plan
+from moovitamix_assets.training.mirroring.mlflow_writer import REFUSED, MirroredVersion, Outcome, Plan
 from moovitamix_assets.warehouse.connection import read_warehouse
 
 DATABASE_FILE = "mlflow.db"
 
-_WRITER = "moovitamix_assets.training.mlflow_writer"
+_WRITER = "moovitamix_assets.training.mirroring.mlflow_writer"
 _ARTIFACT_FILES = (".json", ".npy")
 # MLflow reports usage to its makers, configures others' loggers and retries a dead server for minutes. What the
 # environment says of the last two wins.

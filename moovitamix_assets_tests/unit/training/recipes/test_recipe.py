@@ -1,6 +1,6 @@
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.components.lightfm import LightFM
-from moovitamix_assets.training.recipe import Ingredient, Recipe, recipe_digest
+from moovitamix_assets.training.recipes.recipe import Ingredient, Recipe, recipe_digest
 
 
 def test_the_digest_follows_data_settings_and_recipe():

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training import artifact
+from moovitamix_assets.training.artifacts import artifact
 from moovitamix_assets.training.evaluation import LIST_LENGTH, rank
 from moovitamix_assets.training.recommender import Recommender
 
