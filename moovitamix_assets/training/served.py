@@ -53,14 +53,24 @@ class Served:
         )
 
     def scores(self, users: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Return float32 (n, T); -inf for a track that the model does not know yet."""
+        """Return float32 (n, T); -inf for a track that the model does not know yet, or knows to have been heard.
+
+        The ranking leaves out what the view says was heard. Where the view's history is damaged, the champion would
+        pay for it: it likes best what people really heard.
+        """
         scores: FloatArray = self.cold_users[users] @ self.cold_tracks.T
         ids = self.user_ids[users]
         known = self.model.coverage(ids) == "plays"
         if known.any():
-            of_model = self.model.scores(ids[known])
+            of_model = self._without_heard(self.model.scores(ids[known]), ids[known])
             present = self.model_columns >= 0
             by_model = np.full((int(known.sum()), scores.shape[1]), -np.inf, dtype=np.float32)
             by_model[:, self.model_columns[present]] = of_model[:, present]
             scores[known] = by_model
+        return scores
+
+    def _without_heard(self, scores: FloatArray, ids: npt.NDArray[np.int64]) -> FloatArray:
+        heard = self.model.plays[np.searchsorted(self.model.user_ids, ids)]
+        scores = scores.copy()
+        scores[np.repeat(np.arange(len(ids)), np.diff(heard.indptr)), heard.indices] = -np.inf
         return scores
