@@ -13,7 +13,7 @@ from moovitamix_assets_tests.unit.automation.served_days import (
     quality,
 )
 
-SETTINGS = Settings()
+SETTINGS = Settings(rollback_drop=0.15)
 BEFORE = [0.080, 0.083, 0.078, 0.081, 0.079, 0.082, 0.080]
 WORSE = [0.050, 0.052, 0.049]
 
@@ -37,8 +37,8 @@ def decided(
 def test_a_clearly_worse_champion_is_taken_back():
     decision = decided(WORSE)
     assert (decision.roll_back, decision.model_version, decision.to) == (True, SECOND, FIRST)
-    assert f"{SECOND} gains 0.0203 ndcg_at_10 over popularity on 3 days" in decision.reason
-    assert f"{FIRST} gained 0.0504 on 7" in decision.reason
+    assert f"{SECOND} gains 0.68 times popularity's ndcg_at_10 on 3 days" in decision.reason
+    assert f"{FIRST} gained 1.68 times on 7" in decision.reason
 
 
 def test_a_champion_as_good_stays():
@@ -59,6 +59,12 @@ def test_a_difference_that_may_be_chance_is_none():
 def test_the_gain_over_popularity_counts_not_the_figure():
     """A day on which everything is harder to guess is no fault of the champion's."""
     own = quality(16, [value - 0.03 for value in BEFORE[:3]], SECOND, popularity=0.0)
+    assert not decided(WORSE, quality=quality(9, BEFORE) + own).roll_back
+
+
+def test_what_popular_tracks_lose_as_well_is_no_fault_of_the_champions():
+    """As people come to know the catalogue, everything earns less from week to week."""
+    own = quality(16, [value * 0.7 for value in BEFORE], SECOND, popularity=0.021)
     assert not decided(WORSE, quality=quality(9, BEFORE) + own).roll_back
 
 
