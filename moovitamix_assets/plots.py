@@ -18,9 +18,15 @@ def markdown_table(frame: pd.DataFrame) -> str:
     header = "| " + " | ".join(map(str, frame.columns)) + " |"
     rule = "|" + " --- |" * len(frame.columns)
     rows = [
-        "| " + " | ".join(str(value).replace("|", "\\|") for value in row) + " |" for row in frame.to_numpy()
+        "| " + " | ".join(_in_a_cell(value) for value in row) + " |" for row in frame.to_numpy()
     ]
     return "\n".join([header, rule, *rows])
+
+
+def _in_a_cell(value: object) -> str:
+    if isinstance(value, pd.Timestamp) and value == value.normalize():
+        return f"{value:%Y-%m-%d}"
+    return str(value).replace("|", "\\|")
 
 
 def listens_per_hour(listened_at: pd.Series) -> str:
