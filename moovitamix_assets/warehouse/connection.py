@@ -41,6 +41,8 @@ class WarehouseOutdated(RuntimeError):
 def read_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection, closed on leaving.
 
+    A table that the file has not yet, because an older version of the project made it, is empty until the next write.
+
     Raises:
         WarehouseMissing: If there is no file at `path`, or no table in it since no write ever ended well.
         WarehouseLocked: If another process is still writing after ten seconds.
@@ -49,8 +51,11 @@ def read_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise _missing(path)
     connection = _connect_waiting(path, read_only=True)
     try:
-        if not connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchall():
+        found = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        if not found:
             raise _missing(path)
+        for name in TABLES.keys() - found:
+            connection.execute(table_ddl(TABLES[name]).replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
         yield connection
     finally:
         connection.close()

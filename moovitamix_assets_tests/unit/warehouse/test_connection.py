@@ -152,6 +152,18 @@ def test_a_first_write_that_failed_leaves_no_warehouse_either(path: Path) -> Non
         pass
 
 
+def test_a_table_that_an_older_version_did_not_make_is_read_as_empty(path: Path) -> None:
+    promote(path)
+    with write_warehouse(path) as connection:
+        connection.execute("DROP TABLE drift")
+
+    with read_warehouse(path) as connection:
+        assert connection.execute("SELECT day, feature FROM drift").fetchall() == []
+        assert len(connection.execute("SELECT * FROM promotions").fetchall()) == 1
+    with holding(path):
+        pass
+
+
 def test_a_writer_killed_in_its_transaction_leaves_what_was_there(path: Path) -> None:
     promote(path)
 
