@@ -5,7 +5,7 @@ pure functions in `retraining.py` and `rollback.py`.
 """
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 
 import duckdb
 from dagster import (
@@ -43,7 +43,8 @@ def ask_for_retraining(instance: DagsterInstance, settings: Settings, reason: st
     """Put down, in the history of `lightfm_model`, that a person wants a retraining.
 
     Returns:
-        The newest day for which there are recommendations: as of it, or of a later one, a candidate is trained.
+        The newest day for which there are recommendations, or the day after one that was trained already, since that
+        answers nobody who asks now: as of it, or of a later one, a candidate is trained.
 
     Raises:
         NothingServed: If there are none.
@@ -51,9 +52,12 @@ def ask_for_retraining(instance: DagsterInstance, settings: Settings, reason: st
     """
     with read_warehouse(settings.warehouse_path) as connection:
         newest = first_row(connection, "SELECT max(generated_for) FROM recommendations")
+        decided = first_row(connection, "SELECT max(as_of) FROM promotions WHERE decision <> 'rolled_back'")
     if not newest or newest[0] is None:
         raise NothingServed("There are no recommendations yet: `moovitamix run` makes the first ones.")
-    day: date = newest[0]
+    trained = [run.day for run in known_trainings(instance) if run.outcome != "under_way"]
+    trained += [decided[0]] if decided and decided[0] else []
+    day: date = max([newest[0], *(past + timedelta(days=1) for past in trained)])
     instance.report_runless_asset_event(
         AssetObservation(_ASKED_ABOUT, partition=day.isoformat(), metadata={_ASKED_FOR: reason})
     )

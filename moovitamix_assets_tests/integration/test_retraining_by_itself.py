@@ -93,6 +93,17 @@ def test_what_a_person_asked_for_is_trained_once_and_its_lists_are_made_once(mak
     assert service.runs() == {"nightly": 1, "train": 1, "recommend": 1}
 
 
+def test_what_is_asked_for_after_the_training_of_a_day_is_not_answered_by_it(make: Make) -> None:
+    service = make(retraining_cooldown_days=1, lookback_days=1, **LENIENT)
+    assert ask_for_retraining(service.instance, service.settings, "just because") == NIGHT
+    assert not service.look("retraining").run_requests
+
+    service.at("2026-09-07T01:00")
+    assert all(run.success for run in service.start("catch_up", service.look("catch_up").run_requests))
+    (train,) = service.look("retraining").run_requests
+    assert (train.partition_key, train.tags["moovitamix/trigger"]) == (f"{NIGHT}", "asked")
+
+
 @pytest.mark.parametrize("job_name", ["nightly", "train", "recommend", "rollback"])
 def test_nothing_is_decided_while_a_run_that_matters_is_under_way(job_name: str, make: Make) -> None:
     service = make()
