@@ -30,6 +30,10 @@ PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 
+# The day of the night that a run belongs to. dagster.yaml lets one run with this tag run at a time: late records
+# first, then the night.
+NIGHT_TAG = "moovitamix/night"
+
 
 def days_between(first: date, last: date) -> list[date]:
     """Every day from `first` to `last`, both included; empty if `last` comes before `first`."""
@@ -66,3 +70,9 @@ def partitions_of_run(tags: Mapping[str, str]) -> list[date] | None:
             date.fromisoformat(tags[RANGE_START_TAG]), date.fromisoformat(tags[RANGE_END_TAG])
         )
     return None
+
+
+def reads_late_records(tags: Mapping[str, str]) -> bool:
+    """Whether a run belongs to a night but reads days before it again: that it did well says nothing of the night."""
+    days = partitions_of_run(tags)
+    return days is not None and NIGHT_TAG in tags and tags[NIGHT_TAG] != days[-1].isoformat()

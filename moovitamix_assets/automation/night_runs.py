@@ -11,13 +11,11 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunRequest, Run
 
 from moovitamix_assets.automation.jobs import INGEST_JOB, NIGHTLY_JOB
 from moovitamix_assets.automation.nights import Attempt, Night, NothingToRun, plan_night, read_made
-from moovitamix_assets.partitions import partitions_of_run, range_tags
+from moovitamix_assets.partitions import NIGHT_TAG, partitions_of_run, range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
 
-# dagster.yaml lets one run with this tag run at a time: late records first, then the night.
-NIGHT_TAG = "moovitamix/night"
 _PRIORITY_TAG = "dagster/priority"
 _LOOKED_AT = 25
 

@@ -10,6 +10,7 @@ import psutil
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 from moovitamix_assets.monitoring.health.gauges import Gauges
+from moovitamix_assets.partitions import reads_late_records
 
 OTHER_JOBS = "other"
 """The label of runs under way of jobs that the definitions do not know (any more)."""
@@ -19,6 +20,7 @@ _UNFINISHED = (DagsterRunStatus.QUEUED, *_UNDER_WAY)
 _ENDED = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 # Far more runs than that are never wanted; a queue gone wild must not make each scrape slow.
 _MOST_UNFINISHED = 1000
+_LOOKED_AT = 25
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,12 @@ def _read_ended(gauges: Gauges, instance: DagsterInstance, job: str) -> None:
 
 
 def _newest(instance: DagsterInstance, job: str, *statuses: DagsterRunStatus) -> RunRecord | None:
-    records = instance.get_run_records(RunsFilter(job_name=job, statuses=statuses), limit=1)
-    return records[0] if records else None
+    """The newest run; that late records were read well does not make a night that failed look made."""
+    for record in instance.get_run_records(RunsFilter(job_name=job, statuses=statuses), limit=_LOOKED_AT):
+        run = record.dagster_run
+        if run.status != DagsterRunStatus.SUCCESS or not reads_late_records(run.tags):
+            return record
+    return None
 
 
 def _seconds(record: RunRecord) -> float | None:

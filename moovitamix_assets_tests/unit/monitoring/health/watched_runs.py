@@ -79,11 +79,11 @@ DEFINITIONS = Definitions(
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def run_nightly(instance: DagsterInstance, day: str = "2026-09-03", *tags: str):
+def run_nightly(instance: DagsterInstance, day: str = "2026-09-03", *words: str, **tags: str):
     return DEFINITIONS.resolve_job_def("nightly").execute_in_process(
         instance=instance,
         partition_key=day,
-        tags=dict.fromkeys(tags, "yes"),
+        tags=dict.fromkeys(words, "yes") | tags,
         run_config=QUIET,
         raise_on_error=False,
     )
