@@ -24,6 +24,7 @@ from moovitamix_assets.monitoring.freshness import (
     WATCHED,
     Freshness,
     expected_day,
+    has_just_begun,
     made_in_time,
     newest_listen,
 )
@@ -46,15 +47,16 @@ def look_at_freshness(
         WarehouseLocked: If a run is writing.
     """
     expected = expected_day(moment, settings)
+    with read_warehouse(settings.warehouse_path) as connection:
+        just_begun = has_just_begun(connection, settings)
+        listened = newest_listen(connection, expected, settings)
     found = {
         (asset, FRESHNESS_CHECK): made_in_time(
-            instance.get_materialized_partitions(AssetKey(asset)), expected
+            instance.get_materialized_partitions(AssetKey(asset)), expected, just_begun
         )
         for asset in WATCHED
     }
-    with read_warehouse(settings.warehouse_path) as connection:
-        found["listens", NEWEST_LISTEN_CHECK] = newest_listen(connection, expected, settings)
-    return found
+    return found | {("listens", NEWEST_LISTEN_CHECK): listened}
 
 
 @multi_asset_check(

@@ -6,7 +6,7 @@ yesterday look fresh. Pure functions; Dagster's checks are in `checks.py`, what 
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -49,18 +49,30 @@ def expected_day(moment: datetime, settings: Settings) -> date:
     return due_day(moment, settings, timedelta(hours=settings.freshness_hours))
 
 
-def made_in_time(made: Collection[str], expected: date) -> Freshness:
-    """Judge an asset by its partitions.
+def made_in_time(made: Collection[str], expected: date, just_begun: bool = False) -> Freshness:
+    """Judge an asset by its partitions; one that begins with a later day, as after a first load, missed nothing.
 
     Args:
         made: Keys of all partitions ever materialized.
         expected: The day that must be among them.
+        just_begun: Whether the first load is so young that its first partition may still be made.
     """
     newest = max(made, default="none")
+    if not made and just_begun:
+        return Freshness(True, f"{expected}", newest, "Nothing was made yet, as the first load is young.")
+    if made and min(made) > expected.isoformat():
+        return Freshness(True, f"{expected}", newest, f"{min(made)} was made, the first of all.")
     if expected.isoformat() in made:
         return Freshness(True, f"{expected}", newest, f"{expected} was made.")
     finding = f"{expected} should have been made, and was not; the newest day made: {newest}."
     return Freshness(False, f"{expected}", newest, finding)
+
+
+def has_just_begun(connection: duckdb.DuckDBPyConnection, settings: Settings) -> bool:
+    """Whether the first load began less than `freshness_hours` ago by the machine's clock, as `loaded_at` is."""
+    row = connection.execute("SELECT min(loaded_at) FROM partition_loads").fetchone()
+    ago = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=settings.freshness_hours)
+    return bool(row and row[0] and row[0] > ago)
 
 
 def newest_listen(connection: duckdb.DuckDBPyConnection, day: date, settings: Settings) -> Freshness:

@@ -101,6 +101,25 @@ def test_a_day_is_missed_from_its_hour_on_whatever_is_made_of_older_days(make: M
     assert late(service) == set(WATCHED) - {"listens"}
 
 
+def test_a_first_load_is_no_outage_while_it_is_made_nor_afterwards(
+    undisturbed: Deployment, clock_url: str, tmp_path: Path
+) -> None:
+    service = copy_of(undisturbed, tmp_path / "data", clock_url)
+    service.at("2026-09-07T01:00")  # Still before the hour by which LAST + 1 must be there.
+    service.history("listens", *days_between(FIRST, NIGHT))
+    service.look("freshness")
+    assert late(service) == set()
+    assert service.look("alerts").skip_message == "Open: nothing."
+
+    service.edit("UPDATE partition_loads SET loaded_at = loaded_at - INTERVAL 3 HOURS")
+    service.look("freshness")
+    assert late(service) == {"recommendations", "recommendation_quality"}
+    for asset in ("recommendations", "recommendation_quality"):
+        service.history(asset, NIGHT)
+    service.look("freshness")
+    assert late(service) == set()
+
+
 def test_a_person_who_looks_now_is_told_what_the_sensor_put_down(make: Make) -> None:
     service = make()
     service.at("2026-09-07T04:00")
