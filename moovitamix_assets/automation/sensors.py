@@ -98,7 +98,7 @@ def _retraining(settings: Settings) -> SensorDefinition:
             return SkipReason(
                 "There are no recommendations yet, so nothing is known of what they were worth."
             )
-        look = f"{evidence.day}, asked on {asked}"
+        look = f"{evidence.day}, asked on {asked}, by itself {settings.automatic_retraining}"
         seen = json.loads(context.cursor or "{}")
         if seen.get("look") == look:
             return SensorResult(run_requests=remake, skip_reason=None if remake else seen["decision"])
