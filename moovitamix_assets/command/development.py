@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -36,12 +37,18 @@ def run_development(settings: Settings) -> int:
             stack.enter_context(bundled_source(port=urlsplit(settings.api_url).port or 8000))
         # A group of its own: a Ctrl-C reaches it once, through us, and what it started ends with it.
         process = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev"],
+            [sys.executable, "-m", "dagster", "dev", *_workspace(Path.cwd())],
             env={**os.environ, "MOOVITAMIX_API_URL": settings.api_url},
             start_new_session=True,
         )
         code = _wait(process, interruption)
         return 0 if interruption.at is not None else code
+
+
+def _workspace(folder: Path) -> list[str]:
+    """Elsewhere than in the project's folder, as with a DAGSTER_HOME, Dagster has to be told what to load."""
+    own = Path(__file__).parents[2] / "workspace.yaml"
+    return [] if (folder / own.name).exists() or not own.exists() else ["--workspace", str(own)]
 
 
 class _Interruption:
