@@ -244,8 +244,13 @@ def _settings(source_url: str | None, data_dir: Path | None) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         for problem in error.errors():
-            name = "_".join(map(str, problem["loc"])).upper()
-            _errors.print(f"MOOVITAMIX_{name} = {problem['input']!r}: {problem['msg']}")
+            name = "_".join(map(str, problem["loc"]))
+            variable = f"MOOVITAMIX_{name.upper()}"
+            file = os.environ.get("MOOVITAMIX_THRESHOLDS_FILE")
+            where = (
+                f"{name} of {file}" if file and variable not in os.environ and name not in given else variable
+            )
+            _errors.print(f"{where} = {problem['input']!r}: {problem['msg']}", soft_wrap=True)
         raise typer.Exit(2) from None
     except UnusableThresholds as error:
         _fail(str(error), code=2)
@@ -266,9 +271,12 @@ def _tell_of_waiting(holder: str) -> None:
 
 
 def _days(settings: Settings, first: datetime | None, last: datetime | None) -> tuple[date, date]:
-    from moovitamix_assets.clock import last_ended_day, now
+    from moovitamix_assets.clock import ClockUnreadable, last_ended_day, now
 
-    newest = last_ended_day(now(settings))
+    try:
+        newest = last_ended_day(now(settings))
+    except ClockUnreadable as error:
+        _fail(str(error), code=2)
     from_day = first.date() if first else settings.start_date
     to_day = last.date() if last else newest
     if from_day < settings.start_date:

@@ -10,19 +10,29 @@ from moovitamix_assets.settings import Settings
 _TIMEOUT_SECONDS = 10.0
 
 
+class ClockUnreadable(RuntimeError):
+    """A clock to follow is set and does not tell the time; the message names the setting."""
+
+
 def now(settings: Settings) -> datetime:
     """The present moment, naive UTC.
 
     Raises:
-        requests.RequestException: If a clock to follow is set and does not answer.
+        ClockUnreadable: If a clock to follow is set and does not tell it.
     """
     if not settings.clock_url:
         return datetime.now(UTC).replace(tzinfo=None)
     import requests
 
-    answer = requests.get(f"{settings.clock_url}/_clock", timeout=_TIMEOUT_SECONDS)
-    answer.raise_for_status()
-    return datetime.fromisoformat(answer.json()["now"])
+    try:
+        answer = requests.get(f"{settings.clock_url}/_clock", timeout=_TIMEOUT_SECONDS)
+        answer.raise_for_status()
+        return datetime.fromisoformat(answer.json()["now"])
+    except (requests.RequestException, LookupError, TypeError, ValueError) as error:
+        raise ClockUnreadable(
+            f"MOOVITAMIX_CLOCK_URL = {settings.clock_url}: no bundled source tells the time there ({error}). Start it, "
+            "give its address alone, such as http://127.0.0.1:8000, or leave it out for the machine's clock."
+        ) from error
 
 
 def last_ended_day(moment: datetime) -> date:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import yaml
 
+from moovitamix_assets.clock import ClockUnreadable, now
 from moovitamix_assets.ingestion.source_api import SourceApi, SourceError
+from moovitamix_assets.monitoring.alerts import unusable_services
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
 
@@ -41,7 +43,8 @@ class Symptom:
 def examine(settings: Settings) -> Iterator[Symptom]:
     """Look at everything, one after the other."""
     examinations: tuple[Callable[[Settings], Symptom], ...] = (
-        _interpreter, _compiler, _disk, _start_date, _warehouse, _pool, _source,
+        _interpreter, _compiler, _disk, _variables, _start_date, _warehouse, _pool, _source,
+        _clock, _alerts,
     )  # fmt: skip
     for examination in examinations:
         yield examination(settings)
@@ -79,6 +82,16 @@ def _disk(settings: Settings) -> Symptom:
             "disk", False, found, f"Free some, or move MOOVITAMIX_DATA_DIR: {_FREE_GIGABYTES} GB at least."
         )
     return Symptom("disk", True, found)
+
+
+def _variables(settings: Settings) -> Symptom:
+    known = {f"MOOVITAMIX_{name.upper()}" for name in Settings.model_fields}
+    set_here = {name for name in os.environ if name.upper().startswith("MOOVITAMIX_")}
+    unknown = sorted(name for name in set_here if name.upper() not in known)
+    if unknown:
+        remedy = "They change nothing: see moovitamix_assets/settings.py for the names."
+        return Symptom("variables", False, f"{', '.join(unknown)}: unknown", remedy)
+    return Symptom("variables", True, f"{len(set_here)} settings from the environment")
 
 
 def _start_date(settings: Settings) -> Symptom:
@@ -141,3 +154,21 @@ def _source(settings: Settings) -> Symptom:
     return Symptom(
         "source", True, f"{answer.title} {answer.version} at {answer.url}, {filters} filters: {totals}"
     )
+
+
+def _clock(settings: Settings) -> Symptom:
+    try:
+        moment = now(settings)
+    except ClockUnreadable as error:
+        return Symptom("clock", False, "unreadable", str(error))
+    return Symptom("clock", True, f"{moment:%Y-%m-%d %H:%M} UTC, by {settings.clock_url or 'the machine'}")
+
+
+def _alerts(settings: Settings) -> Symptom:
+    number, unusable = unusable_services(settings)
+    if unusable:
+        return Symptom("alerts", False, "; ".join(unusable), "Correct MOOVITAMIX_ALERT_URLS.")
+    told = (
+        f"{number} services are told" if number else "nobody is told: they are warnings in the sensor's log"
+    )
+    return Symptom("alerts", True, told)

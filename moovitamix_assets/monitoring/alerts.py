@@ -196,6 +196,16 @@ def send(message: Message, settings: Settings, log: logging.Logger) -> None:
         log.error(f"{message.title!r} was told to {took} services, but not to all: {'; '.join(failed)}")
 
 
+def unusable_services(settings: Settings) -> tuple[int, list[str]]:
+    """How many services `alert_urls` names, and what of it is none that Apprise knows; nobody is told anything."""
+    import apprise
+
+    logging.getLogger("apprise").disabled = True
+    urls, refused = _services(settings.alert_urls.get_secret_value())
+    unknown = [_refusal(n, url) for n, url in enumerate(urls, 1) if not apprise.Apprise().add(url)]
+    return len(urls), unknown + refused
+
+
 def _services(text: str) -> tuple[list[str], list[str]]:
     """The URLs of the setting, and what is wrong with what is none; Apprise knows where an URL with commas ends."""
     from apprise.utils.parse import parse_urls
@@ -214,11 +224,7 @@ def _notify(message: Message, urls: Sequence[str]) -> tuple[int, list[str]]:
     # It quotes URLs in its own log, and masks only a part of one that it does not understand.
     logging.getLogger("apprise").disabled = True
     services = apprise.Apprise()
-    failed = [
-        f"{_scheme(url)} (URL {n}) is no URL Apprise accepts"
-        for n, url in enumerate(urls, 1)
-        if not services.add(url)
-    ]
+    failed = [_refusal(n, url) for n, url in enumerate(urls, 1) if not services.add(url)]
     for service in services:
         if service.overflow_mode == apprise.OverflowMode.UPSTREAM:
             # Else a service with short messages refuses a long one, each time it is tried.
@@ -235,6 +241,10 @@ def _notify(message: Message, urls: Sequence[str]) -> tuple[int, list[str]]:
         f"{_scheme(result.url)} did not take it ({result.status.name})" for result in results if not result
     ]
     return sum(map(bool, results)), failed
+
+
+def _refusal(number: int, url: str) -> str:
+    return f"{_scheme(url)} (URL {number}) is no URL Apprise accepts"
 
 
 def _scheme(url: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from mock_api.server import running_server
-from moovitamix_assets.clock import due_day, last_ended_day, now
+from moovitamix_assets.clock import ClockUnreadable, due_day, last_ended_day, now
 from moovitamix_assets.settings import Settings
 from moovitamix_assets_tests.conftest import small_world
 
@@ -23,8 +23,13 @@ def test_a_clock_that_is_set_is_followed_as_it_moves() -> None:
 
 
 def test_a_clock_that_does_not_answer_is_an_error_and_never_the_machines_time() -> None:
-    with pytest.raises(requests.RequestException):
+    with pytest.raises(ClockUnreadable, match="MOOVITAMIX_CLOCK_URL = "):
         now(Settings(clock_url="http://127.0.0.1:9"))
+    with (
+        running_server(small_world()) as url,
+        pytest.raises(ClockUnreadable, match="give its address alone"),
+    ):
+        now(Settings(clock_url=f"{url}/_clock"))
 
 
 @pytest.mark.parametrize("moment", [datetime(2026, 9, 7), datetime(2026, 9, 7, 23, 59, 59)])
