@@ -17,9 +17,7 @@ def markdown_table(frame: pd.DataFrame) -> str:
     """A small frame as a Markdown table."""
     header = "| " + " | ".join(map(str, frame.columns)) + " |"
     rule = "|" + " --- |" * len(frame.columns)
-    rows = [
-        "| " + " | ".join(_in_a_cell(value) for value in row) + " |" for row in frame.to_numpy()
-    ]
+    rows = ["| " + " | ".join(_in_a_cell(value) for value in row) + " |" for row in frame.to_numpy()]
     return "\n".join([header, rule, *rows])
 
 

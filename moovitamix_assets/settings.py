@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     catch_up_days: int = Field(14, ge=1, description="Missed days are filled no further back than this.")
     catch_up_attempts: int = Field(3, ge=1, description="Runs for one and the same last day, if they fail.")
     catch_up_wait_minutes: float = Field(
-        10.0, ge=0, description="Wait after a failed run, doubled each time."
+        30.0, ge=0, description="Wait after a failed run, doubled each time."
     )
     sensor_seconds: int = Field(30, ge=1, description="Between two looks of a sensor.")
     automatic_retraining: bool = Field(
