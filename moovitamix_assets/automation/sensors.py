@@ -101,7 +101,9 @@ def _retraining(settings: Settings) -> SensorDefinition:
         look = f"{evidence.day}, asked on {asked}, by itself {settings.automatic_retraining}"
         seen = json.loads(context.cursor or "{}")
         if seen.get("look") == look:
-            return SensorResult(run_requests=remake, skip_reason=None if remake else seen["decision"])
+            return SensorResult(
+                run_requests=remake, skip_reason=None if remake else f"Decided already: {seen['decision']}"
+            )
         rollback = decide_rollback(evidence, settings)
         decision = decide_retraining(evidence, settings)
         if rollback.roll_back:

@@ -76,7 +76,7 @@ def test_what_a_person_asked_for_is_trained_once_and_its_lists_are_made_once(mak
     assert f"a person asked for it on {NIGHT}" in train.tags["moovitamix/reason"]
     again = service.look("retraining")
     assert not again.run_requests
-    assert again.skip_message == f"Retrain. {train.tags['moovitamix/reason']}"
+    assert again.skip_message == f"Decided already: Retrain. {train.tags['moovitamix/reason']}"
 
     assert [run.success for run in service.start("retraining", [train])] == [True]
     second = in_force(service)
@@ -142,7 +142,7 @@ def test_a_bad_champion_is_taken_back_once_and_the_lists_of_the_one_before_are_m
     assert "Clearly worse" in back.tags["moovitamix/reason"]
     again = service.look("retraining")
     assert not again.run_requests
-    assert again.skip_message.startswith("Roll back. Clearly worse")
+    assert again.skip_message.startswith("Decided already: Roll back. Clearly worse")
 
     assert service.carry_out(back).success
     promotions = service.query("SELECT * FROM promotions ORDER BY decided_at")
