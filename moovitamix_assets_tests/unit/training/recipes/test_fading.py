@@ -9,6 +9,7 @@ from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.evaluation import evaluate
 from moovitamix_assets.training.interactions import TrainingSet, split
+from moovitamix_assets.training.recipes import fading
 from moovitamix_assets.training.recipes.choosing import choose_recipe
 from moovitamix_assets.training.recipes.fading import best_fading
 from moovitamix_assets_tests.unit.training.worlds import DAYS, HOLDOUT_DAYS, taste_world
@@ -75,6 +76,12 @@ def test_fading_is_chosen_where_tastes_moved_and_only_there():
     stayed = taste_world(moved_on=0)
     assert best_fading(split(stayed, "validation"), seed=1, threads=1) == 0
     assert best_fading(split(taste_world(), "validation"), seed=1, threads=1) == 0
+
+
+def test_a_gain_that_is_not_clear_fades_nothing(monkeypatch):
+    moved_before_validation = split(taste_world(moved_on=BEFORE_HOLDOUT - 12), "validation")
+    monkeypatch.setattr(fading, "FADING_GAIN", 100.0)
+    assert best_fading(moved_before_validation, seed=1, threads=1) == 0
 
 
 def test_a_chosen_fading_is_that_of_all_components():
