@@ -118,7 +118,7 @@ def _landed_frame(pull: Pull, first_partition: date, run_id: str) -> pd.DataFram
             ),
         }
     )
-    frame.attrs["run_id"] = run_id
+    frame.attrs = {"run_id": run_id, "read_at": pull.observed_at.isoformat()}
     return frame
 
 

@@ -1,10 +1,13 @@
 """Landing: every record as received, in append-only Parquet files, one per partition and run.
 
-Files appear by rename and are never changed. Records that a partition's files already tell of are not written
-again, so that reading a day twice leaves what reading it once leaves. What a record means does not belong here.
+Files appear by rename and are never changed. Records that a partition's files already hold are not written again, so
+that reading a day twice leaves what reading it once leaves. A record without identity or time that a later reading of
+its partition no longer brings is withdrawn: nothing else could ever supersede it. What a record means does not belong
+here.
 See https://docs.dagster.io/guides/build/io-managers.
 """
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -29,6 +32,11 @@ LANDING_SCHEMA = pyarrow.schema(
         ("run_id", pyarrow.string()),
     ]
 )
+
+
+# In the metadata of a file: SHA-256 of earlier records that the reading did not bring any more, and when it began.
+_WITHDRAWN = b"withdrawn"
+_READ_AT = b"read_at"
 
 
 class NotLanded(FileNotFoundError):
@@ -57,7 +65,9 @@ def read_landing(landing_dir: Path, endpoint: str, days: Sequence[date]) -> pd.D
     """Every record landed for some partitions.
 
     Returns:
-        Columns `record`, `changed_at`, `observed_at`, `run_id` and `changed_on` (the partition).
+        Columns `record`, `changed_at`, `observed_at`, `run_id`, `changed_on` (the partition) and `withdrawn` (whether
+        a later reading of the partition no longer brought the record, which nothing else can supersede). In `attrs`,
+        `landing_files`: the names of the files read, by partition.
 
     Raises:
         NotLanded: If a partition has no file at all; one read and found empty has a file without rows.
@@ -68,10 +78,13 @@ def read_landing(landing_dir: Path, endpoint: str, days: Sequence[date]) -> pd.D
             f"{endpoint} was never read for {_listed(absent)}: nothing lies in {landing_dir / endpoint}. "
             "Materialize the raw asset for these partitions first."
         )
-    tables = [(day, _read_file(file)) for day in days for file in landing_files(landing_dir, endpoint, day)]
-    frame: pd.DataFrame = _joined([table for _, table in tables]).to_pandas()
-    changed_on = np.array([day for day, _ in tables], dtype="datetime64[s]")
-    return frame.assign(changed_on=changed_on.repeat([table.num_rows for _, table in tables]))
+    files = {day: landing_files(landing_dir, endpoint, day) for day in days}
+    frames = [_read_partition(files[day]) for day in days]
+    frame = pd.concat(frames, ignore_index=True) if frames else _read_partition([])
+    changed_on = np.array(days, dtype="datetime64[s]").repeat([len(each) for each in frames])
+    frame = frame.assign(changed_on=changed_on)
+    frame.attrs = {"landing_files": {day.isoformat(): [file.name for file in files[day]] for day in days}}
+    return frame
 
 
 def append_landing(landing_dir: Path, endpoint: Endpoint, day: date, records: pd.DataFrame) -> int:
@@ -81,15 +94,18 @@ def append_landing(landing_dir: Path, endpoint: Endpoint, day: date, records: pd
         landing_dir: The landing folder.
         endpoint: The source's endpoint.
         day: The partition.
-        records: Columns as in `LANDING_SCHEMA`, all of one run.
+        records: Columns as in `LANDING_SCHEMA`: everything that one reading brought for the partition. In `attrs`,
+            `run_id`, and `read_at`: when the reading began (naive UTC, ISO 8601).
 
     Returns:
         The number of records written; the file is there even if that is none, as the mark of having read.
     """
     folder = landing_dir / endpoint / day.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = _joined([_read_file(file) for file in landing_files(landing_dir, endpoint, day)])
-    news = _not_told_yet(endpoint, earlier.to_pandas(), records) if earlier.num_rows else records
+    earlier = _read_partition(landing_files(landing_dir, endpoint, day))
+    earlier = earlier[~earlier["withdrawn"]]
+    news = _not_told_yet(endpoint, earlier, records) if len(earlier) else records
+    withdrawn = _no_longer_brought(endpoint, earlier, records)
     run_id = str(records.attrs["run_id"])
     path = folder / f"{run_id}.parquet"
     repeat = 1
@@ -99,8 +115,13 @@ def append_landing(landing_dir: Path, endpoint: Endpoint, day: date, records: pd
         path = folder / f"{run_id}-{repeat}.parquet"
     unfinished = folder / f".{path.name}.{os.getpid()}"
     table = pyarrow.Table.from_pandas(news, schema=LANDING_SCHEMA, preserve_index=False)
+    metadata = (
+        {_WITHDRAWN: json.dumps(withdrawn).encode(), _READ_AT: str(records.attrs["read_at"]).encode()}
+        if withdrawn
+        else None
+    )
     with unfinished.open("wb") as file:
-        parquet.write_table(table.replace_schema_metadata(None), file, compression="zstd")
+        parquet.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
         file.flush()
         os.fsync(file.fileno())
     unfinished.rename(path)
@@ -170,7 +191,7 @@ class LandingIOManager(ConfigurableIOManager):
         written = 0
         for key in keys:
             day_records = by_day.get(key, obj.iloc[:0])
-            day_records.attrs["run_id"] = obj.attrs["run_id"]
+            day_records.attrs = dict(obj.attrs)
             written += append_landing(self._landing_dir, endpoint, date.fromisoformat(key), day_records)
         context.add_output_metadata(
             {"records_new_in_landing": written, "folder": str(self._landing_dir / endpoint)}
@@ -205,6 +226,36 @@ def _not_told_yet(endpoint: Endpoint, earlier: pd.DataFrame, records: pd.DataFra
     seen = Counter(records["record"])
     moved = {identity_of[record] for record in told.keys() | seen.keys() if told[record] != seen[record]}
     return records[records["record"].map(lambda record: identity_of[record] in moved).astype(bool)]
+
+
+def _no_longer_brought(endpoint: Endpoint, earlier: pd.DataFrame, records: pd.DataFrame) -> list[str]:
+    """The SHA-256 of earlier records without identity or time that a reading of the partition did not bring."""
+    brought = set(records["record"])
+    return sorted(
+        _sha256(record)
+        for record, changed_at in set(zip(earlier["record"], earlier["changed_at"], strict=True))
+        if record not in brought and (pd.isna(changed_at) or _landed_identity(endpoint, record) == record)
+    )
+
+
+def _read_partition(files: Sequence[Path]) -> pd.DataFrame:
+    """The records of a partition's files, with a column `withdrawn`."""
+    tables = [_read_file(file) for file in files]
+    frame: pd.DataFrame = _joined([table.replace_schema_metadata(None) for table in tables]).to_pandas()
+    withdrawn_at: dict[str, datetime] = {}
+    for table in tables:
+        metadata = table.schema.metadata or {}
+        for digest in json.loads(metadata.get(_WITHDRAWN, b"[]")):
+            read_at = datetime.fromisoformat(metadata[_READ_AT].decode())
+            withdrawn_at[digest] = max(read_at, withdrawn_at.get(digest, read_at))
+    if not withdrawn_at:
+        return frame.assign(withdrawn=False)
+    gone_since = pd.to_datetime(frame["record"].map(lambda record: withdrawn_at.get(_sha256(record))))
+    return frame.assign(withdrawn=(gone_since > frame["observed_at"]).fillna(False).astype(bool))
+
+
+def _sha256(record: str) -> str:
+    return hashlib.sha256(record.encode()).hexdigest()
 
 
 def _landed_identity(endpoint: Endpoint, record: str) -> Any:

@@ -49,25 +49,33 @@ class CleanedPartitions:
 def clean(
     table: str, landed: pd.DataFrame, partitions: Sequence[date], loaded_at: datetime
 ) -> CleanedPartitions:
-    """Sort the records of some partitions into accepted rows, rejected records, duplicates and older versions.
+    """Sort the records of some partitions into accepted rows, rejected records, duplicates and superseded ones.
+
+    A record is judged by its newest observation: one that cannot be used counts as superseded, not as rejected, once
+    a newer observation of the same session was landed, or a later reading of the partition no longer brought it.
 
     Args:
         table: `users`, `tracks` or `listens`.
-        landed: One row per record: `record` (canonical JSON), `changed_at`, `observed_at`, `changed_on`.
+        landed: One row per record: `record` (canonical JSON), `changed_at`, `observed_at`, `changed_on`, and
+            `withdrawn` where landing knows of withdrawn records (see `ingestion/landing.py`).
         partitions: Every partition being loaded; each gets its line in `loads`, whether it has records or not.
         loaded_at: Wall clock, naive UTC.
     """
     distinct = landed.sort_values("observed_at", kind="stable").drop_duplicates(
         ["changed_on", "record"], keep="last"
     )
-    parsed = [parse_record(table, record) for record in distinct["record"]]
+    current = distinct[~distinct["withdrawn"]] if "withdrawn" in distinct else distinct
+    parsed = [parse_record(table, record) for record in current["record"]]
     is_usable = np.array([not isinstance(values, Unusable) for values in parsed], dtype=bool)
-    usable = distinct[is_usable].reset_index(drop=True)
+    usable = current[is_usable].reset_index(drop=True)
     values = [values for values in parsed if not isinstance(values, Unusable)]
     accepted = _newest_versions(table, usable, values)
     newest = [values[place] for place in accepted.index]
-    reasons = pd.Series([values.reasons for values in parsed if isinstance(values, Unusable)], dtype=object)
-    rejected = distinct[~is_usable].reset_index(drop=True).assign(reasons=reasons)
+    unusable = [values for values in parsed if isinstance(values, Unusable)]
+    rejected = current[~is_usable].assign(
+        reasons=pd.Series([each.reasons for each in unusable], dtype=object).array
+    )
+    rejected = rejected[~_observed_again(current, parsed, is_usable)].reset_index(drop=True)
     rows = _accepted_rows(table, accepted["changed_on"], newest, loaded_at)
     return CleanedPartitions(
         accepted=rows,
@@ -78,7 +86,6 @@ def clean(
             loaded_at,
             received=landed,
             distinct=distinct,
-            usable=usable,
             accepted=accepted,
             rejected=rejected,
             stored_rows=rows,
@@ -115,6 +122,29 @@ def _newest_versions(table: str, usable: pd.DataFrame, values: list[tuple[Any, .
         .drop_duplicates(["changed_on", *keys], keep="last")
     )
     return pd.concat([keyed[~repeats], newest_of_repeats]).sort_values(["changed_on", *keys], kind="stable")
+
+
+def _observed_again(
+    current: pd.DataFrame, parsed: list[Any], is_usable: np.ndarray[Any, np.dtype[np.bool_]]
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether each unusable record, in the order of `current`, has a newer observation of the same session."""
+    unusable_keys = {each.key for each in parsed if isinstance(each, Unusable)} - {None}
+    if not unusable_keys:
+        return np.zeros(int((~is_usable).sum()), dtype=bool)
+    keys = [each.key if isinstance(each, Unusable) else tuple(each[:2]) for each in parsed]
+    places = [
+        (day, key) if key in unusable_keys else None
+        for day, key in zip(current["changed_on"], keys, strict=True)
+    ]
+    newest: dict[Any, datetime] = {}
+    for place, observed_at in zip(places, current["observed_at"], strict=True):
+        if place is not None:
+            newest[place] = max(observed_at, newest.get(place, observed_at))
+    again = [
+        place is not None and observed_at < newest[place]
+        for place, observed_at in zip(places, current["observed_at"], strict=True)
+    ]
+    return np.array(again, dtype=bool)[~is_usable]
 
 
 def _accepted_rows(table: str, changed_on: pd.Series, values: list[Any], loaded_at: datetime) -> pd.DataFrame:
@@ -184,6 +214,6 @@ def _loads(
     return counts.assign(
         table_name=table,
         duplicates=counts["received"] - counts["distinct"],
-        superseded=counts["usable"] - counts["accepted"],
+        superseded=counts["distinct"] - counts["accepted"] - counts["rejected"],
         loaded_at=loaded_at,
     ).reset_index()[list(PARTITION_LOADS.columns)]

@@ -28,9 +28,12 @@ class Unusable:
 
     Attributes:
         reasons: Why, in plain words. Before a colon stand fixed words only; what was found stands after it.
+        key: The record's key, as far as it is readable: a session without a usable track still names its user and
+            time, so that a newer observation of it can be recognised.
     """
 
     reasons: list[str]
+    key: tuple[int, datetime] | None = None
 
 
 class Session(NamedTuple):
@@ -176,7 +179,7 @@ def _session(record: object) -> Session | Unusable:
         reasons.append(f"not a single usable track in items: {_shown(items)}")
     if len(track_ids) > MAXIMUM_POSITION:
         reasons.append(f"more than the {MAXIMUM_POSITION} items that a session can hold: {len(track_ids)}")
-    return Unusable(reasons)
+    return Unusable(reasons, None if user_id is None or listened_at is None else (user_id, listened_at))
 
 
 _PARSERS: dict[str, Callable[[object], tuple[Any, ...] | Unusable]] = {

@@ -50,7 +50,7 @@ def observed(records: Sequence[Any], hour: int = 0, run_id: str | None = None) -
             "run_id": run_id or f"run-{hour}",
         }
     )
-    frame.attrs["run_id"] = run_id or f"run-{hour}"
+    frame.attrs = {"run_id": run_id or f"run-{hour}", "read_at": (NOON + timedelta(hours=hour)).isoformat()}
     return frame
 
 
@@ -256,6 +256,51 @@ def test_a_record_without_identity_is_only_ever_itself(tmp_path: Path, number: o
     assert append_landing(tmp_path, "listen_history", DAY, observed([second], hour=2)) == 0
 
 
+def current(landing_dir: Path, day: date = DAY) -> list[Any]:
+    """The ids of the landed users that were not withdrawn."""
+    frame = read_landing(landing_dir, "users", [day])
+    return sorted(json.loads(record)["id"] or 0 for record in frame["record"][~frame["withdrawn"]])
+
+
+def test_a_record_without_identity_is_withdrawn_once_a_reading_no_longer_brings_it(tmp_path: Path) -> None:
+    append_landing(tmp_path, "users", DAY, observed([person(1), person(None)]))
+    assert current(tmp_path) == [0, 1]
+
+    assert append_landing(tmp_path, "users", DAY, observed([person(1), person(2)], hour=1)) == 1
+    assert current(tmp_path) == [1, 2]
+    assert len(read_landing(tmp_path, "users", [DAY])) == 3
+
+    assert append_landing(tmp_path, "users", DAY, observed([person(1), person(2)], hour=2)) == 0
+    assert current(tmp_path) == [1, 2]
+
+
+def test_a_withdrawn_record_that_is_brought_again_counts_again(tmp_path: Path) -> None:
+    append_landing(tmp_path, "users", DAY, observed([person(None)]))
+    append_landing(tmp_path, "users", DAY, observed([], hour=1))
+    assert current(tmp_path) == []
+
+    assert append_landing(tmp_path, "users", DAY, observed([person(None)], hour=2)) == 1
+    assert current(tmp_path) == [0]
+
+
+def test_a_record_without_time_is_withdrawn_too_and_one_with_both_never_is(tmp_path: Path) -> None:
+    undated = person(1) | {"created_at": 1788343200}
+    append_landing(tmp_path, "users", DAY, observed([undated, person(2)]))
+    append_landing(tmp_path, "users", DAY, observed([], hour=1))
+
+    assert current(tmp_path) == [2]
+
+
+def test_a_partition_names_the_files_that_were_read(tmp_path: Path) -> None:
+    append_landing(tmp_path, "users", DAY, observed([person(1)]))
+    append_landing(tmp_path, "users", DAY, observed([person(2)], hour=1))
+    append_landing(tmp_path, "users", NEXT_DAY, observed([]))
+
+    named = read_landing(tmp_path, "users", [DAY, NEXT_DAY]).attrs["landing_files"]
+    assert {day: len(names) for day, names in named.items()} == {f"{DAY}": 2, f"{NEXT_DAY}": 1}
+    assert named[f"{DAY}"] == [file.name for file in landing_files(tmp_path, "users", DAY)]
+
+
 def test_sessions_of_one_person_are_told_apart_by_their_beginning(tmp_path: Path) -> None:
     early, late = session(1, [1]), session(1, [2], "2026-09-02T11:00:00")
     append_landing(tmp_path, "listen_history", DAY, observed([early, late]))
@@ -298,6 +343,8 @@ def test_what_was_seen_last_of_each_record_can_always_be_read_back(
             now.setdefault(key if key is not None else canonical_json(record), []).append(
                 canonical_json(record)
             )
+        # What has no identity is withdrawn by a reading that does not bring it, and told again once it is back.
+        state = {key: seen for key, seen in state.items() if isinstance(key, int) or key in now}
         news = {key for key, texts in now.items() if key not in state or state[key][1] != sorted(texts)}
         assert written == sum(len(now[key]) for key in news)
         state |= {key: (hour, sorted(now[key])) for key in news}

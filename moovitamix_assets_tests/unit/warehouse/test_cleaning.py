@@ -258,6 +258,38 @@ def test_a_rejected_newer_version_does_not_supersede_an_accepted_one() -> None:
     }
 
 
+def test_an_unusable_session_is_superseded_by_a_newer_observation_of_it() -> None:
+    frame = landed([session(1, None), session(1, [5])], [OBSERVED, hours_later(1)])
+    result = clean("listens", frame, DAYS, LOADED)
+
+    assert result.rejected.empty
+    assert result.accepted["track_id"].to_list() == [5]
+    assert counts(result) == {"received": 2, "accepted": 1, "superseded": 1, "stored_rows": 1}
+
+
+def test_an_unusable_session_stays_rejected_beside_other_sessions_and_older_observations() -> None:
+    others = [
+        session(2, [5]),
+        session(1, [5], "2026-09-02T11:00:00"),
+        session(1, None, "2026-09-02T12:00:00"),
+    ]
+    frame = landed([*others, session(1, None)], hours_later(2))
+    frame = pd.concat([frame, landed([session(1, [7])], OBSERVED)], ignore_index=True)
+    result = clean("listens", frame, DAYS, LOADED)
+
+    assert counts(result) == {"received": 5, "accepted": 3, "rejected": 2, "stored_rows": 3}
+
+
+@pytest.mark.parametrize("record", [user(None), user(1, at="never")], ids=["no id", "no time"])
+def test_a_withdrawn_record_counts_as_superseded(record: dict[str, Any]) -> None:
+    frame = landed([record, user(2)]).assign(withdrawn=[True, False])
+    result = clean("users", frame, DAYS, LOADED)
+
+    assert result.rejected.empty
+    assert result.accepted["user_id"].to_list() == [2]
+    assert int(result.loads["superseded"].sum()) == 1
+
+
 def test_a_session_that_shrank_leaves_no_row_of_its_older_version() -> None:
     result = cleaned("listens", session(1, [7, 8, 9]), session(1, [5], updated_at="2026-09-02T12:00:00"))
 
