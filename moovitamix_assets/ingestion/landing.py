@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,21 @@ def landing_files(landing_dir: Path, endpoint: str, day: date) -> list[Path]:
     return sorted((landing_dir / endpoint / day.isoformat()).glob("*.parquet"))
 
 
-def count_landed(landing_dir: Path, endpoint: str, day: date) -> int:
-    """Records in a partition's files, from their footers."""
-    return sum(parquet.read_metadata(file).num_rows for file in landing_files(landing_dir, endpoint, day))
+def count_landed(landing_dir: Path, endpoint: str, day: date, judged: Iterable[str] | None = None) -> int:
+    """Records in a partition's files, from their footers.
+
+    Args:
+        landing_dir: The landing folder.
+        endpoint: The source's endpoint.
+        day: The partition.
+        judged: The names of the files to count; None for all. A file that is gone has no records.
+    """
+    names = None if judged is None else set(judged)
+    return sum(
+        parquet.read_metadata(file).num_rows
+        for file in landing_files(landing_dir, endpoint, day)
+        if names is None or file.name in names
+    )
 
 
 def read_landing(landing_dir: Path, endpoint: str, days: Sequence[date]) -> pd.DataFrame:

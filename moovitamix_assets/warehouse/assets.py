@@ -9,8 +9,11 @@ from typing import Any
 
 import pandas as pd
 from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckSeverity,
     AssetExecutionContext,
     AssetIn,
+    AssetKey,
     AssetsDefinition,
     MetadataValue,
     Output,
@@ -21,9 +24,11 @@ from dagster import (
 from moovitamix_assets import plots
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN
 from moovitamix_assets.progress import Progress
+from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.cleaning import CleanedPartitions, clean
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 from moovitamix_assets.warehouse.duckdb_io import table_schema
+from moovitamix_assets.warehouse.findings import Finding, judge_rejected_share
 from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
 
 # Names and emails stay in their table: samples shown in the UI leave them out.
@@ -50,11 +55,23 @@ def _source_table(table: str) -> AssetsDefinition:
         metadata={"partition_expr": "changed_on", "dagster/column_schema": table_schema(schema)},
     )
     def cleaned_table(
-        context: AssetExecutionContext, landed: pd.DataFrame, progress: ResourceParam[Progress]
+        context: AssetExecutionContext,
+        landed: pd.DataFrame,
+        settings: ResourceParam[Settings],
+        progress: ResourceParam[Progress],
     ) -> Output[CleanedPartitions]:
         days = [date.fromisoformat(key) for key in context.partition_keys]
         with progress.track(f"cleaning {table}"):
             cleaned = clean(table, landed, days, datetime.now(UTC).replace(tzinfo=None))
+        judged = judge_rejected_share(
+            table,
+            cleaned.loads,
+            warn_share=settings.rejected_warn_share,
+            error_share=settings.rejected_error_share,
+            error_minimum=settings.rejected_error_minimum,
+        )
+        if judged.refused:
+            cleaned = _without_refused(context, table, cleaned, judged)
         for load in cleaned.loads.to_dict("records"):
             context.add_asset_metadata(
                 {
@@ -72,15 +89,48 @@ def _source_table(table: str) -> AssetsDefinition:
     return cleaned_table
 
 
+def _without_refused(
+    context: AssetExecutionContext, table: str, cleaned: CleanedPartitions, judged: Finding
+) -> CleanedPartitions:
+    """Leave out what must not be loaded, and let the check say so: it does not run where its asset failed."""
+    days = ", ".join(map(str, judged.refused[:3])) + (" ..." if len(judged.refused) > 3 else "")
+    of_refused = cleaned.rejected[cleaned.rejected["changed_on"].isin(pd.to_datetime(list(judged.refused)))]
+    reasons = ", ".join(f"{reason} ({count})" for reason, count in list(_reasons(of_refused).items())[:3])
+    words = (
+        f"{len(of_refused)} records of {table} were rejected, at worst {judged.figures['worst_share']:.1%} of a day: "
+        f"{reasons}. Not loaded: {days}. Read them with SELECT * FROM rejected_{table}, "
+        "run again once the source is well, or raise MOOVITAMIX_REJECTED_ERROR_SHARE if that is how the source is."
+    )
+    context.instance.report_runless_asset_event(
+        AssetCheckEvaluation(
+            asset_key=AssetKey(table),
+            check_name="rejected_share",
+            passed=False,
+            severity=AssetCheckSeverity.ERROR,
+            blocking=True,
+            description=words,
+            metadata=judged.figures,
+        )
+    )
+    return cleaned.without(judged.refused, words)
+
+
+def _reasons(rejected: pd.DataFrame) -> dict[str, int]:
+    """How many records were rejected for what, most frequent first.
+
+    Before the colon stand fixed words only: what was found in the record, perhaps a name, stays in its table.
+    """
+    counts = rejected["reasons"].explode().astype("str").str.split(":").str[0].value_counts()
+    return {str(reason): int(count) for reason, count in counts.items()}
+
+
 def _table_metadata(table: str, cleaned: CleanedPartitions) -> dict[str, Any]:
     sample = cleaned.accepted.drop(columns=[*_PERSONAL, "loaded_at"], errors="ignore").head(_SAMPLE_ROWS)
-    # Before the colon stand fixed words only: what was found in the record, perhaps a name, stays in its table.
-    reasons = cleaned.rejected["reasons"].explode().astype("str").str.split(":").str[0].value_counts()
     metadata: dict[str, Any] = {
         "records_in_run": int(cleaned.loads["received"].sum()),
         "rejected_in_run": int(cleaned.loads["rejected"].sum()),
         "items_left_out": cleaned.items_left_out,
-        "rejected_by_reason": MetadataValue.json({str(key): int(count) for key, count in reasons.items()}),
+        "rejected_by_reason": MetadataValue.json(_reasons(cleaned.rejected)),
         "sample": MetadataValue.md(plots.markdown_table(sample)),
     }
     if table == "listens" and len(cleaned.accepted):

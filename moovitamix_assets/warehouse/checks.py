@@ -1,6 +1,7 @@
 """The checks of users, tracks and listens: what blocks the run, and what only warns.
 
-Each asks `findings.py` about the partitions of the run; run by themselves, about every partition loaded.
+A partition that a blocking check refuses does not count as loaded from then on. Each asks `findings.py` about the
+partitions of the run; run by themselves, about every partition loaded.
 See https://docs.dagster.io/guides/test/asset-checks.
 """
 
@@ -22,8 +23,9 @@ from dagster import (
 from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse import findings
-from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
+from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.findings import Finding
+from moovitamix_assets.warehouse.loads import withdraw_loads
 
 Ask = Callable[[duckdb.DuckDBPyConnection, str, list[date], Settings], Finding]
 
@@ -91,8 +93,16 @@ def _checks_of(table: str) -> AssetChecksDefinition:
             }
         for name, finding in told.items():
             yield _result(table, name, finding)
+        refused = {day for name in _BLOCKING.keys() & told.keys() for day in _refused(told[name])}
+        if refused:
+            with write_warehouse(settings.warehouse_path) as connection:
+                withdraw_loads(connection, table, sorted(refused))
 
     return table_checks
+
+
+def _refused(finding: Finding) -> tuple[date, ...]:
+    return () if finding.passed or finding.severity != "error" else finding.refused
 
 
 def _result(table: str, name: str, finding: Finding) -> AssetCheckResult:

@@ -4,7 +4,7 @@ Which version of a record counts within a partition is decided here. Reading one
 `parsing.py`; reading landing files and writing tables do not belong here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain
@@ -38,12 +38,26 @@ class CleanedPartitions:
         rejected: Rows of its `rejected_` table.
         loads: Rows of `partition_loads`, one per partition, empty ones too.
         items_left_out: Items of accepted sessions that are no track id.
+        refused: Why some partitions of the run must not be loaded; empty if all may.
+        refused_records: Rows of the `rejected_` table for those partitions, to be read by whoever looks into it.
     """
 
     accepted: pd.DataFrame
     rejected: pd.DataFrame
     loads: pd.DataFrame
     items_left_out: int = 0
+    refused: str = ""
+    refused_records: pd.DataFrame | None = None
+
+    def without(self, partitions: Collection[date], reason: str) -> "CleanedPartitions":
+        """The same without some partitions, which are refused for a reason."""
+        left_out = pd.to_datetime(list(partitions))
+        accepted, rejected, loads = (
+            frame[~frame["changed_on"].isin(left_out)].reset_index(drop=True)
+            for frame in (self.accepted, self.rejected, self.loads)
+        )
+        records = self.rejected[self.rejected["changed_on"].isin(left_out)].reset_index(drop=True)
+        return CleanedPartitions(accepted, rejected, loads, self.items_left_out, reason, records)
 
 
 def clean(
@@ -89,7 +103,7 @@ def clean(
             accepted=accepted,
             rejected=rejected,
             stored_rows=rows,
-        ),
+        ).assign(landing_files=_files_of(landed, partitions))[list(PARTITION_LOADS.columns)],
         items_left_out=sum(
             session.track_ids.count(None) for session in newest if isinstance(session, Session)
         ),
@@ -216,4 +230,10 @@ def _loads(
         duplicates=counts["received"] - counts["distinct"],
         superseded=counts["distinct"] - counts["accepted"] - counts["rejected"],
         loaded_at=loaded_at,
-    ).reset_index()[list(PARTITION_LOADS.columns)]
+    ).reset_index()
+
+
+def _files_of(landed: pd.DataFrame, partitions: Sequence[date]) -> pd.Series:
+    """The landing files that were judged for each partition; None where the frame does not name them."""
+    named = landed.attrs.get("landing_files", {})
+    return pd.Series([named.get(day.isoformat()) for day in partitions], dtype=object)

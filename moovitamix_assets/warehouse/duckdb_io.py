@@ -13,13 +13,22 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pandera.pandas as pa
-from dagster import InputContext, IOManager, OutputContext, TableColumn, TableColumnConstraints, TableSchema
+from dagster import (
+    AssetMaterialization,
+    InputContext,
+    IOManager,
+    OutputContext,
+    TableColumn,
+    TableColumnConstraints,
+    TableSchema,
+)
 from dagster._core.storage.db_io_manager import DbIOManager, DbTypeHandler, TableSlice
 from dagster_duckdb.io_manager import DuckDbClient, DuckDBIOManager
 from dagster_duckdb_pandas import DuckDBPandasTypeHandler
 
 from moovitamix_assets.warehouse.cleaning import CleanedPartitions
 from moovitamix_assets.warehouse.connection import insert, read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.loads import withdraw_loads
 from moovitamix_assets.warehouse.schemas import (
     PARTITION_LOADS,
     REJECTED_TABLES,
@@ -29,6 +38,10 @@ from moovitamix_assets.warehouse.schemas import (
 )
 
 
+class PartitionsRefused(ValueError):
+    """Partitions that must not be loaded; they are as they were before, the others of the run were stored."""
+
+
 class RowsOutsidePartition(ValueError):
     """Rows whose partition column lies outside the partitions being written."""
 
@@ -36,9 +49,9 @@ class RowsOutsidePartition(ValueError):
 class WarehouseIOManager(DuckDBIOManager):
     """Stores frames and cleaned partitions in DuckDB; one output is one transaction.
 
-    An asset names its partition column in the metadata `partition_expr`, and may bound its history with the
-    metadata `kept_partitions`, its own or its output's (days counted back from the newest one, be it this write's
-    or the table's).
+    An asset names its partition column in the metadata `partition_expr`. Metadata of its own or of its output may
+    bound what is written: `kept_partitions` (days counted back from the newest one, be it this write's or the table's)
+    forgets older partitions, `written_from` (a day) leaves the run's partitions before it as they are.
     """
 
     schema_: str | None = "main"
@@ -55,7 +68,7 @@ class WarehouseIOManager(DuckDBIOManager):
 
     def create_io_manager(self, context: object) -> IOManager:  # type: ignore[override]
         """The stock manager around the transactional client."""
-        return DbIOManager(
+        return _RefusingManager(
             db_client=_TransactionalClient(),
             database=self.database,
             schema="main",
@@ -80,6 +93,24 @@ def table_schema(schema: pa.DataFrameSchema) -> TableSchema:
     )
 
 
+class _RefusingManager(DbIOManager):
+    def handle_output(self, context: OutputContext, obj: Any) -> None:
+        """Store the output; then fail for the partitions that were refused, with the others recorded as made.
+
+        Raises:
+            PartitionsRefused: If there are any.
+        """
+        super().handle_output(context, obj)
+        if isinstance(obj, CleanedPartitions) and obj.refused:
+            # An event logged here would be lost with the step, which would then count all its partitions as missing.
+            instance = context.step_context.instance
+            for day in obj.loads["changed_on"]:
+                instance.report_runless_asset_event(
+                    AssetMaterialization(context.asset_key, partition=f"{day:%Y-%m-%d}")
+                )
+            raise PartitionsRefused(obj.refused)
+
+
 class _TransactionalClient(DuckDbClient):
     @staticmethod
     @contextmanager
@@ -96,16 +127,7 @@ class _TransactionalClient(DuckDbClient):
     def delete_table_slice(
         context: OutputContext, table_slice: TableSlice, connection: duckdb.DuckDBPyConnection
     ) -> None:
-        column, first, end = _window(table_slice)
-        written = [table_slice.table]
-        if table_slice.table in SOURCE_TABLES:
-            written.append(f"rejected_{table_slice.table}")
-            connection.execute(
-                "DELETE FROM partition_loads WHERE table_name = ? AND changed_on >= ? AND changed_on < ?",
-                [table_slice.table, first, end],
-            )
-        for table in written:
-            connection.execute(f"DELETE FROM {table} WHERE {column} >= ? AND {column} < ?", [first, end])
+        """Nothing: which partitions are replaced depends on the rows, so each handler deletes them itself."""
 
 
 class _FrameHandler(DuckDBPandasTypeHandler):
@@ -116,12 +138,18 @@ class _FrameHandler(DuckDBPandasTypeHandler):
         obj: pd.DataFrame,
         connection: duckdb.DuckDBPyConnection,
     ) -> Mapping[str, Any]:
-        _refuse_rows_outside(table_slice, obj)
+        column, first, end = _window(table_slice)
+        written_from = _bound(context, "written_from")
+        if written_from is not None:
+            first = pd.Timestamp(str(written_from))
+        _refuse_rows_outside(table_slice.table, column, first, end, obj)
+        connection.execute(
+            f"DELETE FROM {table_slice.table} WHERE {column} >= ? AND {column} < ?", [first, end]
+        )
         rows = insert(connection, TABLES[table_slice.table], obj)
-        told = {**(context.definition_metadata or {}), **(context.output_metadata or {})}
-        kept = told.get("kept_partitions")
+        kept = _bound(context, "kept_partitions")
         if kept is not None:
-            _delete_before_kept(table_slice, connection, int(getattr(kept, "value", kept)))
+            _delete_before_kept(table_slice, connection, int(kept))
         return {"rows_written": rows}
 
 
@@ -134,10 +162,16 @@ class _CleanedHandler(DbTypeHandler[CleanedPartitions]):
         connection: duckdb.DuckDBPyConnection,
     ) -> Mapping[str, Any]:
         for frame in (obj.accepted, obj.rejected, obj.loads):
-            _refuse_rows_outside(table_slice, frame)
+            _refuse_rows_outside(table_slice.table, *_window(table_slice), frame)
+        days = [day.date() for day in obj.loads["changed_on"]]
+        for table in (table_slice.table, f"rejected_{table_slice.table}"):
+            connection.execute(f"DELETE FROM {table} WHERE changed_on IN (SELECT unnest(?::DATE[]))", [days])
+        withdraw_loads(connection, table_slice.table, days)
         rows = insert(connection, SOURCE_TABLES[table_slice.table], obj.accepted)
         insert(connection, REJECTED_TABLES[table_slice.table], obj.rejected)
         insert(connection, PARTITION_LOADS, obj.loads)
+        if obj.refused_records is not None:
+            _keep_refused_records(connection, table_slice.table, obj.refused_records)
         return {"rows_written": rows}
 
     def load_input(
@@ -148,6 +182,17 @@ class _CleanedHandler(DbTypeHandler[CleanedPartitions]):
     @property
     def supported_types(self) -> Sequence[type[object]]:
         return [CleanedPartitions]
+
+
+def _keep_refused_records(connection: duckdb.DuckDBPyConnection, table: str, records: pd.DataFrame) -> None:
+    """Store why partitions were refused, but for those that hold an earlier load: that one stays whole."""
+    loaded = connection.execute("SELECT changed_on FROM partition_loads WHERE table_name = ?", [table]).df()[
+        "changed_on"
+    ]
+    shown = records[~records["changed_on"].isin(loaded)]
+    days = sorted({day.date() for day in shown["changed_on"]})
+    connection.execute(f"DELETE FROM rejected_{table} WHERE changed_on IN (SELECT unnest(?::DATE[]))", [days])
+    insert(connection, REJECTED_TABLES[table], shown)
 
 
 def _window(table_slice: TableSlice) -> tuple[str, pd.Timestamp, pd.Timestamp]:
@@ -173,13 +218,20 @@ def _delete_before_kept(table_slice: TableSlice, connection: duckdb.DuckDBPyConn
     )
 
 
-def _refuse_rows_outside(table_slice: TableSlice, frame: pd.DataFrame) -> None:
-    column, first, end = _window(table_slice)
+def _bound(context: OutputContext, name: str) -> Any:
+    """What the metadata of the output, else of the asset, says under a name; None if neither says anything."""
+    value = {**(context.definition_metadata or {}), **(context.output_metadata or {})}.get(name)
+    return getattr(value, "value", value)
+
+
+def _refuse_rows_outside(
+    table: str, column: str, first: pd.Timestamp, end: pd.Timestamp, frame: pd.DataFrame
+) -> None:
     days = pd.to_datetime(frame[column])
     outside = frame[~((days >= first) & (days < end))]
     if len(outside):
         raise RowsOutsidePartition(
-            f"{len(outside)} rows for {table_slice.table} lie outside the partitions {first:%Y-%m-%d} to "
+            f"{len(outside)} rows for {table} lie outside the partitions {first:%Y-%m-%d} to "
             f"{end - pd.Timedelta(days=1):%Y-%m-%d}, the first with {column} = {outside[column].iloc[0]!r}. "
             "Nothing was written."
         )

@@ -4,7 +4,7 @@ Plain SQL on an open connection. How findings reach Dagster is in checks.py; wha
 duckdb_io.py and schemas.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -36,12 +36,14 @@ class Finding:
         description: One sentence for a person.
         severity: What a failure means; only an error stops what comes after.
         figures: What was counted, for the metadata.
+        refused: The partitions that an error is about; they do not count as loaded.
     """
 
     passed: bool
     description: str
     severity: Literal["warn", "error"] = "error"
     figures: dict[str, Any] = field(default_factory=dict)
+    refused: tuple[date, ...] = ()
 
 
 def loaded_days(connection: duckdb.DuckDBPyConnection, table: str) -> list[date]:
@@ -58,7 +60,10 @@ def loaded_days(connection: duckdb.DuckDBPyConnection, table: str) -> list[date]
 def nothing_lost(
     connection: duckdb.DuckDBPyConnection, table: str, days: Sequence[date], landing_dir: Path
 ) -> Finding:
-    """Received = accepted + rejected + duplicates + superseded, counted where the records lie."""
+    """Received = accepted + rejected + duplicates + superseded, counted where the records lie.
+
+    Received are the records of the landing files that the load judged; files landed since are a warning.
+    """
     keys = ", ".join(RECORD_KEYS[table])
     counts = connection.execute(
         f"""
@@ -77,6 +82,7 @@ def nothing_lost(
             coalesce(loads.superseded, 0) AS superseded,
             coalesce(stored.row_count, 0) AS row_count,
             coalesce(loads.stored_rows, 0) AS rows_written,
+            loads.landing_files,
             loads.stored_rows IS NOT NULL AS has_line
         FROM days
         LEFT JOIN stored USING (changed_on)
@@ -86,7 +92,12 @@ def nothing_lost(
         """,
         [list(days), list(days), list(days), table],
     ).df()
-    counts["received"] = [count_landed(landing_dir, ENDPOINTS[table], day) for day in days_of(counts)]
+    counts["received"] = [
+        count_landed(landing_dir, ENDPOINTS[table], day, judged if isinstance(judged, Iterable) else None)
+        for day, judged in zip(days_of(counts), counts["landing_files"], strict=True)
+    ]
+    there = sum(count_landed(landing_dir, ENDPOINTS[table], day) for day in days_of(counts))
+    since = there - int(counts["received"].sum())
     accounted = counts["accepted"] + counts["rejected"] + counts["duplicates"] + counts["superseded"]
     wrong = counts[
         (counts["received"] != accounted)
@@ -96,7 +107,15 @@ def nothing_lost(
     figures = {
         name: int(counts[name].sum())
         for name in ("received", "accepted", "rejected", "duplicates", "superseded", "row_count")
-    }
+    } | {"landed_since": since}
+    if wrong.empty and since:
+        return Finding(
+            False,
+            f"{since} records of {table} were landed since these {len(counts)} days were loaded. "
+            f"Materialize {table} for them again.",
+            severity="warn",
+            figures=figures,
+        )
     if wrong.empty:
         return Finding(
             True,
@@ -112,6 +131,7 @@ def nothing_lost(
         f"{first['duplicates']} duplicates + {first['superseded']} superseded, {first['row_count']} rows of "
         f"{first['rows_written']} written{unlisted}. Materialize {table} for these days again.",
         figures=figures | {"days": [f"{day:%Y-%m-%d}" for day in wrong["changed_on"]][:_SHOWN_CASES]},
+        refused=tuple(days_of(wrong)),
     )
 
 
@@ -131,11 +151,13 @@ def fits_schema(connection: duckdb.DuckDBPyConnection, table: str, days: Sequenc
             figures={
                 "failures_by_column": {str(k): int(v) for k, v in cases["column"].value_counts().items()}
             },
+            refused=tuple(sorted(set(days_of(rows)))),
         )
     return Finding(
         repeated == 0,
         f"{len(rows)} rows fit the schema." if not repeated else f"{repeated} rows of {table} repeat a key.",
         figures={"rows": len(rows), "repeated_keys": repeated},
+        refused=tuple(sorted(set(days_of(rows[rows.duplicated(keys)])))),
     )
 
 
@@ -150,10 +172,27 @@ def rejected_share(
 ) -> Finding:
     """How much of each partition was rejected, judged by its worst day."""
     loads = connection.execute(
-        f"""SELECT changed_on, received, rejected FROM partition_loads
-            WHERE table_name = ? AND {_OF_DAYS} AND received > 0""",
+        f"SELECT changed_on, received, rejected FROM partition_loads WHERE table_name = ? AND {_OF_DAYS}",
         [table, list(days)],
     ).df()
+    return judge_rejected_share(
+        table, loads, warn_share=warn_share, error_share=error_share, error_minimum=error_minimum
+    )
+
+
+def judge_rejected_share(
+    table: str, loads: pd.DataFrame, *, warn_share: float, error_share: float, error_minimum: int
+) -> Finding:
+    """Judge partitions by the share of their records that was rejected.
+
+    Args:
+        table: For the words.
+        loads: changed_on, received, rejected; one row per partition.
+        warn_share: From this share on a partition is worth a warning.
+        error_share: From this share on a partition is refused ...
+        error_minimum: ... if at least so many records were rejected.
+    """
+    loads = loads[loads["received"] > 0]
     share = loads["rejected"] / loads["received"]
     too_many = (share >= error_share) & (loads["rejected"] >= error_minimum)
     noticeable = share >= warn_share
@@ -169,6 +208,7 @@ def rejected_share(
         f"Read them with SELECT * FROM rejected_{table}.",
         severity="error" if too_many.any() else "warn",
         figures=figures,
+        refused=tuple(days_of(loads[too_many])),
     )
 
 

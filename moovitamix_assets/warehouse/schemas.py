@@ -149,15 +149,21 @@ def _rejected(table: str) -> pa.DataFrameSchema:
 
 PARTITION_LOADS = _table(
     "partition_loads",
-    "What became of the records of each partition of each table; a line for an empty day too.",
+    "What became of the records of each loaded partition of each table; a line for an empty day too, none for a "
+    "partition that was refused.",
     table_name=_column(_TEXT, "users, tracks or listens.", pa.Check.isin(["users", "tracks", "listens"])),
     changed_on=_CHANGED_ON,
-    received=_column(_BIGINT, "Records in the partition's landing files.", _IS_NOT_NEGATIVE),
+    received=_column(_BIGINT, "Records in the landing files that were judged.", _IS_NOT_NEGATIVE),
     accepted=_column(_BIGINT, "Records that became rows (a session is one record).", _IS_NOT_NEGATIVE),
     rejected=_column(_BIGINT, "Records kept in the rejected table.", _IS_NOT_NEGATIVE),
     duplicates=_column(_BIGINT, "Records equal to another, letter by letter.", _IS_NOT_NEGATIVE),
-    superseded=_column(_BIGINT, "Older versions of a record within the day.", _IS_NOT_NEGATIVE),
+    superseded=_column(
+        _BIGINT,
+        "Older versions of a record within the day, and records that the source no longer brings.",
+        _IS_NOT_NEGATIVE,
+    ),
     stored_rows=_column(_BIGINT, "Rows written (a session is one row per track).", _IS_NOT_NEGATIVE),
+    landing_files=_column(_TEXTS, "Names of the partition's landing files that were judged.", nullable=True),
     loaded_at=_LOADED_AT,
 )
 
