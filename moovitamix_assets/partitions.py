@@ -6,7 +6,7 @@ See https://docs.dagster.io/guides/build/partitions-and-backfills.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 
 from dagster import BackfillPolicy, BetaWarning, DailyPartitionsDefinition, TimeWindowPartitionMapping
@@ -30,9 +30,10 @@ PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 
-# The day of the night that a run belongs to. dagster.yaml lets one run with this tag run at a time: late records
-# first, then the night.
+# The day that a nightly run is for: dagster.yaml lets one run with this tag run at a time. Its partitions may begin
+# with days that are only read again for late records; NIGHT_FROM_TAG names the first day that it makes.
 NIGHT_TAG = "moovitamix/night"
+NIGHT_FROM_TAG = "moovitamix/night_from"
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -72,7 +73,10 @@ def partitions_of_run(tags: Mapping[str, str]) -> list[date] | None:
     return None
 
 
-def reads_late_records(tags: Mapping[str, str]) -> bool:
-    """Whether a run belongs to a night but reads days before it again: that it did well says nothing of the night."""
-    days = partitions_of_run(tags)
-    return days is not None and NIGHT_TAG in tags and tags[NIGHT_TAG] != days[-1].isoformat()
+def days_to_make(days: Sequence[date], tags: Mapping[str, str]) -> list[date]:
+    """The partitions of a run that are made from the tables: in a nightly run, not those only read again.
+
+    What users were recommended on days past, and what it was worth, stays as it was.
+    """
+    first = date.fromisoformat(tags[NIGHT_FROM_TAG]) if NIGHT_FROM_TAG in tags else date.min
+    return [day for day in days if day >= first]

@@ -5,18 +5,22 @@ is in `nights.py`.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
-from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter, SkipReason
+from dagster import DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter, SkipReason
 
 from moovitamix_assets.automation.jobs import INGEST_JOB, NIGHTLY_JOB
 from moovitamix_assets.automation.nights import Attempt, Night, NothingToRun, plan_night, read_made
-from moovitamix_assets.partitions import NIGHT_TAG, partitions_of_run, range_tags
+from moovitamix_assets.partitions import (
+    NIGHT_FROM_TAG,
+    NIGHT_TAG,
+    days_to_make,
+    partitions_of_run,
+    range_tags,
+)
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
-from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
 
-_PRIORITY_TAG = "dagster/priority"
 _LOOKED_AT = 25
 
 UNDER_WAY = [
@@ -33,10 +37,10 @@ _LOADING = (NIGHTLY_JOB.name, INGEST_JOB.name, "__ASSET_JOB")
 def night_requests(
     instance: DagsterInstance, settings: Settings, day: date
 ) -> Iterator[RunRequest | SkipReason]:
-    """The runs that make a day and those missed before it; or why there is none to start.
+    """The run that makes a day and those missed before it; or why there is none to start.
 
-    Days before them are read again first, for records that turned up late: their tables only, since lists and
-    measures of days past are what people got.
+    Days before them are read again in the same run, for records that turned up late: their tables only, since
+    recommendations of days past, and what they were worth, stay as they were.
 
     Args:
         instance: Where earlier runs are known.
@@ -61,28 +65,19 @@ def night_requests(
     if isinstance(night, NothingToRun):
         yield SkipReason(night.reason)
         return
-    yield from _requests(night)
+    yield _request(night)
 
 
-def _requests(night: Night) -> Iterator[RunRequest]:
-    key = f"{night.last}-{night.attempt}"
-    tags = {NIGHT_TAG: night.last.isoformat()}
-    if night.late_from is not None:
-        tables = [AssetKey(name) for table in SOURCE_TABLES for name in (f"raw_{table}", table)]
-        before = night.first - timedelta(days=1)
-        yield RunRequest(
-            run_key=f"late-{key}",
-            asset_selection=tables,
-            tags={**tags, **range_tags(night.late_from, before), _PRIORITY_TAG: "1"},
-        )
-    if night.first == night.last:
-        yield RunRequest(run_key=f"night-{key}", partition_key=night.last.isoformat(), tags=tags)
-    else:
-        yield RunRequest(run_key=f"night-{key}", tags={**tags, **range_tags(night.first, night.last)})
+def _request(night: Night) -> RunRequest:
+    key = f"night-{night.last}-{night.attempt}"
+    tags = {NIGHT_TAG: night.last.isoformat(), NIGHT_FROM_TAG: night.first.isoformat()}
+    if night.read_from == night.last:
+        return RunRequest(run_key=key, partition_key=night.last.isoformat(), tags=tags)
+    return RunRequest(run_key=key, tags={**tags, **range_tags(night.read_from, night.last)})
 
 
 def _attempts(instance: DagsterInstance) -> list[Attempt]:
-    """The newest nights that have ended, and whole runs of people that did well; reading late records is none."""
+    """The newest nightly runs that have ended, and whole runs that users started and that did well."""
     records = instance.get_run_records(RunsFilter(job_name=NIGHTLY_JOB.name), limit=_LOOKED_AT)
     attempts = []
     for record in records:
@@ -92,7 +87,7 @@ def _attempts(instance: DagsterInstance) -> list[Attempt]:
             continue
         succeeded = run.status is DagsterRunStatus.SUCCESS
         by_a_person = NIGHT_TAG not in run.tags and succeeded and not run.asset_selection
-        if by_a_person or run.tags.get(NIGHT_TAG) == days[-1].isoformat():
+        if by_a_person or NIGHT_TAG in run.tags:
             ended_at = datetime.fromtimestamp(record.end_time or 0.0, UTC).replace(tzinfo=None)
-            attempts.append(Attempt(days[0], days[-1], succeeded, ended_at))
+            attempts.append(Attempt(days_to_make(days, run.tags)[0], days[-1], succeeded, ended_at))
     return attempts

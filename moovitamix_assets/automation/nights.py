@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
-from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
+from moovitamix_assets.warehouse.loads import loaded_days, made_days
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Made:
     """What the warehouse holds.
 
     Attributes:
-        loaded: Days of which every source table was loaded.
-        listed: Days of which there are recommendations.
+        loaded: Days of which every source table is loaded.
+        made: Days of which everything that a nightly run makes of them is there.
     """
 
     loaded: frozenset[date]
-    listed: frozenset[date]
+    made: frozenset[date]
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,18 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Night:
-    """The days to be made, in one run.
+    """One run of the nightly job.
 
     Attributes:
-        first: The oldest.
-        last: The newest.
-        late_from: The oldest of the days before them to be read again for late records; None if there is none.
+        read_from: The oldest day that is read, so that records which turned up late are loaded.
+        first: The oldest day that is made; the days before it are loaded again only.
+        last: The newest day.
         attempt: Which try this is for that last day, from 1.
     """
 
+    read_from: date
     first: date
     last: date
-    late_from: date | None
     attempt: int
 
 
@@ -76,23 +76,18 @@ def read_made(settings: Settings) -> Made:
         WarehouseLocked: If a run is writing.
     """
     with read_warehouse(settings.warehouse_path) as connection:
-        loaded = connection.execute(
-            "SELECT changed_on FROM partition_loads GROUP BY changed_on HAVING count(DISTINCT table_name) = ?",
-            [len(SOURCE_TABLES)],
-        ).fetchall()
-        listed = connection.execute("SELECT DISTINCT generated_for FROM recommendations").fetchall()
-    return Made(frozenset(row[0] for row in loaded), frozenset(row[0] for row in listed))
+        return Made(frozenset(loaded_days(connection)), frozenset(made_days(connection)))
 
 
 def plan_night(
     made: Made, last: date, attempts: Sequence[Attempt], machine_time: datetime, settings: Settings
 ) -> Night | NothingToRun:
-    """Plan the run that makes the day `last` and every day missed before it, oldest first.
+    """Plan the run that makes the day `last` and every day missed before it, in one run.
 
     Missed is a day after the first one ever loaded, no further back than `catch_up_days`. A run that fails is
     tried again whole, wherever it failed, each time after twice the wait, `catch_up_attempts` times for one and the
-    same last day. The next day takes with it only what was not loaded: a day whose data stop every run must not
-    stop the nights after it.
+    same last day. The last of several tries takes that day alone: an older day whose data stop every run must not
+    stop the days after it. It stays missed, and the first run for the next day tries it again.
 
     Args:
         made: What there is.
@@ -108,28 +103,37 @@ def plan_night(
     oldest = max(min(made.loaded), last - timedelta(days=settings.catch_up_days - 1))
     missing = [day for day in days_between(oldest, last) if day not in made.loaded]
     of_last = [attempt for attempt in attempts if attempt.last == last]
-    succeeded = any(attempt.succeeded for attempt in of_last)
-    failed = [] if succeeded else of_last
+    failed = [attempt for attempt in of_last if not attempt.succeeded]
+    succeeded = len(failed) < len(of_last)
+    if succeeded and failed and missing:
+        # The last try took the last day alone.
+        return NothingToRun(
+            f"{_listed(missing)} could not be loaded; the run for the day after {last} tries again."
+        )
+    if succeeded:
+        failed = []
     missing += [attempt.first for attempt in failed if attempt.first >= oldest]
-    if last >= oldest and last not in made.listed and not succeeded:
-        # A run that succeeded without a list had nobody, or nothing, to list.
+    if last >= oldest and last not in made.made and not succeeded:
         missing.append(last)
     if not missing:
         return NothingToRun(f"Everything is made up to {last}.")
     if len(failed) >= settings.catch_up_attempts:
         return NothingToRun(
-            f"{len(failed)} runs for {last} failed: the next is for the day after, or one that a person starts."
+            f"{len(failed)} runs for {last} failed: the next is for the day after, or one that a user starts."
         )
     if failed:
         wait = timedelta(minutes=settings.catch_up_wait_minutes * 2 ** (len(failed) - 1))
         again_at = max(attempt.ended_at for attempt in failed) + wait
         if machine_time < again_at:
             return NothingToRun(f"The run for {last} failed; it is tried again at {again_at:%H:%M:%S} UTC.")
+    attempt = len(of_last) + 1
+    if failed and len(failed) + 1 == settings.catch_up_attempts:
+        return Night(read_from=last, first=last, last=last, attempt=attempt)
     first = min(missing)
-    late_from = max(first - timedelta(days=settings.lookback_days - 1), min(made.loaded))
-    return Night(
-        first=first,
-        last=last,
-        late_from=late_from if late_from < first else None,
-        attempt=len(failed) + 1,
-    )
+    read_from = max(first - timedelta(days=settings.lookback_days - 1), min(made.loaded))
+    return Night(read_from=min(read_from, first), first=first, last=last, attempt=attempt)
+
+
+def _listed(days: Sequence[date]) -> str:
+    shown = sorted(set(days))
+    return f"{shown[0]}" if len(shown) == 1 else f"{shown[0]} to {shown[-1]} ({len(shown)} days)"

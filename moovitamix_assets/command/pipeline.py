@@ -1,6 +1,6 @@
 """What `moovitamix run` does: find what is missing, and run the jobs that make it, in this process.
 
-What is missing is read from `partition_loads`, `promotions` and `recommendations`. What jobs contain is in
+What is missing is asked of every table that a nightly run makes, and of `promotions`. What jobs contain is in
 `automation/jobs.py`.
 """
 
@@ -23,7 +23,7 @@ from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.as_of import anything_played_before
 from moovitamix_assets.warehouse.connection import WarehouseMissing, read_warehouse
-from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
+from moovitamix_assets.warehouse.loads import loaded_days, made_days
 
 
 class RunFailed(RuntimeError):
@@ -37,16 +37,16 @@ class Missing:
     Attributes:
         days: Partitions of which a table was not loaded, oldest first.
         decision: Whether no candidate was decided about as of the last day, though there is something to learn.
-        lists: Whether there are no recommendations for the last day.
+        made: Whether recommendations for the last day, their quality or its drift were never made.
     """
 
     days: list[date]
     decision: bool
-    lists: bool
+    made: bool
 
     def __bool__(self) -> bool:
         """Whether anything is missing."""
-        return bool(self.days or self.decision or self.lists)
+        return bool(self.days or self.decision or self.made)
 
 
 @dataclass(frozen=True)
@@ -68,25 +68,17 @@ def find_missing(settings: Settings, first: date, last: date) -> Missing:
     """Compare the days wanted with what the warehouse says was made."""
     try:
         with read_warehouse(settings.warehouse_path) as connection:
-            loaded = connection.execute(
-                """SELECT changed_on FROM partition_loads WHERE changed_on BETWEEN ? AND ?
-                   GROUP BY changed_on HAVING count(DISTINCT table_name) = ?""",
-                [first, last, len(SOURCE_TABLES)],
-            ).fetchall()
+            loaded, made = loaded_days(connection), made_days(connection)
             decided = connection.execute(
                 "SELECT 1 FROM promotions WHERE as_of = ? LIMIT 1", [last]
             ).fetchone()
-            listed = connection.execute(
-                "SELECT 1 FROM recommendations WHERE generated_for = ? LIMIT 1", [last]
-            ).fetchone()
             learns = anything_played_before(connection, last, _holdout(settings, last))
     except WarehouseMissing:
-        return Missing(days_between(first, last), decision=True, lists=True)
-    done = {row[0] for row in loaded}
+        return Missing(days_between(first, last), decision=True, made=True)
     return Missing(
-        [day for day in days_between(first, last) if day not in done],
+        [day for day in days_between(first, last) if day not in loaded],
         decision=learns and not decided,
-        lists=not listed,
+        made=last not in made,
     )
 
 

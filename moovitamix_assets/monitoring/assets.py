@@ -20,11 +20,12 @@ from dagster import (
 )
 
 from moovitamix_assets import plots
-from moovitamix_assets.partitions import DAILY, OF_THE_DAY_BEFORE, RANGE_IN_ONE_RUN
+from moovitamix_assets.partitions import DAILY, OF_THE_DAY_BEFORE, RANGE_IN_ONE_RUN, days_to_make
 from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
 from moovitamix_assets.warehouse.duckdb_io import table_schema
+from moovitamix_assets.warehouse.loads import require_loaded
 from moovitamix_assets.warehouse.schemas import DRIFT, RECOMMENDATION_QUALITY, empty_frame
 
 _PLOTTED_DAYS = 60
@@ -55,12 +56,13 @@ def recommendation_quality(
     context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
 ) -> Output[pd.DataFrame]:
     """Measure the lists of the day before each day of the run."""
-    days = [date.fromisoformat(key) for key in context.partition_keys]
+    days = days_to_make([date.fromisoformat(key) for key in context.partition_keys], context.run.tags)
     frames = []
     with (
         progress.track("quality of recommendations") as on_progress,
         read_warehouse(settings.warehouse_path) as connection,
     ):
+        require_loaded(connection, days)
         for done, day in enumerate(days, start=1):
             frame = _quality_of(connection, day)
             context.add_asset_metadata(_quality_figures(frame), partition_key=day.isoformat())
@@ -73,7 +75,8 @@ def recommendation_quality(
     rows = pd.concat([empty_frame(RECOMMENDATION_QUALITY), *frames], ignore_index=True)
     plotted = pd.concat([before, rows])
     plotted = plotted[plotted["users"] >= settings.quality_minimum_users]
-    metadata = {
+    metadata: dict[str, Any] = {
+        "written_from": days[0].isoformat(),
         "last_day": MetadataValue.md(plots.markdown_table(frames[-1].round(4))),
         "beside_popularity": MetadataValue.md(plots.quality_by_day(plotted)),
     }
@@ -99,19 +102,21 @@ def drift(
     context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
 ) -> Output[pd.DataFrame]:
     """Compare each day of the run with the reference of the version in force on it."""
-    days = [date.fromisoformat(key) for key in context.partition_keys]
+    days = days_to_make([date.fromisoformat(key) for key in context.partition_keys], context.run.tags)
     frames = []
     with (
         progress.track("drift") as on_progress,
         read_warehouse(settings.warehouse_path) as connection,
     ):
+        require_loaded(connection, days)
         for done, day in enumerate(days, start=1):
             frame, compared_with = _drift_of(connection, day, settings)
             figures = {"compared_with": compared_with, **_drift_figures(frame)}
             context.add_asset_metadata(figures, partition_key=day.isoformat())
             frames.append(frame)
             on_progress(done, len(days))
-    metadata = {
+    metadata: dict[str, Any] = {
+        "written_from": days[0].isoformat(),
         "last_day": MetadataValue.md(plots.markdown_table(frames[-1].round(4))),
         "beside_thresholds": MetadataValue.md(plots.drift_beside_thresholds(frames[-1])),
     }

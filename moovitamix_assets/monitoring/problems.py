@@ -15,7 +15,6 @@ from moovitamix_assets.partitions import (
     PARTITION_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
-    reads_late_records,
 )
 from moovitamix_assets.settings import Settings
 
@@ -93,8 +92,6 @@ def _problem_of(job: str, instance: DagsterInstance, settings: Settings) -> Prob
     failed: list[RunRecord] = []
     for record in finished:
         if record.dagster_run.status is DagsterRunStatus.SUCCESS:
-            if reads_late_records(record.dagster_run.tags):
-                continue
             break
         failed.append(record)
     if not failed:

@@ -12,12 +12,13 @@ import pandas as pd
 from dagster import AssetExecutionContext, MetadataValue, Output, ResourceParam, asset
 
 from moovitamix_assets import plots
-from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN
+from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, days_to_make
 from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, first_row, read_warehouse
 from moovitamix_assets.warehouse.duckdb_io import table_schema
+from moovitamix_assets.warehouse.loads import require_loaded
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS, empty_frame
 
 _SAMPLE_ROWS = 10
@@ -43,7 +44,7 @@ def recommendations(
     context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
 ) -> Output[pd.DataFrame]:
     """Make the lists of each day of the run that is kept."""
-    days = [date.fromisoformat(key) for key in context.partition_keys]
+    days = days_to_make([date.fromisoformat(key) for key in context.partition_keys], context.run.tags)
     oldest_kept = days[-1] - timedelta(days=settings.recommendations_kept_days - 1)
     kept = [day for day in days if day >= oldest_kept]
     frames = []
@@ -51,6 +52,7 @@ def recommendations(
         progress.track("recommendations") as on_progress,
         read_warehouse(settings.warehouse_path) as connection,
     ):
+        require_loaded(connection, days)
         for done, day in enumerate(kept, start=1):
             frame = _lists_of(connection, day, settings)
             context.add_asset_metadata(_figures(frame), partition_key=day.isoformat())
@@ -58,7 +60,10 @@ def recommendations(
             on_progress(done, len(kept))
         newest = first_row(connection, "SELECT max(generated_for) FROM recommendations")
     rows = pd.concat(frames, ignore_index=True) if frames else empty_frame(RECOMMENDATIONS)
-    metadata: dict[str, Any] = {"sample": MetadataValue.md(plots.markdown_table(rows.head(_SAMPLE_ROWS)))}
+    metadata: dict[str, Any] = {
+        "sample": MetadataValue.md(plots.markdown_table(rows.head(_SAMPLE_ROWS))),
+        "written_from": days[0].isoformat(),
+    }
     if not (newest and newest[0]) or days[-1] >= newest[0]:
         # A day long past that somebody wants to see again stays until the next new day is made.
         metadata["kept_partitions"] = settings.recommendations_kept_days

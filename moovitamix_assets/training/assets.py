@@ -40,6 +40,7 @@ from moovitamix_assets.warehouse.connection import (
     write_warehouse,
 )
 from moovitamix_assets.warehouse.duckdb_io import table_schema
+from moovitamix_assets.warehouse.loads import require_loaded
 from moovitamix_assets.warehouse.schemas import PROMOTIONS
 
 # Beside the training set, not in it: what a candidate is compared with changes nothing of what it learns.
@@ -79,6 +80,7 @@ def training_set(
     validation = holdout - timedelta(days=settings.validation_days)
     cuts = {"before_holdout": holdout, "before_validation": validation}
     with progress.track("training set"), read_warehouse(settings.warehouse_path) as connection:
+        require_loaded(connection, [as_of])
         users = users_as_of(connection, as_of)
         tracks = tracks_as_of(
             connection, as_of, {f"plays_last_30_days_{name}": cut for name, cut in cuts.items()}

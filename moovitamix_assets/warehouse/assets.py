@@ -4,6 +4,7 @@ Each rebuilds its partitions from the landing files alone. Reading the source do
 See https://docs.dagster.io/guides/build/assets.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -71,7 +72,9 @@ def _source_table(table: str) -> AssetsDefinition:
             error_minimum=settings.rejected_error_minimum,
         )
         if judged.refused:
-            cleaned = _without_refused(context, table, cleaned, judged)
+            # The first partition holds the initial load: without it, the days after it mean nothing.
+            left_out = days if settings.start_date in judged.refused else judged.refused
+            cleaned = _without_refused(context, table, cleaned, judged, left_out)
         for load in cleaned.loads.to_dict("records"):
             context.add_asset_metadata(
                 {
@@ -90,10 +93,14 @@ def _source_table(table: str) -> AssetsDefinition:
 
 
 def _without_refused(
-    context: AssetExecutionContext, table: str, cleaned: CleanedPartitions, judged: Finding
+    context: AssetExecutionContext,
+    table: str,
+    cleaned: CleanedPartitions,
+    judged: Finding,
+    left_out: Sequence[date],
 ) -> CleanedPartitions:
     """Leave out what must not be loaded, and let the check say so: it does not run where its asset failed."""
-    days = ", ".join(map(str, judged.refused[:3])) + (" ..." if len(judged.refused) > 3 else "")
+    days = ", ".join(map(str, left_out[:3])) + (" ..." if len(left_out) > 3 else "")
     of_refused = cleaned.rejected[cleaned.rejected["changed_on"].isin(pd.to_datetime(list(judged.refused)))]
     reasons = ", ".join(f"{reason} ({count})" for reason, count in list(_reasons(of_refused).items())[:3])
     words = (
@@ -112,7 +119,7 @@ def _without_refused(
             metadata=judged.figures,
         )
     )
-    return cleaned.without(judged.refused, words)
+    return cleaned.without(left_out, words)
 
 
 def _reasons(rejected: pd.DataFrame) -> dict[str, int]:

@@ -7,6 +7,7 @@ See https://docs.dagster.io/guides/build/io-managers.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from dagster_duckdb_pandas import DuckDBPandasTypeHandler
 
 from moovitamix_assets.warehouse.cleaning import CleanedPartitions
 from moovitamix_assets.warehouse.connection import insert, read_warehouse, write_warehouse
-from moovitamix_assets.warehouse.loads import withdraw_loads
+from moovitamix_assets.warehouse.loads import record_made, withdraw_loads
 from moovitamix_assets.warehouse.schemas import (
     PARTITION_LOADS,
     REJECTED_TABLES,
@@ -147,6 +148,7 @@ class _FrameHandler(DuckDBPandasTypeHandler):
             f"DELETE FROM {table_slice.table} WHERE {column} >= ? AND {column} < ?", [first, end]
         )
         rows = insert(connection, TABLES[table_slice.table], obj)
+        record_made(connection, table_slice.table, _rows_by_day(obj[column], first, end))
         kept = _bound(context, "kept_partitions")
         if kept is not None:
             _delete_before_kept(table_slice, connection, int(kept))
@@ -216,6 +218,12 @@ def _delete_before_kept(table_slice: TableSlice, connection: duckdb.DuckDBPyConn
         f"DELETE FROM {table} WHERE {column} < greatest(?::DATE, (SELECT max({column}) + 1 FROM {table})) - ?::INTEGER",
         [end, kept],
     )
+
+
+def _rows_by_day(days: "pd.Series[Any]", first: pd.Timestamp, end: pd.Timestamp) -> dict[date, int]:
+    counts = pd.to_datetime(days).dt.floor("D").value_counts()
+    every_day = pd.date_range(first, end, inclusive="left")
+    return {day.date(): int(counts.get(day, 0)) for day in every_day}
 
 
 def _bound(context: OutputContext, name: str) -> Any:

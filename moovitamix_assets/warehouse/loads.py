@@ -1,16 +1,20 @@
-"""Which partitions are loaded: the one owner of questions and changes to `partition_loads`.
+"""Which partitions are loaded and made: the owner of questions and changes to `partition_loads` and `partitions_made`.
 
 A partition is loaded while its line is there: written in the transaction that stores it, withdrawn when a blocking
 check refuses it. Lines are made in `cleaning.py`; what a check finds is in `findings.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import duckdb
+import pandas as pd
 
-from moovitamix_assets.warehouse.connection import first_row
-from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
+from moovitamix_assets.warehouse.connection import insert
+from moovitamix_assets.warehouse.schemas import PARTITIONS_MADE, SOURCE_TABLES
+
+NIGHTLY_TABLES = ("recommendations", "recommendation_quality", "drift")
+"""What a nightly run makes of what was loaded."""
 
 
 class PartitionNotLoaded(RuntimeError):
@@ -34,18 +38,13 @@ def withdraw_loads(connection: duckdb.DuckDBPyConnection, table: str, days: Sequ
     )
 
 
-def require_loaded(connection: duckdb.DuckDBPyConnection, first_partition: date, *days: date) -> None:
+def require_loaded(connection: duckdb.DuckDBPyConnection, days: Sequence[date]) -> None:
     """Refuse to build on partitions that are not loaded.
-
-    Args:
-        connection: The warehouse.
-        first_partition: It holds the initial load, without which no day means anything.
-        days: The partitions asked for.
 
     Raises:
         PartitionNotLoaded: If a source table of one of them is not loaded.
     """
-    for day in sorted({first_partition, *days}):
+    for day in days:
         rows = connection.execute(
             "SELECT table_name FROM partition_loads WHERE changed_on = ?", [day]
         ).fetchall()
@@ -58,7 +57,27 @@ def require_loaded(connection: duckdb.DuckDBPyConnection, first_partition: date,
             )
 
 
-def newest_loaded_day(connection: duckdb.DuckDBPyConnection) -> date | None:
-    """The newest partition of which any source table is loaded; None if none is."""
-    row = first_row(connection, "SELECT max(changed_on) FROM partition_loads")
-    return row[0] if row else None
+def record_made(connection: duckdb.DuckDBPyConnection, table: str, rows_by_day: Mapping[date, int]) -> None:
+    """Mark partitions of a table as written."""
+    connection.execute(
+        "DELETE FROM partitions_made WHERE table_name = ? AND day IN (SELECT unnest(?::DATE[]))",
+        [table, list(rows_by_day)],
+    )
+    marks = pd.DataFrame(
+        {
+            "table_name": table,
+            "day": pd.to_datetime(list(rows_by_day)),
+            "row_count": list(rows_by_day.values()),
+        }
+    )
+    insert(connection, PARTITIONS_MADE, marks)
+
+
+def made_days(connection: duckdb.DuckDBPyConnection, tables: Sequence[str] = NIGHTLY_TABLES) -> set[date]:
+    """The partitions that were written of every one of some tables, with rows or without."""
+    rows = connection.execute(
+        """SELECT day FROM partitions_made WHERE table_name IN (SELECT unnest(?::VARCHAR[]))
+           GROUP BY day HAVING count(DISTINCT table_name) = ?""",
+        [list(tables), len(tables)],
+    ).fetchall()
+    return {row[0] for row in rows}

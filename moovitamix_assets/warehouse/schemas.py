@@ -167,6 +167,14 @@ PARTITION_LOADS = _table(
     loaded_at=_LOADED_AT,
 )
 
+PARTITIONS_MADE = _table(
+    "partitions_made",
+    "The partitions written of every other table that a nightly run makes; one without rows is marked too.",
+    table_name=_column(_TEXT, "recommendations, recommendation_quality or drift."),
+    day=_column(_DATE, "The partition."),
+    row_count=_column(_BIGINT, "Rows written.", _IS_NOT_NEGATIVE),
+)
+
 RECOMMENDATIONS = _table(
     "recommendations",
     "The top N of every person known, as of the end of a day.",
@@ -249,6 +257,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         *SOURCE_TABLES.values(),
         *REJECTED_TABLES.values(),
         PARTITION_LOADS,
+        PARTITIONS_MADE,
         RECOMMENDATIONS,
         MODEL_EVALUATIONS,
         PROMOTIONS,

@@ -9,7 +9,7 @@ from dagster import DagsterRunStatus, ResourceDefinition, RunRequest
 
 from mock_api.server import running_server
 from moovitamix_assets.definitions import build_definitions
-from moovitamix_assets.partitions import PARTITION_TAG, days_between, partitions_of_run
+from moovitamix_assets.partitions import days_between, partitions_of_run
 from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.warehouse import connection as connection_module
 from moovitamix_assets_tests.conftest import LAST, small_world
@@ -19,8 +19,10 @@ from moovitamix_assets_tests.unit.warehouse.second_process import holding
 
 NIGHT = LAST + timedelta(days=1)
 BEFORE = [LAST - timedelta(days=1), LAST]
-TABLES = {"raw_users", "raw_tracks", "raw_listens", "users", "tracks", "listens"}
-OF_A_NIGHT = TABLES | {"recommendations", "recommendation_quality", "drift"}
+OF_A_NIGHT = (
+    "raw_users", "raw_tracks", "raw_listens", "users", "tracks", "listens",
+    "recommendations", "recommendation_quality", "drift",
+)  # fmt: skip
 NOBODY = "http://127.0.0.1:9"
 
 Make = Callable[..., RunningByItself]
@@ -49,22 +51,30 @@ def keys(days: list[date]) -> list[str]:
 
 def test_the_night_makes_its_day_once_and_reads_the_days_before_again_for_late_records(make: Make) -> None:
     service = make(drift_minimum_rows=15)
-    lists = service.lists(LAST)
-    service.at("2026-09-07T00:30")
-    late, night = service.tick("2026-09-07T00:30").run_requests
-
-    assert late.tags["moovitamix/night"] == night.tags["moovitamix/night"] == f"{NIGHT}"
-    assert partitions_of_run(late.tags) == BEFORE
-    assert {key.path[-1] for key in late.asset_selection} == TABLES
-    assert int(late.tags["dagster/priority"]) > int(night.tags.get("dagster/priority", 0))
-    assert night.tags[PARTITION_TAG] == night.partition_key == f"{NIGHT}"
-    assert night.asset_selection is None
-    assert late.run_key != night.run_key
-
-    assert [run.success for run in service.start("nightly", [night, late])] == [True, True]
-    assert {asset: service.made(asset) for asset in OF_A_NIGHT} == {
-        asset: keys([*BEFORE, NIGHT] if asset in TABLES else [NIGHT]) for asset in OF_A_NIGHT
+    before = {
+        asset: service.query(f"SELECT * FROM {asset} ORDER BY ALL")
+        for asset in ("recommendations", "recommendation_quality", "drift")
     }
+    service.at("2026-09-07T00:30")
+    (night,) = service.tick("2026-09-07T00:30").run_requests
+
+    assert night.tags["moovitamix/night"] == night.tags["moovitamix/night_from"] == f"{NIGHT}"
+    assert partitions_of_run(night.tags) == [*BEFORE, NIGHT]
+    assert night.asset_selection is None
+
+    (run,) = service.start("nightly", [night])
+    assert run.success
+    requests = [
+        event.materialization.metadata["requests"].value
+        for event in run.get_asset_materialization_events()
+        if event.asset_key.path[-1] == "raw_listens" and "requests" in event.materialization.metadata
+    ]
+    assert len(set(requests)) == 1, "one pull serves every day of the run"
+    for asset in OF_A_NIGHT:
+        assert service.made(asset)[-3:] == keys([*BEFORE, NIGHT])
+    for asset, rows in before.items():
+        day = {"recommendations": "generated_for"}.get(asset, "day")
+        assert service.query(f"SELECT * FROM {asset} WHERE {day} < ? ORDER BY ALL", NIGHT) == rows
     for table, column in {
         "partition_loads": "changed_on",
         "recommendations": "generated_for",
@@ -72,7 +82,6 @@ def test_the_night_makes_its_day_once_and_reads_the_days_before_again_for_late_r
         "drift": "day",
     }.items():
         assert service.query(f"SELECT 1 FROM {table} WHERE {column} = ? LIMIT 1", NIGHT), table
-    assert service.lists(LAST) == lists
     assert service.query("SELECT DISTINCT generated_for FROM recommendations ORDER BY ALL") == [
         (LAST,),
         (NIGHT,),
@@ -95,12 +104,12 @@ def test_missed_days_are_made_by_one_run_oldest_first_and_decided_about_once(mak
         assert "was missed" in tick.skip_message
         assert f"{missed[-1]}" in tick.skip_message
 
-    late, night = service.look("catch_up").run_requests
-    assert partitions_of_run(late.tags) == BEFORE
-    assert partitions_of_run(night.tags) == missed
-    assert [run.success for run in service.start("catch_up", [late, night])] == [True, True]
+    (night,) = service.look("catch_up").run_requests
+    assert partitions_of_run(night.tags) == [*BEFORE, *missed]
+    assert night.tags["moovitamix/night_from"] == f"{NIGHT}"
+    assert [run.success for run in service.start("catch_up", [night])] == [True]
     for asset in OF_A_NIGHT:
-        assert service.made(asset) == keys([*BEFORE, *missed] if asset in TABLES else missed)
+        assert service.made(asset) == keys([*BEFORE, *missed])
     assert service.query("SELECT DISTINCT generated_for FROM recommendations ORDER BY ALL") == [
         (day,) for day in [LAST, *missed]
     ]
@@ -124,7 +133,7 @@ def test_catching_up_leaves_the_night_to_the_schedule_for_a_while(
     service = make()
     service.at(f"2026-09-07T{moment}")
     found = service.look("catch_up")
-    assert (message in found.skip_message) if message else len(found.run_requests) == 2
+    assert (message in found.skip_message) if message else len(found.run_requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -169,7 +178,7 @@ def test_nothing_is_asked_for_while_another_process_holds_the_warehouse(
         for found in [service.tick("2026-09-08T00:30"), *looks]:
             assert not found.run_requests
             assert f"is held by process {process.pid}" in found.skip_message
-    assert len(service.look("catch_up").run_requests) == 2
+    assert len(service.look("catch_up").run_requests) == 1
 
 
 def test_a_night_that_fails_is_tried_again_some_times_and_the_next_day_anew(make: Make) -> None:

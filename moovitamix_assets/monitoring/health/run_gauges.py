@@ -10,7 +10,6 @@ import psutil
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 from moovitamix_assets.monitoring.health.gauges import Gauges
-from moovitamix_assets.partitions import reads_late_records
 
 OTHER_JOBS = "other"
 """The label of runs under way of jobs that the definitions do not know (any more)."""
@@ -75,12 +74,8 @@ def _read_ended(gauges: Gauges, instance: DagsterInstance, job: str) -> None:
 
 
 def _newest(instance: DagsterInstance, job: str, *statuses: DagsterRunStatus) -> RunRecord | None:
-    """The newest run; that late records were read well does not make a night that failed look made."""
-    for record in instance.get_run_records(RunsFilter(job_name=job, statuses=statuses), limit=_LOOKED_AT):
-        run = record.dagster_run
-        if run.status != DagsterRunStatus.SUCCESS or not reads_late_records(run.tags):
-            return record
-    return None
+    """The newest run in one of some states."""
+    return next(iter(instance.get_run_records(RunsFilter(job_name=job, statuses=statuses), limit=1)), None)
 
 
 def _seconds(record: RunRecord) -> float | None:

@@ -15,9 +15,9 @@ NOON = datetime(2026, 10, 1, 12)
 SETTINGS = Settings(catch_up_days=14, catch_up_attempts=3, catch_up_wait_minutes=10, lookback_days=3)
 
 
-def made(*missing: date, listed: bool = True) -> Made:
+def made(*missing: date, complete: bool = True) -> Made:
     loaded = frozenset(days_between(FIRST, LAST)) - set(missing)
-    return Made(loaded, frozenset({LAST}) if listed and LAST not in missing else frozenset())
+    return Made(loaded, frozenset({LAST}) if complete and LAST not in missing else frozenset())
 
 
 def failed(minutes_ago: float, first: date = LAST, succeeded: bool = False) -> Attempt:
@@ -35,30 +35,28 @@ def test_nothing_is_started_where_all_is_made() -> None:
 
 
 def test_the_day_that_ended_is_made_and_the_days_before_are_read_again() -> None:
-    assert plan_night(made(LAST), LAST, [], NOON, SETTINGS) == Night(LAST, LAST, date(2026, 9, 28), 1)
+    assert plan_night(made(LAST), LAST, [], NOON, SETTINGS) == Night(date(2026, 9, 28), LAST, LAST, 1)
 
 
 def test_a_look_back_of_one_day_reads_nothing_again() -> None:
     plan = plan_night(made(LAST), LAST, [], NOON, SETTINGS.model_copy(update={"lookback_days": 1}))
-    assert plan == Night(LAST, LAST, None, 1)
+    assert plan == Night(LAST, LAST, LAST, 1)
 
 
 def test_nothing_before_the_first_load_is_read_again() -> None:
-    loaded = Made(frozenset({FIRST}), frozenset())
-    assert plan_night(loaded, FIRST + timedelta(days=1), [], NOON, SETTINGS) == Night(
-        FIRST + timedelta(days=1), FIRST + timedelta(days=1), FIRST, 1
-    )
+    loaded, second = Made(frozenset({FIRST}), frozenset()), FIRST + timedelta(days=1)
+    assert plan_night(loaded, second, [], NOON, SETTINGS) == Night(FIRST, second, second, 1)
 
 
 def test_missed_days_are_made_in_one_run_with_the_last() -> None:
     missing = days_between(date(2026, 9, 26), LAST)
     assert plan_night(made(*missing), LAST, [], NOON, SETTINGS) == Night(
-        date(2026, 9, 26), LAST, date(2026, 9, 24), 1
+        date(2026, 9, 24), date(2026, 9, 26), LAST, 1
     )
 
 
-def test_a_day_loaded_without_lists_is_made_again() -> None:
-    plan = plan_night(made(listed=False), LAST, [], NOON, SETTINGS)
+def test_a_day_of_which_not_everything_was_made_is_made_again() -> None:
+    plan = plan_night(made(complete=False), LAST, [], NOON, SETTINGS)
     assert isinstance(plan, Night)
     assert (plan.first, plan.last) == (LAST, LAST)
 
@@ -84,28 +82,54 @@ def test_attempts_at_one_last_day_are_bounded_and_the_next_day_starts_anew() -> 
     given_up = plan_night(made(LAST), LAST, attempts, NOON, SETTINGS)
     assert isinstance(given_up, NothingToRun)
     assert "3 runs" in given_up.reason
-    tomorrow = plan_night(made(LAST), LAST + timedelta(days=1), attempts, NOON, SETTINGS)
-    assert tomorrow == Night(LAST, LAST + timedelta(days=1), date(2026, 9, 28), 1)
+    tomorrow = LAST + timedelta(days=1)
+    plan = plan_night(made(LAST), tomorrow, attempts, NOON, SETTINGS)
+    assert plan == Night(date(2026, 9, 28), LAST, tomorrow, 1)
 
 
-def test_a_night_that_failed_after_its_lists_were_made_is_made_again_whole() -> None:
+def test_a_night_that_failed_after_it_was_loaded_is_made_again_whole() -> None:
     first = LAST - timedelta(days=3)
     again = plan_night(made(), LAST, [failed(60, first)], NOON, SETTINGS)
-    assert again == Night(first, LAST, first - timedelta(days=2), 2)
+    assert again == Night(first - timedelta(days=2), first, LAST, 2)
     done = plan_night(made(), LAST, [failed(60, first), failed(30, first, succeeded=True)], NOON, SETTINGS)
     assert isinstance(done, NothingToRun)
+
+
+def test_the_last_try_takes_its_day_alone_so_that_an_older_one_cannot_stop_it() -> None:
+    bad = LAST - timedelta(days=2)
+    tries = [failed(600, bad), failed(300, bad)]
+    assert plan_night(made(bad, LAST), LAST, tries, NOON, SETTINGS) == Night(LAST, LAST, LAST, 3)
+
+    rest = plan_night(made(bad), LAST, [*tries, failed(30, succeeded=True)], NOON, SETTINGS)
+    assert isinstance(rest, NothingToRun)
+    assert f"{bad} could not be loaded" in rest.reason
+    tomorrow = LAST + timedelta(days=1)
+    plan = plan_night(made(bad), tomorrow, [*tries, failed(30, succeeded=True)], NOON, SETTINGS)
+    assert plan == Night(bad - timedelta(days=2), bad, tomorrow, 1)
+
+
+def test_a_single_try_takes_the_missed_days_too() -> None:
+    bad = LAST - timedelta(days=2)
+    once = SETTINGS.model_copy(update={"catch_up_attempts": 1})
+    assert plan_night(made(bad, LAST), LAST, [], NOON, once) == Night(bad - timedelta(days=2), bad, LAST, 1)
+
+
+def test_a_day_that_is_withdrawn_after_a_good_run_is_made_under_a_key_of_its_own() -> None:
+    bad = LAST - timedelta(days=2)
+    plan = plan_night(made(bad), LAST, [failed(60, succeeded=True)], NOON, SETTINGS)
+    assert plan == Night(bad - timedelta(days=2), bad, LAST, 2)
 
 
 def test_the_night_after_one_that_was_given_up_leaves_alone_what_was_loaded() -> None:
     attempts = [failed(600), failed(300), failed(100)]
     tomorrow = LAST + timedelta(days=1)
-    plan = plan_night(made(listed=False), tomorrow, attempts, NOON, SETTINGS)
+    plan = plan_night(made(complete=False), tomorrow, attempts, NOON, SETTINGS)
     assert isinstance(plan, Night)
     assert (plan.first, plan.last) == (tomorrow, tomorrow)
 
 
-def test_a_night_that_succeeded_without_a_list_is_not_made_over_and_over() -> None:
-    plan = plan_night(made(listed=False), LAST, [failed(30, succeeded=True)], NOON, SETTINGS)
+def test_a_night_that_succeeded_is_not_made_over_and_over() -> None:
+    plan = plan_night(made(complete=False), LAST, [failed(30, succeeded=True)], NOON, SETTINGS)
     assert isinstance(plan, NothingToRun)
 
 
@@ -118,11 +142,13 @@ def test_a_plan_covers_every_missed_day_within_its_bounds_and_none_twice(
     plan = plan_night(made(*missing), LAST, attempts, NOON, SETTINGS)
     bound = LAST - timedelta(days=SETTINGS.catch_up_days - 1)
     within = sorted(day for day in missing if day >= bound)
-    unfinished = bool(tries) and not any(ok for ok, _ in tries)
+    failures = sum(not ok for ok, _ in tries)
     if isinstance(plan, NothingToRun):
-        assert not within or unfinished
+        assert not within or failures
         return
-    assert within or unfinished
-    assert (plan.first, plan.last) == (min([*within, LAST]), LAST)
-    assert plan.attempt <= SETTINGS.catch_up_attempts
-    assert plan.late_from is None or FIRST <= plan.late_from < plan.first
+    assert within or failures
+    assert plan.last == LAST
+    assert plan.first == (LAST if failures == SETTINGS.catch_up_attempts - 1 else min([*within, LAST]))
+    assert plan.attempt == len(tries) + 1
+    assert failures < SETTINGS.catch_up_attempts
+    assert FIRST <= plan.read_from <= plan.first

@@ -9,7 +9,7 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
 from moovitamix_assets.monitoring.problems import decision_problems, run_problems
-from moovitamix_assets.partitions import NIGHT_TAG, PARTITION_TAG, range_tags
+from moovitamix_assets.partitions import PARTITION_TAG, range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import insert, read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import PROMOTIONS, RECOMMENDATIONS
@@ -91,22 +91,6 @@ def test_a_cancellation_neither_ends_nor_hides_an_outage(instance: DagsterInstan
     run(instance, "ingest", "raise")
     instance.report_run_canceled(instance.create_run_for_job(_job("ingest")))
     assert keys(instance) == ["run:ingest"]
-
-
-def test_late_records_read_well_before_the_next_try_do_not_end_the_outage_of_a_night(
-    instance: DagsterInstance,
-) -> None:
-    night = {PARTITION_TAG: "2026-10-04", NIGHT_TAG: "2026-10-04"}
-    late = {**range_tags(date(2026, 10, 2), date(2026, 10, 3)), NIGHT_TAG: "2026-10-04"}
-    run(instance, "nightly", "raise", tags=night)
-    run(instance, "nightly", tags=late)
-    (problem,) = run_problems(instance, SETTINGS)
-    assert problem.title == "The job nightly failed for 2026-10-04"
-    run(instance, "nightly", "lose", tags=night)
-    (problem,) = run_problems(instance, SETTINGS)
-    assert "2 runs failed since the last success" in problem.details
-    run(instance, "nightly", tags=night)
-    assert keys(instance) == []
 
 
 def test_a_run_whose_process_died_is_a_problem_without_a_step(instance: DagsterInstance) -> None:

@@ -18,7 +18,6 @@ from dagster import (
 from dagster._core.instance.ref import InstanceRef
 
 from moovitamix_assets.monitoring.health.run_gauges import process_use
-from moovitamix_assets.partitions import NIGHT_TAG
 from moovitamix_assets_tests.unit.monitoring.health.watched_runs import (
     DEFINITIONS,
     collector,
@@ -61,17 +60,6 @@ def test_the_newest_of_two_runs(instance):
     assert told["runs", "nightly", "success"] == 2
     assert told["job_last_start_timestamp_seconds", "nightly"] > between
     assert told["job_last_success_timestamp_seconds", "nightly"] > between
-
-
-def test_late_records_read_well_are_no_success_of_the_night(instance):
-    run_nightly(instance, "2026-09-03")
-    success = scraped(collector(instance))
-    run_nightly(instance, "2026-09-04", "broken")
-    run_nightly(instance, "2026-09-03", **{NIGHT_TAG: "2026-09-04"})
-    told = scraped(collector(instance))
-    assert told["runs", "nightly", "success"] == 2
-    name = ("job_last_success_timestamp_seconds", "nightly")
-    assert told[name] == success[name]
 
 
 def test_a_run_that_failed_leaves_what_was_before(instance):
