@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,10 @@ LANDING_SCHEMA = pyarrow.schema(
 # In the metadata of a file: SHA-256 of earlier records that the reading did not bring any more, and when it began.
 _WITHDRAWN = b"withdrawn"
 _READ_AT = b"read_at"
+
+# Beside the files of a partition: which of them the newest loads judged.
+_LOADS_FILE = "loads.json"
+_LOADS_REMEMBERED = 4
 
 
 class NotLanded(FileNotFoundError):
@@ -71,6 +75,38 @@ def count_landed(landing_dir: Path, endpoint: str, day: date, judged: Iterable[s
         for file in landing_files(landing_dir, endpoint, day)
         if names is None or file.name in names
     )
+
+
+def record_judged(
+    landing_dir: Path, endpoint: str, loaded_at: datetime, files_by_day: Mapping[str, Sequence[str]]
+) -> None:
+    """Remember which files of each partition a load judged, beside them.
+
+    The warehouse cannot: names of files name runs, and its tables are equal wherever the same records were loaded.
+
+    Args:
+        landing_dir: The landing folder.
+        endpoint: The source's endpoint.
+        loaded_at: What `partition_loads` says of the load, which tells it from others of the same partition.
+        files_by_day: Names of files by partition (ISO date), as in the `attrs` of `read_landing`.
+    """
+    for day, names in files_by_day.items():
+        path = landing_dir / endpoint / day / _LOADS_FILE
+        loads = {**_loads(path), loaded_at.isoformat(): list(names)}
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        unfinished.write_text(json.dumps(dict(sorted(loads.items())[-_LOADS_REMEMBERED:])))
+        unfinished.rename(path)
+
+
+def judged_files(landing_dir: Path, endpoint: str, day: date, loaded_at: datetime) -> list[str] | None:
+    """The files of a partition that a load judged; None where it is not known."""
+    if pd.isna(loaded_at):
+        return None
+    return _loads(landing_dir / endpoint / day.isoformat() / _LOADS_FILE).get(loaded_at.isoformat())
+
+
+def _loads(path: Path) -> dict[str, list[str]]:
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def read_landing(landing_dir: Path, endpoint: str, days: Sequence[date]) -> pd.DataFrame:

@@ -23,13 +23,14 @@ from dagster import (
 )
 
 from moovitamix_assets import plots
+from moovitamix_assets.ingestion.landing import record_judged
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN
 from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.cleaning import CleanedPartitions, clean
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 from moovitamix_assets.warehouse.duckdb_io import table_schema
-from moovitamix_assets.warehouse.findings import Finding, judge_rejected_share
+from moovitamix_assets.warehouse.findings import ENDPOINTS, Finding, judge_rejected_share
 from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
 
 # Names and emails stay in their table: samples shown in the UI leave them out.
@@ -63,7 +64,9 @@ def _source_table(table: str) -> AssetsDefinition:
     ) -> Output[CleanedPartitions]:
         days = [date.fromisoformat(key) for key in context.partition_keys]
         with progress.track(f"cleaning {table}"):
-            cleaned = clean(table, landed, days, datetime.now(UTC).replace(tzinfo=None))
+            loaded_at = datetime.now(UTC).replace(tzinfo=None)
+            cleaned = clean(table, landed, days, loaded_at)
+        record_judged(settings.landing_dir, ENDPOINTS[table], loaded_at, landed.attrs["landing_files"])
         judged = judge_rejected_share(
             table,
             cleaned.loads,

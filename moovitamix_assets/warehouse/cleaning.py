@@ -5,7 +5,7 @@ Which version of a record counts within a partition is decided here. Reading one
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import chain
 from typing import Any
@@ -57,7 +57,9 @@ class CleanedPartitions:
             for frame in (self.accepted, self.rejected, self.loads)
         )
         records = self.rejected[self.rejected["changed_on"].isin(left_out)].reset_index(drop=True)
-        return CleanedPartitions(accepted, rejected, loads, self.items_left_out, reason, records)
+        return replace(
+            self, accepted=accepted, rejected=rejected, loads=loads, refused=reason, refused_records=records
+        )
 
 
 def clean(
@@ -103,7 +105,7 @@ def clean(
             accepted=accepted,
             rejected=rejected,
             stored_rows=rows,
-        ).assign(landing_files=_files_of(landed, partitions))[list(PARTITION_LOADS.columns)],
+        ),
         items_left_out=sum(
             session.track_ids.count(None) for session in newest if isinstance(session, Session)
         ),
@@ -230,10 +232,4 @@ def _loads(
         duplicates=counts["received"] - counts["distinct"],
         superseded=counts["distinct"] - counts["accepted"] - counts["rejected"],
         loaded_at=loaded_at,
-    ).reset_index()
-
-
-def _files_of(landed: pd.DataFrame, partitions: Sequence[date]) -> pd.Series:
-    """The landing files that were judged for each partition; None where the frame does not name them."""
-    named = landed.attrs.get("landing_files", {})
-    return pd.Series([named.get(day.isoformat()) for day in partitions], dtype=object)
+    ).reset_index()[list(PARTITION_LOADS.columns)]

@@ -15,7 +15,13 @@ import duckdb
 import pandas as pd
 import pandera.pandas as pa
 
-from moovitamix_assets.warehouse.schemas import TABLES, VIEWS, sql_type, table_ddl, to_arrow
+from moovitamix_assets.warehouse.schemas import (
+    TABLES,
+    VIEWS,
+    sql_type,
+    table_ddl,
+    to_arrow,
+)
 
 # The pool that every step which opens the warehouse runs in: two processes never hold the file.
 WAREHOUSE_POOL = "warehouse"

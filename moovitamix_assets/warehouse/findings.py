@@ -4,7 +4,7 @@ Plain SQL on an open connection. How findings reach Dagster is in checks.py; wha
 duckdb_io.py and schemas.py.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -14,7 +14,7 @@ import duckdb
 import pandas as pd
 import pandera.errors
 
-from moovitamix_assets.ingestion.landing import count_landed
+from moovitamix_assets.ingestion.landing import count_landed, judged_files
 from moovitamix_assets.warehouse.schemas import RECORD_KEYS, SOURCE_TABLES
 
 ENDPOINTS = {"users": "users", "tracks": "tracks", "listens": "listen_history"}
@@ -64,7 +64,7 @@ def nothing_lost(
 
     Received are the records of the landing files that the load judged; files landed since are a warning.
     """
-    keys = ", ".join(RECORD_KEYS[table])
+    keys, endpoint = ", ".join(RECORD_KEYS[table]), ENDPOINTS[table]
     counts = connection.execute(
         f"""
         WITH days AS (SELECT unnest(?::DATE[]) AS changed_on),
@@ -82,7 +82,7 @@ def nothing_lost(
             coalesce(loads.superseded, 0) AS superseded,
             coalesce(stored.row_count, 0) AS row_count,
             coalesce(loads.stored_rows, 0) AS rows_written,
-            loads.landing_files,
+            loads.loaded_at,
             loads.stored_rows IS NOT NULL AS has_line
         FROM days
         LEFT JOIN stored USING (changed_on)
@@ -93,10 +93,10 @@ def nothing_lost(
         [list(days), list(days), list(days), table],
     ).df()
     counts["received"] = [
-        count_landed(landing_dir, ENDPOINTS[table], day, judged if isinstance(judged, Iterable) else None)
-        for day, judged in zip(days_of(counts), counts["landing_files"], strict=True)
+        count_landed(landing_dir, endpoint, day, judged_files(landing_dir, endpoint, day, loaded_at))
+        for day, loaded_at in zip(days_of(counts), counts["loaded_at"], strict=True)
     ]
-    there = sum(count_landed(landing_dir, ENDPOINTS[table], day) for day in days_of(counts))
+    there = sum(count_landed(landing_dir, endpoint, day) for day in days_of(counts))
     since = there - int(counts["received"].sum())
     accounted = counts["accepted"] + counts["rejected"] + counts["duplicates"] + counts["superseded"]
     wrong = counts[

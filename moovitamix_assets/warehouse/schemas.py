@@ -163,7 +163,6 @@ PARTITION_LOADS = _table(
         _IS_NOT_NEGATIVE,
     ),
     stored_rows=_column(_BIGINT, "Rows written (a session is one row per track).", _IS_NOT_NEGATIVE),
-    landing_files=_column(_TEXTS, "Names of the partition's landing files that were judged.", nullable=True),
     loaded_at=_LOADED_AT,
 )
 
