@@ -1,7 +1,7 @@
 """The checks of users, tracks and listens: what blocks the run, and what only warns.
 
-A partition that a blocking check refuses does not count as loaded from then on. Each asks `findings.py` about the
-partitions of the run; run by themselves, about every partition loaded.
+Each asks `findings.py` about the partitions of the run: one that a blocking check refuses does not count as loaded
+from then on. Run by themselves, they look at every partition loaded, and change nothing.
 See https://docs.dagster.io/guides/test/asset-checks.
 """
 
@@ -87,14 +87,15 @@ def _checks_of(table: str) -> AssetChecksDefinition:
     ) -> Iterator[AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         with read_warehouse(settings.warehouse_path) as connection:
-            days = partitions_of_run(context.run.tags) or findings.loaded_days(connection, table)
+            of_run = partitions_of_run(context.run.tags)
+            days = of_run or findings.loaded_days(connection, table)
             told = {
                 name: ask(connection, table, days, settings) for name, ask in asks.items() if name in chosen
             }
         for name, finding in told.items():
             yield _result(table, name, finding)
         refused = {day for name in _BLOCKING.keys() & told.keys() for day in _refused(told[name])}
-        if refused:
+        if of_run and refused:
             with write_warehouse(settings.warehouse_path) as connection:
                 withdraw_loads(connection, table, sorted(refused))
 
