@@ -104,12 +104,15 @@ def _without_refused(
 ) -> CleanedPartitions:
     """Leave out what must not be loaded, and let the check say so: it does not run where its asset failed."""
     days = ", ".join(map(str, left_out[:3])) + (" ..." if len(left_out) > 3 else "")
-    of_refused = cleaned.rejected[cleaned.rejected["changed_on"].isin(pd.to_datetime(list(judged.refused)))]
-    reasons = ", ".join(f"{reason} ({count})" for reason, count in list(_reasons(of_refused).items())[:3])
+    refused = cleaned.without(left_out, "").refused_records
+    received = int(
+        cleaned.loads[cleaned.loads["changed_on"].isin(pd.to_datetime(list(left_out)))]["received"].sum()
+    )
+    reasons = ", ".join(f"{reason} ({count})" for reason, count in list(_reasons(refused).items())[:3])
     words = (
-        f"{len(of_refused)} records of {table} were rejected, at worst {judged.figures['worst_share']:.1%} of a day: "
-        f"{reasons}. Not loaded: {days}. Read them with SELECT * FROM rejected_{table}, "
-        "run again once the source is well, or raise MOOVITAMIX_REJECTED_ERROR_SHARE if that is how the source is."
+        f"{len(refused)} of {received} records of {table} were rejected: {reasons}. Not loaded: {days}. Read them with "
+        f"SELECT * FROM rejected_{table}, run again once the source is well, or raise MOOVITAMIX_REJECTED_ERROR_SHARE "
+        "if that is how the source is."
     )
     context.instance.report_runless_asset_event(
         AssetCheckEvaluation(

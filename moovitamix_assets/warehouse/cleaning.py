@@ -5,7 +5,7 @@ Which version of a record counts within a partition is decided here. Reading one
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from itertools import chain
 from typing import Any
@@ -47,7 +47,7 @@ class CleanedPartitions:
     loads: pd.DataFrame
     items_left_out: int = 0
     refused: str = ""
-    refused_records: pd.DataFrame | None = None
+    refused_records: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def without(self, partitions: Collection[date], reason: str) -> "CleanedPartitions":
         """The same without some partitions, which are refused for a reason."""

@@ -172,7 +172,7 @@ class _CleanedHandler(DbTypeHandler[CleanedPartitions]):
         rows = insert(connection, SOURCE_TABLES[table_slice.table], obj.accepted)
         insert(connection, REJECTED_TABLES[table_slice.table], obj.rejected)
         insert(connection, PARTITION_LOADS, obj.loads)
-        if obj.refused_records is not None:
+        if obj.refused:
             _keep_refused_records(connection, table_slice.table, obj.refused_records)
         return {"rows_written": rows}
 
