@@ -1,0 +1,225 @@
+"""The sensor that decides about the champion: once for each day, never while a run that matters is under way."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    RunRequest,
+    SensorResult,
+    SkipReason,
+    build_sensor_context,
+)
+
+from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
+from moovitamix_assets.automation.retraining_runs import ask_for_retraining
+from moovitamix_assets.automation.sensors import build_sensors
+from moovitamix_assets.partitions import PARTITION_TAG
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.connection import WarehouseLocked, write_warehouse
+from moovitamix_assets_tests.unit.automation.warehouses import add_quality, decide_about, put_down_run
+from moovitamix_assets_tests.unit.warehouse.rows import add_list
+
+DAY = date(2026, 9, 20)
+A, B = "2026-09-14-aaaaaaaa", "2026-09-17-bbbbbbbb"
+
+ENDED = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
+UNDER_WAY = (
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+)
+
+Fill = Callable[[duckdb.DuckDBPyConnection], object]
+
+
+class Watch:
+    """A deployment and its sensor, whose cursor is kept as the daemon keeps it."""
+
+    def __init__(self, data_dir: Path, instance: DagsterInstance) -> None:
+        self.instance = instance
+        self.settings = Settings(data_dir=data_dir, retraining_cooldown_days=2)
+        self.cursor: str | None = None
+
+    def switch(self, **settings: object) -> None:
+        self.settings = self.settings.model_copy(update=settings)
+
+    def fill(self, *fills: Fill) -> None:
+        with write_warehouse(self.settings.warehouse_path) as connection:
+            for fill in fills:
+                fill(connection)
+
+    def look(self) -> SensorResult | SkipReason:
+        (sensor,) = (each for each in build_sensors(self.settings) if each.name == "retraining")
+        found = sensor(build_sensor_context(instance=self.instance, cursor=self.cursor))
+        self.cursor = getattr(found, "cursor", None) or self.cursor
+        return found
+
+    def requests(self) -> list[RunRequest]:
+        found = self.look()
+        return list(found.run_requests or []) if isinstance(found, SensorResult) else []
+
+    def said(self) -> str:
+        found = self.look()
+        return str(found.skip_message if isinstance(found, SkipReason) else found.skip_reason.skip_message)
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Watch]:
+    with DagsterInstance.ephemeral() as instance:
+        yield Watch(tmp_path, instance)
+
+
+def listed(version: str, day: date = DAY) -> Fill:
+    return lambda connection: add_list(connection, day, 1, [10], version)
+
+
+def promoted(version: str) -> Fill:
+    return lambda connection: decide_about(connection, version)
+
+
+def test_nothing_is_decided_before_there_is_anything_to_decide_on(watch: Watch) -> None:
+    assert "moovitamix run" in watch.said()
+    watch.fill(promoted(A))
+    assert "no recommendations yet" in watch.said()
+    assert watch.cursor is None
+
+
+def test_a_warehouse_that_is_written_is_looked_at_later(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(path: Path) -> None:
+        raise WarehouseLocked("Process 7 holds the warehouse.")
+
+    monkeypatch.setattr("moovitamix_assets.automation.sensors.read_warehouse", locked)
+    assert watch.said() == "Process 7 holds the warehouse."
+
+
+def test_a_day_is_decided_about_once_and_the_next_day_anew(watch: Watch) -> None:
+    watch.fill(listed("popularity"))
+    first = watch.look()
+    (training,) = first.run_requests
+    assert (training.job_name, training.partition_key) == ("train", f"{DAY}")
+    assert training.run_key == f"retrain-{DAY}"
+    assert training.tags["moovitamix/trigger"] == "no champion"
+    assert [event.partition for event in first.asset_events] == [f"{DAY}"]
+
+    for _ in range(2):
+        again = watch.look()
+        assert (again.run_requests, again.asset_events, again.cursor) == ([], [], None)
+        assert again.skip_reason.skip_message.startswith("Decided already: Retrain. ")
+
+    watch.fill(listed("popularity", DAY + timedelta(days=1)))
+    assert [request.run_key for request in watch.requests()] == [f"retrain-{DAY + timedelta(days=1)}"]
+
+
+def test_what_a_person_asks_for_and_a_switch_that_is_turned_are_decided_about_at_once(watch: Watch) -> None:
+    watch.fill(promoted(B), listed(B))
+    assert "Leave it." in watch.said()
+    assert "Decided already: Leave it." in watch.said()
+    watch.switch(automatic_retraining=False)
+    assert "switched off" in watch.said()
+    assert "Decided already" in watch.said()
+    ask_for_retraining(watch.instance, watch.settings, "the catalogue was cleaned")
+    (training,) = watch.requests()
+    assert training.tags["moovitamix/trigger"] == "asked"
+    assert watch.requests() == []
+
+
+def test_switched_off_nothing_is_trained_or_taken_back(watch: Watch) -> None:
+    watch.switch(automatic_retraining=False)
+    watch.fill(listed("popularity"))
+    assert watch.requests() == []
+    watch.switch(automatic_retraining=True)
+    assert len(watch.requests()) == 1
+
+
+@pytest.mark.parametrize("job_name", ["nightly", "train", "rollback", "recommend"])
+@pytest.mark.parametrize("status", [*UNDER_WAY, *ENDED])
+def test_a_run_counts_as_under_way_from_its_request_to_its_end(
+    watch: Watch, job_name: str, status: DagsterRunStatus
+) -> None:
+    watch.fill(listed("popularity"))
+    put_down_run(watch.instance, job_name, status)
+    found = watch.look()
+    assert isinstance(found, SensorResult) is (status in ENDED)
+    if status in UNDER_WAY:
+        assert found.skip_message == f"A run of {job_name} is under way."
+        assert watch.cursor is None
+
+
+def test_runs_of_other_jobs_hold_nothing_back(watch: Watch) -> None:
+    watch.fill(listed("popularity"))
+    put_down_run(watch.instance, "monitor", DagsterRunStatus.STARTED)
+    assert len(watch.requests()) == 1
+
+
+@pytest.mark.parametrize("status", [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED])
+def test_a_training_that_failed_is_waited_after_like_any_other_in_vain(
+    watch: Watch, status: DagsterRunStatus
+) -> None:
+    watch.fill(listed("popularity"))
+    failed = DAY - timedelta(days=3)
+    put_down_run(watch.instance, "train", status, **{PARTITION_TAG: f"{failed}"})
+    assert (
+        f"it waits until {failed + timedelta(days=4)}, 4 days after the training of {failed}" in watch.said()
+    )
+    watch.fill(listed("popularity", DAY + timedelta(days=1)))
+    assert len(watch.requests()) == 1
+
+
+def test_lists_are_made_again_until_the_version_in_force_has_made_them(watch: Watch) -> None:
+    watch.fill(promoted(A), listed("popularity"), promoted(B))
+    (remake,) = watch.requests()
+    assert (remake.job_name, remake.partition_key) == ("recommend", f"{DAY}")
+    # One and the same key, so that Dagster starts it once however often it is requested.
+    assert remake.run_key == f"recommend-{DAY}-{B}"
+    assert [request.run_key for request in watch.requests()] == [remake.run_key]
+    # Cold users keep popular tracks: one list of the version's is enough.
+    watch.fill(lambda connection: add_list(connection, DAY, 2, [10], B))
+    assert watch.requests() == []
+
+
+def test_popular_lists_are_right_while_no_version_is_in_force(watch: Watch) -> None:
+    watch.switch(automatic_retraining=False)
+    watch.fill(listed("popularity"), lambda connection: decide_about(connection, A, "rejected"))
+    assert watch.requests() == []
+
+
+def test_a_version_promoted_for_a_later_day_makes_no_lists_of_an_earlier_one(watch: Watch) -> None:
+    watch.switch(automatic_retraining=False)
+    watch.fill(promoted(A), listed(A), promoted(f"{DAY + timedelta(days=1)}-cccccccc"))
+    assert watch.requests() == []
+
+
+def test_a_bad_champion_is_taken_back_once_before_anything_else(watch: Watch) -> None:
+    def worse(connection: duckdb.DuckDBPyConnection) -> None:
+        add_quality(connection, DAY - timedelta(days=5), A, [0.080, 0.081, 0.079])
+        add_quality(connection, DAY - timedelta(days=2), B, [0.031, 0.030, 0.029])
+
+    # The newest lists are the previous version's: they are made again after the rollback only, if at all.
+    watch.fill(
+        promoted(A), listed(A, DAY - timedelta(days=1)), promoted(B), listed(B, DAY - timedelta(days=2))
+    )
+    watch.fill(listed(A), worse)
+    watch.switch(retraining_age_days=1)
+    (back,) = watch.requests()
+    assert (back.job_name, back.run_key) == ("rollback", f"rollback-{B}-{DAY}")
+    config = back.run_config["ops"]["roll_back_champion"]["config"]
+    assert config == {"model_version": B, "reason": back.tags["moovitamix/reason"]}
+    assert back.tags["moovitamix/trigger"] == "worse"
+    assert "rollback" not in {request.job_name for request in watch.requests()}
+    assert json.loads(watch.cursor)["decision"].startswith("Roll back. Clearly worse: ")
+
+
+def test_every_job_that_is_requested_is_defined() -> None:
+    defined = {job.name for job in [*JOBS, ROLLBACK_JOB]}
+    for sensor in build_sensors(Settings()):
+        assert {target.job_name for target in sensor.targets} <= defined
