@@ -1,9 +1,12 @@
+from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
 
 from moovitamix_assets.settings import Settings, UnusableThresholds
+
+THRESHOLDS = Path(__file__).parents[2] / "moovitamix_assets" / "thresholds.yaml"
 
 
 def thresholds(tmp_path: Path, text: str) -> Path:
@@ -42,10 +45,119 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 
 def test_every_threshold_of_the_file_is_a_setting():
-    keys = yaml.safe_load((Path(__file__).parents[2] / "moovitamix_assets" / "thresholds.yaml").read_text())
+    keys = yaml.safe_load(THRESHOLDS.read_text())
     assert set(keys) <= set(Settings.model_fields)
 
 
 def test_an_address_that_is_none_is_refused():
     with pytest.raises(ValueError, match="nonsense"):
         Settings(api_url="nonsense")
+
+
+def bounded() -> list[tuple[str, object, object]]:
+    """By setting: the last value on each side that is allowed, and the first that is not."""
+    return [
+        ("lookback_days", 1, 0),
+        ("page_size", 1, 0), ("page_size", 100, 101),
+        ("pages_in_flight", 1, 0), ("pages_in_flight", 16, 17),
+        ("request_timeout_seconds", 0.001, 0),
+        ("request_retries", 0, -1),
+        ("retry_backoff_seconds", 0, -0.001),
+        ("retry_backoff_limit_seconds", 0, -0.001),
+        ("pull_attempts", 2, 1),
+        ("rejected_warn_share", 0, -0.001), ("rejected_warn_share", 1, 1.001),
+        ("rejected_error_share", 0, -0.001), ("rejected_error_share", 1, 1.001),
+        ("rejected_error_minimum", 0, -1),
+        ("holdout_days", 1, 0),
+        ("validation_days", 1, 0),
+        ("training_threads", 1, 0),
+        ("promotion_minimum_users", 2, 1),
+        ("promotion_minimum_ratio", 1, 0.999),
+        ("promotion_tolerance", 0, -0.001), ("promotion_tolerance", 1, 1.001),
+        ("artifact_minimum_coverage", 0, -0.001), ("artifact_minimum_coverage", 1, 1.001),
+        ("artifact_minimum_served_share", 0, -0.001), ("artifact_minimum_served_share", 1, 1.001),
+        ("drift_threshold", 0.001, 0),
+        ("drift_minimum_rows", 1, 0),
+        ("quality_minimum_users", 1, 0),
+        ("quality_minimum_ratio", 0, -0.001),
+        ("quality_drop", 0.001, 0), ("quality_drop", 1, 1.001),
+        ("quality_reference_days", 1, 0),
+        ("retraining_age_days", 1, 0),
+        ("retraining_days_in_a_row", 1, 0),
+        ("retraining_rearm_share", 0.001, 0), ("retraining_rearm_share", 1, 1.001),
+        ("retraining_cooldown_days", 1, 0),
+        ("retraining_longest_wait_days", 1, 0),
+        ("retraining_budget", 1, 0),
+        ("rollback_first_days", 1, 0),
+        ("rollback_minimum_days", 2, 1),
+        ("rollback_drop", 0.001, 0), ("rollback_drop", 1, 1.001),
+        ("nightly_at", "00:00", "24:00"), ("nightly_at", "23:59", "23:60"), ("nightly_at", "09:30", "9:30"),
+        ("catch_up_days", 1, 0),
+        ("catch_up_attempts", 1, 0),
+        ("catch_up_wait_minutes", 0, -0.001),
+        ("sensor_seconds", 1, 0),
+        ("freshness_hours", 0.001, 0),
+        ("newest_listen_hours", 0.001, 0),
+        ("models_kept", 2, 1),
+        ("mlflow_timeout_seconds", 0.001, 0),
+        ("recommendations_per_user", 1, 0), ("recommendations_per_user", 1000, 1001),
+        ("recommendations_kept_days", 1, 0),
+        ("recommendations_expire_hours", 1, 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "allowed", "refused"), bounded())
+def test_a_setting_is_bounded(name: str, allowed: object, refused: object) -> None:
+    assert getattr(Settings(**{name: allowed}), name) == allowed
+    with pytest.raises(ValueError, match=name):
+        Settings(**{name: refused})
+
+
+def test_every_number_has_a_bound_that_is_tested() -> None:
+    numbers = {name for name, field in Settings.model_fields.items() if field.annotation in (int, float)}
+    assert numbers - {name for name, *_ in bounded()} == {"seed"}
+
+
+def test_every_setting_that_is_no_threshold_is_described() -> None:
+    explained_there = yaml.safe_load(THRESHOLDS.read_text())
+    undescribed = {name for name, field in Settings.model_fields.items() if not field.description}
+    assert undescribed == set(explained_there)
+
+
+def test_an_argument_wins_over_everything(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MOOVITAMIX_PROMOTION_TOLERANCE", "0.3")
+    own = thresholds(tmp_path, "promotion_tolerance: 0.2\n")
+    assert Settings(promotion_tolerance=0.4, thresholds_file=own).promotion_tolerance == 0.4
+    assert Settings(thresholds_file=own).promotion_tolerance == 0.3
+    # A file that is named as an argument wins over the one of the environment.
+    other = tmp_path / "other.yaml"
+    other.write_text("promotion_minimum_users: 7\n")
+    monkeypatch.setenv("MOOVITAMIX_THRESHOLDS_FILE", str(other))
+    assert Settings().promotion_minimum_users == 7
+    assert Settings(thresholds_file=own).promotion_minimum_users == 30
+
+
+def test_an_empty_file_of_ones_own_changes_nothing(tmp_path) -> None:
+    assert Settings(thresholds_file=thresholds(tmp_path, "# nothing\n")).promotion_tolerance == 0.1
+
+
+def test_settings_never_change_once_they_were_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().start_date = date(2026, 10, 1)
+
+
+@pytest.mark.parametrize("name", ["api_url", "clock_url", "mlflow_tracking_uri"])
+def test_a_server_is_named_by_its_address_without_a_slash_at_its_end(name: str) -> None:
+    assert getattr(Settings(**{name: "https://example.org/"}), name) == "https://example.org"
+    for wrong in ("example.org:80", "ftp://example.org"):
+        with pytest.raises(ValueError, match="is not an http"):
+            Settings(**{name: wrong})
+    if name == "api_url":
+        with pytest.raises(ValueError, match="is not an http"):
+            Settings(api_url="http://")
+    else:
+        assert getattr(Settings(**{name: ""}), name) == ""
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "s3cret" not in repr(Settings(alert_urls="json://robot:s3cret@example.org"))
