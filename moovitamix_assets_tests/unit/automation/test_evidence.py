@@ -23,7 +23,13 @@ from moovitamix_assets.warehouse.schemas import (
     RECOMMENDATIONS,
     empty_frame,
 )
-from moovitamix_assets_tests.unit.automation.served_days import day
+from moovitamix_assets_tests.unit.automation.served_days import (
+    day,
+    evidence,
+    quality,
+    trainings,
+)
+from moovitamix_assets_tests.unit.automation.served_days import drift as drifted
 
 A, B, C = (f"{day(number)}-{letter * 8}" for number, letter in ((10, "a"), (14, "b"), (18, "c")))
 
@@ -225,3 +231,48 @@ def test_what_was_decided_says_more_than_the_run(connection):
         Training(day(10), "rejected"),
         Training(day(12), "failed"),
     )
+
+
+def test_a_decision_of_a_day_rests_on_that_day_and_on_none_after_it():
+    known = evidence(
+        3,
+        quality=quality(2, [0.08] * 3),
+        drift=drifted(2, [0.1] * 3),
+        trainings=trainings((2, "failed"), (3, "promoted"), (4, "under_way")),
+        asked_on=day(3),
+    ).judged(minimum_users=300)
+    assert [past.day for past in known.quality] == [day(2), day(3)]
+    assert [past.day for past in known.drift] == [day(2), day(3)]
+    assert known.trainings == trainings((2, "failed"), (3, "promoted"))
+    assert known.asked_on == day(3)
+    assert evidence(3, asked_on=day(4)).judged(300).asked_on is None
+    assert known.judged(301).quality == ()
+
+
+def test_a_feature_that_drifted_is_never_hidden_by_one_that_moved_further_and_did_not(connection):
+    recommend(connection, 20, A)
+    drift(connection, 20, "session_length", 0.39, 0.40)
+    drift(connection, 20, "unknown_tracks", 0.16, 0.15)
+    drift(connection, 20, "listen_hour", 0.30, 0.40)
+    assert read_evidence(connection).drift == (DayDrift(day(20), "unknown_tracks", 0.16, 0.15, True),)
+
+
+def test_two_features_as_far_over_their_thresholds_are_told_in_the_order_of_their_names(connection):
+    recommend(connection, 20, A)
+    for feature in ("track_genre", "listen_hour", "user_genre"):
+        drift(connection, 20, feature, 0.3, 0.15)
+    assert read_evidence(connection).drift[0].feature == "listen_hour"
+
+
+def test_what_a_request_was_for_is_known_on_its_day_and_not_before(connection):
+    recommend(connection, 20, A)
+    assert read_evidence(connection, asked_on=day(20)).asked_on == day(20)
+    assert read_evidence(connection, asked_on=day(21)).asked_on is None
+    assert read_evidence(connection, [Training(day(20), "failed")]).trainings == (
+        Training(day(20), "failed"),
+    )
+    assert read_evidence(connection, [Training(day(21), "failed")]).trainings == ()
+
+
+def test_the_gain_is_what_lists_earned_beyond_popular_tracks():
+    assert DayQuality(day(1), A, 300, 0.08, 0.03).gain == pytest.approx(0.05)

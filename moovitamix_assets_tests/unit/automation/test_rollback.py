@@ -105,6 +105,12 @@ def test_only_the_last_days_of_the_previous_version_count():
     assert not decided(WORSE, [0.2, 0.21] * 10 + [value - 0.03 for value in BEFORE]).roll_back
 
 
+def test_days_of_the_previous_version_beside_the_champions_own_do_not_count():
+    beside = quality(16, [0.5] * 3)
+    both = quality(9, BEFORE) + quality(16, WORSE, SECOND) + beside
+    assert decided(WORSE, quality=both) == decided(WORSE)
+
+
 def test_only_what_was_promoted_over_a_version_that_served_is_taken_back():
     cases = {
         "No version is in force": {"champion": None},
