@@ -157,3 +157,40 @@ def test_nobodys_name_or_password_is_told() -> None:
     assert "pa55" not in text
     assert "jane" not in text
     assert len(text) < 1000
+
+
+def test_so_many_details_are_told_and_the_others_counted() -> None:
+    details = tuple(f"detail {number}" for number in range(1, 10))
+    (all_of_them,) = texts([problem("run:ingest", details=details[:8])])
+    assert "detail 8" in all_of_them
+    assert "more" not in all_of_them
+    (counted,) = texts([problem("run:ingest", details=details)])
+    assert "detail 8" in counted
+    assert "detail 9" not in counted
+    assert "  - and 1 more" in counted
+
+
+def test_a_detail_is_one_line_of_bearable_length() -> None:
+    (text,) = texts([problem("run:ingest", details=("first\n  second", "x" * 400, "y" * 401))])
+    lines = text.splitlines()
+    assert "  - first second" in lines
+    assert f"  - {'x' * 400}" in lines
+    assert f"  - {'y' * 400} ..." in lines
+
+
+def test_a_problem_that_comes_back_after_it_was_over_is_told_again() -> None:
+    first, over, again = texts([NIGHTLY], [], [NIGHTLY])
+    assert alerts(first) == alerts(again) == {"run:nightly"[0]: 1}
+    assert over == "MooVitamix: over: run:nightly\nOver: run:nightly, open since 2026-10-04"
+
+
+def test_secrets_are_kept_from_a_message_wherever_they_stand_in_what_was_raised() -> None:
+    details = (
+        "GET http://user:pa55word@10.0.0.1:8000/users?page=2 failed: 503",
+        "postgresql://robot:s3cret@db/dagster, and mailto://a:T0ken@smtp.example.org",
+        "ada.lovelace+music@example.org was rejected",
+        "x" * 395 + " robot:s3cret@example.org",
+    )
+    (text,) = texts([problem("run:ingest", details=details)])
+    assert not any(secret in text for secret in ("pa55word", "s3cret", "T0ken", "lovelace", "robot"))
+    assert "10.0.0.1:8000/users?page=2 failed: 503" in text

@@ -63,11 +63,30 @@ def test_storage_that_cannot_be_read_freezes_what_was_told_and_says_so(tmp_path,
     assert mended[last_read] > readable[last_read]
 
 
-def test_storage_that_was_never_readable(instance, monkeypatch):
+def test_storage_that_was_never_readable(instance, monkeypatch, caplog):
     monkeypatch.setattr(DagsterInstance, "get_run_records", None)
     told = scraped(collector(instance))
     assert told["dagster_storage_readable",] == 0
     assert ("exporter_last_read_timestamp_seconds",) not in told
+    assert "cannot be read" in caplog.text
+
+
+def test_how_long_an_attempt_took_is_told_whether_it_succeeded_or_not(instance, monkeypatch):
+    for _ in range(2):
+        before = time.monotonic()
+        assert 0 < scraped(collector(instance))["exporter_read_seconds",] < time.monotonic() - before
+        monkeypatch.setattr(DagsterInstance, "get_run_records", None)
+
+
+def test_an_answer_is_renewed_once_it_is_too_old(instance, monkeypatch):
+    source = collector(instance, cache_seconds=60)
+    first = scraped(source)
+    run_nightly(instance)
+    soon, later = (time.monotonic() + seconds for seconds in (58, 62))
+    monkeypatch.setattr(time, "monotonic", lambda: soon)
+    assert scraped(source) == first
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert scraped(source)["runs", "nightly", "success"] == 1
 
 
 def test_scrapes_close_together_read_once(instance):
