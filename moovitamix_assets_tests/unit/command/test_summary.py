@@ -13,7 +13,8 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.promotion import Decision
 from moovitamix_assets.training.registry import Candidate, record_decision
 from moovitamix_assets.warehouse.connection import insert, write_warehouse
-from moovitamix_assets.warehouse.schemas import PARTITION_LOADS, REJECTED_TABLES
+from moovitamix_assets.warehouse.schemas import REJECTED_TABLES
+from moovitamix_assets_tests.unit.monitoring.loads import add_loads
 from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session, add_tracks, add_users
 
 BEFORE, FIRST, LAST, AFTER = (date(2026, 9, number) for number in (1, 2, 3, 4))
@@ -29,16 +30,10 @@ def settings(tmp_path: Path) -> Settings:
         add_tracks(connection, BEFORE, 10, 11, 12, 13, 14, 15, name="Song", artist="Someone")
         add_session(connection, BEFORE, 1, [10])
         for number, day in enumerate((BEFORE, FIRST, LAST, AFTER)):
-            add_load(connection, day, received=10**number, rejected=number)
+            add_loads(connection, day, tables=("users",), received=10**number, rejected=number)
             add_rejected(connection, day, "no id")
             add_rejected(connection, day, "email: ada@example.org")
     return settings
-
-
-def add_load(connection, day: date, **counts: int) -> None:
-    row = dict.fromkeys(PARTITION_LOADS.columns, 0) | counts
-    row |= {"table_name": "users", "changed_on": pd.Timestamp(day), "loaded_at": pd.Timestamp("2026-10-01")}
-    insert(connection, PARTITION_LOADS, pd.DataFrame([row]))
 
 
 def add_rejected(connection, day: date, reason: str) -> None:

@@ -17,11 +17,12 @@ def add_loads(
     *days: date,
     tables: Sequence[str] = tuple(SOURCE_TABLES),
     loaded_at: datetime = LOADED_AT,
+    **counts: int,
 ) -> None:
-    """Days of which each table was loaded without a single record."""
-    counts = dict.fromkeys(PARTITION_LOADS.columns, 0)
+    """Days of which each table was loaded, without a single record if not told otherwise."""
+    nothing = dict.fromkeys(PARTITION_LOADS.columns, 0) | {"landing_files": []}
     lines = [
-        counts | {"table_name": table, "changed_on": pd.Timestamp(day), "loaded_at": loaded_at}
+        nothing | counts | {"table_name": table, "changed_on": pd.Timestamp(day), "loaded_at": loaded_at}
         for day in days
         for table in tables
     ]

@@ -16,6 +16,7 @@ from moovitamix_assets.warehouse.as_of import listens_changed
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about
+from moovitamix_assets_tests.unit.monitoring.loads import add_loads
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session, add_tracks, add_users
 
@@ -33,6 +34,7 @@ class Measurer:
     def __init__(self, data_dir: Path) -> None:
         self.settings = Settings(data_dir=data_dir, drift_minimum_rows=1)
         with write_warehouse(self.settings.warehouse_path) as connection:
+            add_loads(connection, *map(day, range(1, 7)))
             add_users(connection, day(1), 1, 2, 3)
             add_tracks(connection, day(1), *range(10, 50))
 

@@ -15,6 +15,7 @@ from moovitamix_assets.training.registry import ModelMissing
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about
+from moovitamix_assets_tests.unit.monitoring.loads import add_loads
 from moovitamix_assets_tests.unit.warehouse.rows import add_session, add_tracks, add_users
 
 FIRST = date(2026, 9, 1)
@@ -30,6 +31,7 @@ class Maker:
     def __init__(self, data_dir: Path) -> None:
         self.settings = Settings(data_dir=data_dir, recommendations_kept_days=3, recommendations_per_user=2)
         with write_warehouse(self.settings.warehouse_path) as connection:
+            add_loads(connection, *map(day, range(1, 7)))
             add_users(connection, day(1), 1)
             add_users(connection, day(3), 2)
             add_tracks(connection, day(1), 10, 11, 12)
