@@ -49,3 +49,18 @@ def test_the_last_ended_day_is_the_day_before(moment: datetime) -> None:
 )
 def test_a_day_is_due_when_its_night_has_come(moment: datetime, after: timedelta, day: date) -> None:
     assert due_day(moment, Settings(nightly_at="00:30"), after) == day
+
+
+@pytest.mark.parametrize(
+    ("nightly_at", "moment", "day"),
+    [
+        ("00:00", datetime(2026, 9, 7), date(2026, 9, 6)),
+        ("00:00", datetime(2026, 9, 6, 23, 59, 59), date(2026, 9, 5)),
+        ("23:59", datetime(2026, 9, 7, 23, 59), date(2026, 9, 6)),
+        ("23:59", datetime(2026, 9, 7, 23, 58, 59), date(2026, 9, 5)),
+        ("14:05", datetime(2026, 9, 7, 14, 5), date(2026, 9, 6)),
+        ("14:05", datetime(2026, 9, 7, 14, 4, 59), date(2026, 9, 5)),
+    ],
+)
+def test_hours_and_minutes_of_the_setting_both_count(nightly_at: str, moment: datetime, day: date) -> None:
+    assert due_day(moment, Settings(nightly_at=nightly_at)) == day

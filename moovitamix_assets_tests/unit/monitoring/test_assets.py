@@ -12,6 +12,7 @@ from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.profile import POPULARITY_COLUMN, profile
+from moovitamix_assets.training.registry import roll_back
 from moovitamix_assets.warehouse.as_of import listens_changed
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
@@ -161,6 +162,15 @@ def test_a_day_is_compared_with_what_the_version_in_force_on_it_was_trained_on(m
         "SELECT day, feature, drifted FROM drift WHERE feature = 'unknown_people' ORDER BY day"
     )
     assert rows == [(day(number), "unknown_people", False) for number in range(2, 6)]
+
+
+def test_a_version_that_was_returned_to_is_compared_with_what_it_was_trained_on(measurer: Measurer) -> None:
+    fill_versions(measurer)
+    with write_warehouse(measurer.settings.warehouse_path) as connection:
+        add_list(connection, day(5), 1, [10], B)
+        roll_back(connection, "Worse.")
+    write_reference(measurer, 2, 1)
+    assert measurer.measure(drift, 5)["2026-09-05"]["compared_with"] == A
 
 
 def test_a_training_set_that_is_gone_is_named_and_no_day_is_made_up(measurer: Measurer) -> None:

@@ -80,6 +80,34 @@ def test_a_run_that_failed_leaves_what_was_before(instance):
         assert told[kept] == success[kept]
 
 
+def test_the_newest_start_is_told_however_the_run_ended(instance):
+    run_nightly(instance, "2026-09-03", "broken")
+    between = time.time()
+    run_nightly(instance, "2026-09-04")
+    assert scraped(collector(instance))["job_last_start_timestamp_seconds", "nightly"] > between
+    between = time.time()
+    run_nightly(instance, "2026-09-04", "broken")
+    assert scraped(collector(instance))["job_last_start_timestamp_seconds", "nightly"] > between
+
+
+def test_a_run_that_was_canceled_before_it_began_ended_and_took_no_time(instance):
+    run = queue(instance, DEFINITIONS.resolve_job_def("waiting"))
+    instance.report_run_canceled(run)
+    told = scraped(collector(instance))
+    assert told["dagster_storage_readable",] == 1
+    assert told["runs", "waiting", "canceled"] == 1
+    assert told["job_last_end_timestamp_seconds", "waiting"] == pytest.approx(time.time(), abs=30)
+    for unknown in ("job_last_start_timestamp_seconds", "job_last_end_seconds"):
+        assert (unknown, "waiting") not in told
+
+
+def test_the_longest_of_the_runs_under_way_is_told(instance):
+    job = DEFINITIONS.resolve_job_def("waiting")
+    oldest, _ = (instance.create_run_for_job(job, status=DagsterRunStatus.STARTED) for _ in range(2))
+    made = instance.get_run_record_by_id(oldest.run_id).create_timestamp.timestamp()
+    assert scraped(collector(instance))["run_under_way_since_timestamp_seconds", "waiting"] == made
+
+
 def test_the_longest_waiting_of_queued_runs(instance):
     waits = [queue(instance, DEFINITIONS.resolve_job_def("waiting")) for _ in range(2)]
     oldest = instance.get_run_record_by_id(waits[0].run_id)
