@@ -141,18 +141,21 @@ def test_switched_off_nothing_is_trained_or_taken_back(watch: Watch) -> None:
     assert len(watch.requests()) == 1
 
 
-@pytest.mark.parametrize("job_name", ["nightly", "train", "rollback", "recommend"])
 @pytest.mark.parametrize("status", [*UNDER_WAY, *ENDED])
 def test_a_run_counts_as_under_way_from_its_request_to_its_end(
-    watch: Watch, job_name: str, status: DagsterRunStatus
+    tmp_path: Path, status: DagsterRunStatus
 ) -> None:
-    watch.fill(listed("popularity"))
-    put_down_run(watch.instance, job_name, status)
-    found = watch.look()
-    assert isinstance(found, SensorResult) is (status in ENDED)
-    if status in UNDER_WAY:
-        assert found.skip_message == f"A run of {job_name} is under way."
-        assert watch.cursor is None
+    for number, job_name in enumerate(("nightly", "train", "rollback", "recommend")):
+        with DagsterInstance.ephemeral() as instance:
+            watch = Watch(tmp_path, instance)
+            if number == 0:
+                watch.fill(listed("popularity"))
+            put_down_run(instance, job_name, status)
+            found = watch.look()
+        assert isinstance(found, SensorResult) is (status in ENDED)
+        if status in UNDER_WAY:
+            assert found.skip_message == f"A run of {job_name} is under way."
+            assert watch.cursor is None
 
 
 def test_runs_of_other_jobs_hold_nothing_back(watch: Watch) -> None:

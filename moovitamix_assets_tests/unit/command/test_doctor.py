@@ -6,6 +6,7 @@ import sys
 from collections import namedtuple
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -196,6 +197,27 @@ def test_a_source_that_is_named_and_does_not_answer_is_found() -> None:
     symptom = found("source", api_url="http://127.0.0.1:9")
     assert (symptom.is_well, symptom.finding) == (False, "http://127.0.0.1:9")
     assert "MOOVITAMIX_API_URL" in symptom.remedy
+
+
+@pytest.mark.parametrize(("filtered", "said"), [(True, "with filters"), (False, "without filters")])
+def test_a_source_that_answers_is_described(
+    monkeypatch: pytest.MonkeyPatch, filtered: bool, said: str
+) -> None:
+    class Answering:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def __enter__(self) -> "Answering":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def check(self) -> SimpleNamespace:
+            answer = {"title": "Music", "version": "1.2", "url": "http://music", "totals": {"users": 60}}
+            return SimpleNamespace(filtered=filtered, **answer)
+
+    monkeypatch.setattr(doctor, "SourceApi", Answering)
+    symptom = found("source", api_url="http://music")
+    assert symptom == Symptom("source", True, f"Music 1.2 at http://music, {said}: users 60")
 
 
 def test_every_symptom_that_is_ill_has_a_remedy(home: Path) -> None:

@@ -246,6 +246,21 @@ def test_a_person_left_out_of_a_day_is_told_apart_from_an_unknown_one(deployment
     assert "a track that the catalogue does not know" in track
 
 
+def test_a_track_without_a_name_or_an_artist_is_shown_all_the_same(tmp_path):
+    nameless = catalogue([FIRST_TRACK, NEW_TRACK]).assign(name=[None, "Song"], artist=["Artist", None])
+    with write_warehouse(Settings(data_dir=tmp_path).warehouse_path) as connection:
+        insert(connection, USERS, people())
+        insert(connection, TRACKS, nameless)
+        insert(
+            connection,
+            RECOMMENDATIONS,
+            recommendations(COLD, [FIRST_TRACK, NEW_TRACK], "popular", "popularity", DAY),
+        )
+    shown = lines(tmp_path, COLD)
+    assert shown[1].startswith('  1. "?" by Artist (jazz)')
+    assert shown[3].startswith('  2. "Song" by ? (metal)')
+
+
 def test_before_the_first_run_the_remedy_is_to_run(tmp_path):
     assert "moovitamix run" in refusal(tmp_path, WARM)
     with write_warehouse(Settings(data_dir=tmp_path).warehouse_path):
