@@ -80,6 +80,13 @@ def test_a_newcomer_gets_what_is_close_to_their_plays(known, model):
     assert (listed == "metal").sum() >= 4
 
 
+def test_a_single_play_makes_a_newcomer(known, model):
+    one = pd.DataFrame({"user_id": [STRANGER], "track_id": known.tracks["track_id"].iloc[:1]})
+    heard = pd.concat([known.heard, one], ignore_index=True)
+    rows = lists(Known(known.as_of, known.users, known.tracks, heard), model)
+    assert set(rows[rows["user_id"] == STRANGER]["source"]) == {"model"}
+
+
 def test_a_stranger_gets_popular_tracks_of_their_genre(known, model):
     tracks = known.tracks.set_index("track_id")
     rows = lists(known, model, length=5)
