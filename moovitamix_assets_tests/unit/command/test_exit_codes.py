@@ -128,7 +128,7 @@ def test_a_run_makes_both_ends_of_its_range_and_says_what_was_not_done(
     invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[date, date]] = []
-    nothing = Missing([], decision=False, lists=False)
+    nothing = Missing([], decision=False, made=False)
 
     def made(settings: object, first: date, last: date, *_: object) -> Outcome:
         asked.append((first, last))
@@ -142,6 +142,6 @@ def test_a_run_makes_both_ends_of_its_range_and_says_what_was_not_done(
     assert "No model was trained" in result.output
     # The first partition and a single day are ranges too.
     assert invoke("run", "--from", "2026-09-01", "--to", "2026-09-01").exit_code == 0
-    nothing_less = Missing([date(2026, 9, 1)], decision=False, lists=False)
+    nothing_less = Missing([date(2026, 9, 1)], decision=False, made=False)
     monkeypatch.setattr(pipeline, "run_pipeline", lambda *_: Outcome(nothing_less))
     assert "No" not in invoke(*RUN).output.replace("MooVitamix", "")

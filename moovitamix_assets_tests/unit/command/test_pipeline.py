@@ -15,9 +15,10 @@ from moovitamix_assets.partitions import days_between
 from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
+from moovitamix_assets.warehouse.loads import NIGHTLY_TABLES, record_made
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about
 from moovitamix_assets_tests.unit.monitoring.loads import add_loads
-from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session, add_tracks, add_users
+from moovitamix_assets_tests.unit.warehouse.rows import add_session, add_tracks, add_users
 
 FIRST, LAST = date(2026, 9, 1), date(2026, 9, 10)
 DAYS = days_between(FIRST, LAST)
@@ -39,19 +40,19 @@ def fill(
         add_session(connection, played_on, 1, [10], datetime.combine(played_on, datetime.min.time()))
         if decided:
             decide_about(connection, f"{LAST}-aaaaaaaa", "rejected")
-        if listed:
-            add_list(connection, LAST, 1, [10], "popularity")
+        for table in NIGHTLY_TABLES if listed else ():
+            record_made(connection, table, {LAST: 0})
 
 
 def test_without_a_warehouse_everything_is_missing(settings: Settings) -> None:
-    assert find_missing(settings, FIRST, LAST) == Missing(DAYS, decision=True, lists=True)
+    assert find_missing(settings, FIRST, LAST) == Missing(DAYS, decision=True, made=True)
 
 
 def test_where_all_is_made_nothing_is_missing(settings: Settings) -> None:
     fill(settings)
     assert not find_missing(settings, FIRST, LAST)
     # Of the day before, there is neither a decision nor a list.
-    assert find_missing(settings, FIRST, DAYS[-2]) == Missing([], decision=True, lists=True)
+    assert find_missing(settings, FIRST, DAYS[-2]) == Missing([], decision=True, made=True)
 
 
 def test_days_are_missing_one_by_one_and_at_both_ends(settings: Settings) -> None:
@@ -63,13 +64,23 @@ def test_days_are_missing_one_by_one_and_at_both_ends(settings: Settings) -> Non
 
 
 @pytest.mark.parametrize(("decided", "listed"), [(False, True), (True, False)])
-def test_a_decision_and_lists_are_missing_each_by_itself(
+def test_a_decision_and_what_is_made_of_a_day_are_missing_each_by_itself(
     settings: Settings, decided: bool, listed: bool
 ) -> None:
     fill(settings, decided=decided, listed=listed)
     missing = find_missing(settings, FIRST, LAST)
-    assert missing == Missing([], decision=not decided, lists=not listed)
+    assert missing == Missing([], decision=not decided, made=not listed)
     assert missing
+
+
+@pytest.mark.parametrize("missing", NIGHTLY_TABLES)
+def test_one_table_that_was_not_made_is_enough(settings: Settings, missing: str) -> None:
+    fill(settings, listed=False)
+    with write_warehouse(settings.warehouse_path) as connection:
+        for table in set(NIGHTLY_TABLES) - {missing}:
+            record_made(connection, table, {LAST: 7})
+        record_made(connection, missing, {DAYS[-2]: 7})
+    assert find_missing(settings, FIRST, LAST) == Missing([], decision=False, made=True)
 
 
 @pytest.mark.parametrize(("played_on", "learns"), [(date(2026, 9, 7), True), (date(2026, 9, 8), False)])
