@@ -20,7 +20,7 @@ def add_loads(
     **counts: int,
 ) -> None:
     """Days of which each table was loaded, without a single record if not told otherwise."""
-    nothing = dict.fromkeys(PARTITION_LOADS.columns, 0) | {"landing_files": []}
+    nothing = dict.fromkeys(PARTITION_LOADS.columns, 0)
     lines = [
         nothing | counts | {"table_name": table, "changed_on": pd.Timestamp(day), "loaded_at": loaded_at}
         for day in days
