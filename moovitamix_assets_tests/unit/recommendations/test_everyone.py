@@ -6,13 +6,23 @@ import pytest
 
 from moovitamix_assets.recommendations.everyone import Known, recommend_everyone
 from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.components.als import ALS
+from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM
+from moovitamix_assets.training.evaluation import best_positions
 from moovitamix_assets.training.recipes.recipe import Ingredient, Recipe
 from moovitamix_assets.training.recommender import Recommender
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS, to_arrow
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
 
 NEWCOMER, STRANGER = 1, 2
+BLEND = Recipe(
+    (
+        Ingredient(LightFM(components=8, epochs=3), 1.0),
+        Ingredient(ALS(components=8), 0.5),
+        Ingredient(EASE(l2=50.0), 2.0),
+    )
+)
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +150,44 @@ def test_lists_do_not_depend_on_the_order_of_what_was_heard(known, model):
     again = lists(Known(known.as_of, known.users, known.tracks, shuffled), model)
     pd.testing.assert_frame_equal(again, lists(known, model))
     assert np.isfinite(again["score"]).all()
+
+
+@pytest.fixture(scope="module")
+def blended(world):
+    return Recommender.fit(world, BLEND, Settings(), fit_on="all")
+
+
+@pytest.mark.parametrize("kept", [slice(None), slice(None, None, 3)])
+def test_people_with_plays_are_served_by_all_components(known, blended, kept):
+    tracks = known.tracks[kept]
+    rows = lists(Known(known.as_of, known.users, tracks, known.heard), blended, length=5)
+    there = np.isin(blended.track_ids, tracks["track_id"])
+    for user in blended.user_ids[:20]:
+        scores = blended.scores(np.array([user]))[0]
+        heard = known.heard["track_id"][known.heard["user_id"] == user]
+        scores[~there | np.isin(blended.track_ids, heard)] = -np.inf
+        best = best_positions(scores[None, :], 5)[0]
+        served = rows[rows["user_id"] == user]
+        assert served["track_id"].tolist() == blended.track_ids[best].tolist()
+        np.testing.assert_allclose(served["score"], scores[best], rtol=1e-4, atol=1e-4)
+
+
+def test_newcomers_are_served_by_lightfm_from_a_single_play_on(known, blended):
+    metal = int(known.tracks["track_id"].iloc[5])
+    once = pd.DataFrame({"user_id": [STRANGER], "track_id": [metal]})
+    heard = pd.concat([known.heard, once], ignore_index=True)
+    rows = lists(Known(known.as_of, known.users, known.tracks, heard), blended, length=5)
+    for newcomer in (NEWCOMER, STRANGER):
+        played = heard["track_id"][heard["user_id"] == newcomer].to_numpy(np.int64)
+        listed = rows[rows["user_id"] == newcomer]
+        assert set(listed["source"]) == {"model"}
+        expected = blended.recommend_for_session(played, 5)
+        assert listed["track_id"].tolist() == [track for track, _ in expected]
+        np.testing.assert_allclose(listed["score"], [score for _, score in expected], rtol=1e-4, atol=1e-5)
+
+
+def test_tracks_of_today_have_no_place_in_a_models_lists_but_in_cold_ones(known, model):
+    new = known.tracks.head(1).assign(track_id=7, genres=[["pop"]], plays_last_30_days=10_000)
+    tracks = pd.concat([new, known.tracks], ignore_index=True)
+    rows = lists(Known(known.as_of, known.users, tracks, known.heard), model)
+    assert set(rows["source"][rows["track_id"] == 7]) == {"cold_start"}

@@ -76,3 +76,12 @@ def test_a_blend_of_nothing_is_refused():
         blend([factors(1)], [0.0])
     with pytest.raises(ValueError, match="argument"):
         blend([factors(1)], [1.0, 2.0])
+
+
+def test_all_of_a_blend_is_single_precision():
+    for components in ([factors(1)], [factors(1), block(2)], [block(2)]):
+        made = blend(components, [1.0] * len(components))
+        assert {made.user_vectors.dtype, made.track_vectors.dtype} == {np.dtype(np.float32)}
+        assert made.scores(EVERYONE).dtype == np.float32
+        if made.blocks:
+            assert made.block_scores(EVERYONE).dtype == np.float32

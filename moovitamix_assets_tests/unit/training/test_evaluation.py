@@ -1,6 +1,6 @@
 """Metrics against figures worked out by hand and against a second implementation written from the formulas."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -159,3 +159,36 @@ def test_lists_for_other_people_are_refused():
     view = split(taste_world(), "holdout")
     with pytest.raises(ValueError, match="1 lists for"):
         evaluate_lists(view, np.zeros((1, 20), dtype=np.int32))
+
+
+def test_a_place_that_was_not_filled_is_no_track():
+    """Ten people have played the first track, one the second and the last; padding would read as the last one."""
+    plays = np.zeros((10, 10), dtype=np.float32)
+    plays[:, 0] = 1
+    plays[0, [1, 9]] = [1, 30]
+    test = np.zeros((10, 10), dtype=np.float32)
+    test[:3, [5, 9]] = 1
+    view = replace(
+        split(taste_world(people=10, tracks=10, listens=60), "holdout"),
+        plays=sparse.csr_matrix(plays),
+        test=sparse.csr_matrix(test),
+    )
+    lists = np.full((3, 20), -1, dtype=np.int32)
+    lists[0, 0], lists[1, :2] = 0, [0, 1]
+    evaluation = evaluate_lists(view, lists)
+    assert evaluation.value("coverage") == pytest.approx(2 / 10)
+    assert evaluation.value("coverage_at_20") == pytest.approx(2 / 10)
+    assert evaluation.per_user["novelty_at_10"].tolist() == pytest.approx([0, np.log2(10) / 2, 0])
+    assert evaluation.per_user["popular_share_at_10"].tolist() == [0, 0, 0]
+    assert evaluation.value("hit_rate_at_10") == 0
+
+
+def test_more_places_than_ten_count_for_coverage_at_20_alone():
+    view = split(taste_world(), "holdout")
+    lists = np.tile(np.arange(20, dtype=np.int32), (len(view.test_users), 1))
+    one = lists.copy()
+    one[0, 10:] = np.arange(50, 60)
+    before, after = evaluate_lists(view, lists), evaluate_lists(view, one)
+    assert after.value("coverage") == before.value("coverage")
+    assert after.value("coverage_at_20") == pytest.approx(30 / 120)
+    assert after.per_user["novelty_at_10"].equals(before.per_user["novelty_at_10"])

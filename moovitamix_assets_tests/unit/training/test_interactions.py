@@ -123,3 +123,18 @@ def test_a_pair_named_twice_or_an_unknown_user_is_refused():
     stranger = world.interactions.assign(user_id=lambda frame: frame["user_id"].where(frame.index != 7, 5))
     with pytest.raises(ValueError, match="user 5 is not in the training set"):
         split(replace(world, interactions=stranger), "all")
+
+
+@pytest.mark.parametrize(
+    ("fit_on", "cut"), [("validation", "_before_validation"), ("holdout", "_before_holdout"), ("all", "")]
+)
+def test_popularity_and_time_decay_know_what_the_plays_of_a_view_know(fit_on, cut):
+    world = taste_world(people=20, tracks=40, listens=400, moved_on=0)
+    view = split(world, fit_on)
+    assert view.recent_plays.tolist() == world.tracks[f"plays_last_30_days{cut}"].tolist()
+    pairs = world.interactions[world.interactions[f"plays{cut}"] > 0]
+    left = np.maximum(pairs[f"faded_plays{cut}"], 1) / (1000 * pairs[f"plays{cut}"])
+    assert view.freshness is not None
+    np.testing.assert_array_equal(view.freshness.indices, view.plays.indices)
+    np.testing.assert_allclose(view.freshness.data, left, rtol=1e-6)
+    assert 0 < view.freshness.data.min() < view.freshness.data.max() <= 1

@@ -4,6 +4,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.components.als import ALS
@@ -164,3 +165,17 @@ def test_nothing_of_a_person_but_the_id_is_in_the_artifact(model, tmp_path):
     content = json.loads((tmp_path / "recipe.json").read_text())
     assert set(content) == {"model_version", "as_of", "fit_on", "lightfm_width", "recipe", "blocks"}
     assert date.fromisoformat(content["as_of"]) == model.as_of
+
+
+def test_a_newcomer_is_the_mean_of_the_tracks_played_however_often(model):
+    heard = sparse.lil_matrix((4, len(model.track_ids)), dtype=np.float32)
+    heard[1, 7] = 1
+    heard[2, 7], heard[2, 11] = 3, 1
+    heard[3, [2, 3, 5]] = 1
+    vectors = model.newcomer_vectors(heard.tocsr())
+    tracks = model.track_vectors[:, : model.lightfm_width - 1]
+    assert vectors.shape == (4, model.lightfm_width)
+    assert (vectors[:, -1] == 1).all()
+    for row, played in enumerate([[], [7], [7, 11], [2, 3, 5]]):
+        expected = tracks[played].mean(axis=0) if played else np.zeros(tracks.shape[1])
+        np.testing.assert_allclose(vectors[row, :-1], expected, rtol=1e-5, atol=1e-6)

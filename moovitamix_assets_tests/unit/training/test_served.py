@@ -69,6 +69,37 @@ def test_a_champion_does_not_pay_for_a_history_that_was_lost(world, twin):
         assert (rank(Served.on(twin, world, damaged), people, heard=damaged.plays) == whole).all()
 
 
+def test_cold_lists_do_not_see_the_holdout_days(world, twin):
+    view = split(world, "holdout")
+    silent = np.flatnonzero(np.diff(view.plays.indptr) == 0)
+    later = {"plays_last_30_days": np.arange(len(world.tracks)), "plays_last_30_days_before_validation": 0}
+    changed = replace(world, tracks=world.tracks.assign(**later))
+    scores = Served.on(twin, world, view).scores(silent)
+    assert np.array_equal(Served.on(twin, changed, split(changed, "holdout")).scores(silent), scores)
+    before = {"plays_last_30_days_before_holdout": np.arange(len(world.tracks))}
+    changed = replace(world, tracks=world.tracks.assign(**before))
+    of_changed = Served.on(twin, changed, split(changed, "holdout")).scores(silent)
+    assert not np.array_equal(of_changed, scores)
+
+
+@pytest.mark.parametrize("left", [[0, 1], [50], [118, 119]])
+def test_tracks_that_left_are_not_mistaken_for_others(left, world, twin):
+    gone = world.tracks["track_id"].iloc[left]
+    smaller = replace(
+        world,
+        tracks=world.tracks[~world.tracks["track_id"].isin(gone)].reset_index(drop=True),
+        interactions=world.interactions[~world.interactions["track_id"].isin(gone)].reset_index(drop=True),
+    )
+    view = split(smaller, "holdout")
+    people = np.arange(10)
+    scores = Served.on(twin, smaller, view).scores(people)
+    expected = twin.scores(view.user_ids[people])[:, np.isin(twin.track_ids, view.track_ids)]
+    assert scores.shape == expected.shape
+    heard = view.plays[people].toarray() > 0
+    assert np.array_equal(scores[~heard], expected[~heard])
+    assert np.isneginf(scores[heard]).all()
+
+
 @pytest.fixture
 def stored(twin, tmp_path):
     twin.save(tmp_path)
@@ -102,6 +133,17 @@ def test_low_coverage_is_found(stored):
     np.save(stored / "user_vectors.npy", np.tile(vectors[0], (len(vectors), 1)))
     asking_much = Settings(artifact_minimum_coverage=1.0)
     assert any("of the catalogue" in fault for fault in examine_artifact(stored, asking_much).faults)
+
+
+def test_short_lists_are_found(stored):
+    vectors = np.load(stored / "user_vectors.npy")
+    vectors[:4] = np.nan
+    np.save(stored / "user_vectors.npy", vectors)
+    trial = examine_artifact(stored, Settings())
+    assert trial.served_share == pytest.approx(1 - 4 / trial.people)
+    assert any("get a full list" in fault for fault in trial.faults)
+    lenient = examine_artifact(stored, Settings(artifact_minimum_served_share=trial.served_share))
+    assert not any("get a full list" in fault for fault in lenient.faults)
 
 
 def test_people_who_have_heard_everything_are_no_fault(world, tmp_path):

@@ -5,12 +5,14 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from moovitamix_assets.warehouse.as_of import (
+    anything_played_before,
     ever_played,
     first_heard_on,
     interactions_as_of,
     listens_changed,
     tracks_as_of,
     tracks_changed,
+    users_as_of,
     users_changed,
 )
 from moovitamix_assets.warehouse.connection import write_warehouse
@@ -133,3 +135,58 @@ def test_changed_people_come_without_their_names(warehouse):
     assert changed["user_id"].tolist() == [BEN, 3]
     assert changed.columns.tolist() == ["user_id", "favorite_genres", "gender"]
     assert tracks_changed(warehouse, DAY)["track_id"].tolist() == [14, 20]
+
+
+def test_users_and_tracks_of_the_day_itself_are_known_in_their_newest_version(warehouse):
+    add_users(warehouse, BEFORE, BEN, favorite_genres=["Metal"])
+    add_users(warehouse, DAY, BEN, 3, favorite_genres=["Jazz"])
+    add_users(warehouse, AFTER, BEN, 4, favorite_genres=["Techno"])
+    add_tracks(warehouse, BEFORE, 10, genres=["Metal"])
+    add_tracks(warehouse, DAY, 10, 20, genres=["Jazz"])
+    add_tracks(warehouse, AFTER, 10, 21, genres=["Techno"])
+    users, tracks = users_as_of(warehouse, DAY), tracks_as_of(warehouse, DAY)
+    assert users["user_id"].tolist() == [ANN, BEN, 3]
+    assert users["favorite_genres"].map(list).tolist() == [["Pop"], ["Jazz"], ["Jazz"]]
+    assert tracks["track_id"].tolist() == [10, 11, 12, 13, 14, 20]
+    assert tracks["genres"].map(list).tolist() == [["Jazz"], *[["Pop"]] * 4, ["Jazz"]]
+
+
+def test_a_play_at_the_first_instant_of_a_cut_is_not_before_it(warehouse):
+    midnight = datetime(2026, 9, 10)
+    add_session(warehouse, BEFORE, ANN, [10], midnight - timedelta(microseconds=1))
+    add_session(warehouse, DAY, ANN, [11], midnight)
+    plays = interactions_as_of(warehouse, DAY, {"before": DAY}, faded_cuts={"faded": DAY})
+    assert plays["plays"].tolist() == [1, 1]
+    assert plays["before"].tolist() == [1, 0]
+    assert plays["faded"].tolist() == [round(1000 * 0.5 ** (1 / 7)), 0]
+    tracks = tracks_as_of(warehouse, DAY, {"before": DAY}).set_index("track_id")
+    assert tracks["before"].loc[[10, 11]].tolist() == [1, 0]
+    assert tracks["plays_last_30_days"].loc[[10, 11]].tolist() == [1, 1]
+
+
+def test_popularity_before_a_cut_begins_with_the_first_instant_of_its_thirtieth_day(warehouse):
+    first = datetime(2026, 8, 11)
+    add_session(warehouse, date(2026, 8, 10), ANN, [10], first - timedelta(microseconds=1))
+    add_session(warehouse, date(2026, 8, 11), ANN, [11], first)
+    tracks = tracks_as_of(warehouse, DAY, {"before": DAY}).set_index("track_id")
+    assert tracks["before"].loc[[10, 11]].tolist() == [0, 1]
+
+
+def test_nothing_at_all_was_played_before_the_first_play(warehouse):
+    midnight = datetime(2026, 9, 10)
+    add_session(warehouse, DAY, ANN, [10], midnight)
+    add_session(warehouse, BEFORE, 99, [10])
+    add_session(warehouse, BEFORE, ANN, [99])
+    assert not anything_played_before(warehouse, DAY, DAY)
+    assert anything_played_before(warehouse, DAY, AFTER)
+    assert not anything_played_before(warehouse, BEFORE, AFTER)
+
+
+def test_plays_of_unknown_users_and_tracks_wait_until_these_are_known(warehouse):
+    add_session(warehouse, BEFORE, ANN, [10, 98])
+    add_session(warehouse, BEFORE, 99, [10])
+    assert pairs(interactions_as_of(warehouse, DAY, {})) == [(ANN, 10)]
+    add_users(warehouse, AFTER, 99)
+    add_tracks(warehouse, AFTER, 98)
+    assert pairs(interactions_as_of(warehouse, DAY, {})) == [(ANN, 10)]
+    assert pairs(interactions_as_of(warehouse, AFTER, {})) == [(ANN, 10), (ANN, 98), (99, 10)]

@@ -10,7 +10,7 @@ from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.base import Factors, weighted
 from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.item_knn import ItemKNN
-from moovitamix_assets.training.components.lightfm import LightFM
+from moovitamix_assets.training.components.lightfm import LightFM, mixed_with_history
 from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.components.random import Random
 from moovitamix_assets.training.evaluation import evaluate
@@ -160,3 +160,41 @@ def test_weighting_replaces_counts_and_leaves_the_plays_alone(view):
     np.testing.assert_allclose(weighted(view.plays, "log").data, np.log1p(before))
     assert np.array_equal(weighted(view.plays, "plays").data, before)
     assert np.array_equal(view.plays.data, before)
+
+
+def test_lightfm_ranks_by_what_everybody_plays_too(view):
+    fitted = LIGHTFM.fit(view, seed=1, threads=1)
+    played = view.track_plays > 0
+    biases = fitted.track_vectors[:, -1]
+    assert np.corrcoef(biases[played], np.log(view.track_plays[played]))[0, 1] > 0.5
+    users = np.arange(5)
+    liking = fitted.user_vectors[users, :-1] @ fitted.track_vectors[:, :-1].T
+    np.testing.assert_allclose(fitted.scores(users), liking + biases, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [LightFM(components=8, epochs=2), ALS(components=8), EASE(l2=50.0, weighting="log")],
+    ids=names,
+)
+def test_a_component_with_decay_learns_from_decayed_plays(parameters):
+    view = split(taste_world(people=30, tracks=60, listens=1000, moved_on=20), "holdout")
+    decayed = replace(view, plays=view.faded_plays(2.0), freshness=None)
+    users = np.arange(len(view.user_ids))
+    usual = parameters.fit(view, seed=1, threads=1).scores(users)
+    found = replace(parameters, fading=2.0).fit(view, seed=1, threads=1).scores(users)
+    np.testing.assert_allclose(found, parameters.fit(decayed, seed=1, threads=1).scores(users), atol=1e-5)
+    assert not np.allclose(found, usual, atol=1e-3)
+
+
+def test_history_decays_as_plays_do():
+    view = split(taste_world(people=30, tracks=60, listens=1000, moved_on=20), "holdout")
+    parameters = LightFM(components=8, epochs=2, fading=2.0)
+    alone = parameters.fit(view, seed=1, threads=1)
+    weights = view.freshness[3].data ** 2.0
+    expected = weights @ alone.track_vectors[view.plays[3].indices, :-1] / weights.sum()
+    for mixed in (
+        mixed_with_history(alone, view, 1.0, fading=2.0),
+        replace(parameters, history_weight=1.0).fit(view, seed=1, threads=1),
+    ):
+        np.testing.assert_allclose(mixed.user_vectors[3, :-1], expected, rtol=1e-4, atol=1e-6)

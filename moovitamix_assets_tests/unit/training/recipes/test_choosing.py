@@ -1,11 +1,12 @@
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.components.als import ALS
+from moovitamix_assets.training.components.base import Factors
 from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.random import Random
@@ -48,6 +49,27 @@ class Oracle:
         return (truth + self.noise * random.normal(size=truth.shape)).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Rehearsed(LightFM):
+    """LightFM whose every look is as good as was written down: what it knows of the test, less so much noise."""
+
+    noises: tuple[float, ...] = ()
+    looks: list = field(default_factory=list, compare=False)
+
+    def epoch_by_epoch(self, view, seed, threads, every):
+        for noise in self.noises:
+            self.looks.append(every)
+            random = np.random.default_rng(1)
+            users = view.test.toarray() + noise * random.normal(size=view.test.shape)
+            tracks = np.eye(view.test.shape[1])
+            yield Factors(
+                user_vectors=np.hstack([users, np.ones((len(users), 1))]).astype(np.float32),
+                track_vectors=np.hstack([tracks, np.zeros((len(tracks), 1))]).astype(np.float32),
+                covered_users=np.ones(len(users), dtype=bool),
+                covered_tracks=np.ones(len(tracks), dtype=bool),
+            )
+
+
 @pytest.fixture(scope="module")
 def view():
     return split(taste_world(), "validation")
@@ -83,6 +105,17 @@ def test_early_stopping_names_the_epochs_it_kept(view):
     assert trial.parameters.epochs <= 30  # this world is learnt soon, and then only its noise
     again = trial.parameters.fit(view, seed=1, threads=1)
     assert np.array_equal(again.user_vectors, trial.fitted.user_vectors)
+
+
+def test_training_stops_after_two_looks_without_a_gain_and_keeps_the_best(view):
+    at_once = Rehearsed(epochs=40, noises=(0.5, 0.8, 0.9, 0.01))
+    assert best_trial(view, [at_once], seed=1, threads=1).parameters.epochs == 5
+    assert at_once.looks == [5, 5, 5]
+    later = Rehearsed(epochs=40, noises=(0.8, 0.9, 0.5, 0.7, 0.5, 0.01))
+    trial = best_trial(view, [later], seed=1, threads=1)
+    assert trial.parameters.epochs == 15
+    assert len(later.looks) == 5
+    assert trial.ndcg_at_10 > best_trial(view, [at_once], seed=1, threads=1).ndcg_at_10 - 1e-9
 
 
 def test_a_recipe_starts_with_lightfm_and_survives_json(view):
