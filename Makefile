@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long dev check lock benchmark clean
+.PHONY: help setup run test test-long mutation dev check lock benchmark clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,11 @@ test: setup  ## the test suite
 
 test-long: setup  ## the exhaustive forms: many kills, many faults
 	$(BIN)/python -m pytest -m long
+
+# Lines that differ from BASE, or whole modules: make mutation MODULE=moovitamix_assets/training/promotion.py
+BASE ?= HEAD
+mutation: setup  ## small defects made in changed code: which of them no unit test notices
+	$(BIN)/python -m moovitamix_assets_tests.mutation --base $(BASE) $(MODULE:%=--module %)
 
 dev: setup  ## the source and the Dagster UI together; Ctrl-C stops both
 	$(BIN)/moovitamix dev
