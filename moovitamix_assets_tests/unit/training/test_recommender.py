@@ -179,3 +179,29 @@ def test_a_newcomer_is_the_mean_of_the_tracks_played_however_often(model):
     for row, played in enumerate([[], [7], [7, 11], [2, 3, 5]]):
         expected = tracks[played].mean(axis=0) if played else np.zeros(tracks.shape[1])
         np.testing.assert_allclose(vectors[row, :-1], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_session_is_scored_by_the_mean_of_its_tracks_and_by_what_everybody_plays(model):
+    tracks = model.track_vectors[:, : model.lightfm_width]
+    embeddings, biases = tracks[:, :-1], tracks[:, -1]
+    for played in ([], [3], [0, 4, 9]):
+        profile = embeddings[played].mean(axis=0) if played else np.zeros(embeddings.shape[1])
+        expected = dict(zip(model.track_ids.tolist(), embeddings @ profile + biases, strict=True))
+        found = model.recommend_for_session(model.track_ids[played], 6)
+        assert [score for _, score in found] == pytest.approx(
+            [expected[track] for track, _ in found], abs=1e-5
+        )
+        left = sorted(
+            (expected[track] for track in set(expected) - set(model.track_ids[played])), reverse=True
+        )
+        assert [score for _, score in found] == pytest.approx(left[:6], abs=1e-5)
+
+
+def test_the_nearest_of_the_tracks_played_is_the_most_similar_of_them(model):
+    played = np.array([3, 1000, 1007, 1014, 1021, 1056])
+    for track in (1000, 1028, 1042):
+        in_order = model.similar_tracks(track, len(model.track_ids))
+        expected = next(pair for pair in in_order if pair[0] in played)
+        found = model.nearest_of(track, played)
+        assert found == (expected[0], pytest.approx(expected[1], abs=1e-5))
+    assert model.nearest_of(1000, np.array([1000, 3])) is None
