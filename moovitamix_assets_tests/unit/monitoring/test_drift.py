@@ -1,6 +1,7 @@
 """Distances against SciPy's own, what they must be for any data, and that chance alone raises no alarm."""
 
 import json
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -10,9 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from moovitamix_assets.monitoring.drift import Reference, Today, drift_rows, ks, psi, read_reference
+from moovitamix_assets.monitoring.drift import (
+    Reference,
+    Today,
+    drift_rows,
+    ks,
+    psi,
+    read_reference,
+    trained_as_of,
+)
 from moovitamix_assets.training.profile import POPULARITY_COLUMN, Distribution, from_json, profile, to_json
-from moovitamix_assets.warehouse.schemas import DRIFT, to_arrow
+from moovitamix_assets.training.promotion import Decision
+from moovitamix_assets.training.registry import Candidate, record_decision, roll_back
+from moovitamix_assets.warehouse.connection import write_warehouse
+from moovitamix_assets.warehouse.schemas import DRIFT, MODEL_EVALUATIONS, empty_frame, to_arrow
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 DAY = date(2026, 10, 20)
@@ -212,6 +224,25 @@ def test_few_rows_are_not_judged_and_raise_the_threshold(world, weights, referen
     assert rows_of(a_day(world, weights, 4, count=900), reference).loc["listen_genre", "threshold"] == 0.15
 
 
+def test_a_day_with_as_many_rows_as_are_asked_for_is_judged(world, weights, reference):
+    usual = a_day(world, weights, 4, count=120)
+    people = usual.listens["user_id"].nunique()
+    assert people < 110 < 120
+    assert {"listen_hour", "session_length", "unknown_tracks"} <= set(
+        rows_of(usual, reference, minimum_rows=120).index
+    )
+    assert "unknown_people" in rows_of(usual, reference, minimum_rows=people).index
+    assert "unknown_people" not in rows_of(usual, reference, minimum_rows=people + 1).index
+
+
+def test_what_equals_its_threshold_has_not_drifted(world, weights, reference):
+    usual = a_day(world, weights, 4)
+    far = replace(usual, listens=usual.listens.assign(genres=[["Polka"]] * len(usual.listens)))
+    value = rows_of(far, reference, drift_threshold=1e-9).loc["listen_genre", "value"]
+    assert not rows_of(far, reference, drift_threshold=value).loc["listen_genre", "drifted"]
+    assert rows_of(far, reference, drift_threshold=value * 0.999).loc["listen_genre", "drifted"]
+
+
 def test_a_day_on_which_nothing_changed_has_no_rows(world, weights, reference):
     usual = a_day(world, weights, 3)
     nothing = Today(DAY, usual.listens.iloc[:0], usual.users.iloc[:0], usual.tracks.iloc[:0])
@@ -229,3 +260,15 @@ def test_a_reference_is_read_from_a_training_set_or_is_not_there(tmp_path, world
     assert read.profile == reference.profile
     assert read.user_ids.tolist() == sorted(world.users["user_id"])
     assert read.popularity["track_id"].tolist() == sorted(world.tracks["track_id"])
+
+
+def test_a_version_was_trained_when_it_was_promoted_not_when_it_was_returned_to(tmp_path):
+    with write_warehouse(tmp_path / "warehouse.duckdb") as connection:
+        for number, version, decision in ((1, "a", "promoted"), (2, "b", "promoted"), (3, "c", "rejected")):
+            candidate = Candidate(version, empty_frame(MODEL_EVALUATIONS), pd.DataFrame())
+            record_decision(connection, candidate, date(2026, 9, number), Decision(decision, "."), {})
+        roll_back(connection, "Worse.")
+        assert trained_as_of(connection, "a") == date(2026, 9, 1)
+        assert trained_as_of(connection, "b") == date(2026, 9, 2)
+        assert trained_as_of(connection, "c") is None
+        assert trained_as_of(connection, "d") is None

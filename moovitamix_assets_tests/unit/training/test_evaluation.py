@@ -162,9 +162,9 @@ def test_lists_for_other_people_are_refused():
 
 
 def test_a_place_that_was_not_filled_is_no_track():
-    """Ten people have played the first track, one the second and the last; padding would read as the last one."""
+    """Eight of ten people have played the first track, one the second and the last, which padding would read as."""
     plays = np.zeros((10, 10), dtype=np.float32)
-    plays[:, 0] = 1
+    plays[:8, 0] = 1
     plays[0, [1, 9]] = [1, 30]
     test = np.zeros((10, 10), dtype=np.float32)
     test[:3, [5, 9]] = 1
@@ -178,7 +178,7 @@ def test_a_place_that_was_not_filled_is_no_track():
     evaluation = evaluate_lists(view, lists)
     assert evaluation.value("coverage") == pytest.approx(2 / 10)
     assert evaluation.value("coverage_at_20") == pytest.approx(2 / 10)
-    assert evaluation.per_user["novelty_at_10"].tolist() == pytest.approx([0, np.log2(10) / 2, 0])
+    assert evaluation.per_user["novelty_at_10"].tolist() == pytest.approx([0, np.log2(8) / 2, 0])
     assert evaluation.per_user["popular_share_at_10"].tolist() == [0, 0, 0]
     assert evaluation.value("hit_rate_at_10") == 0
 
@@ -192,3 +192,21 @@ def test_more_places_than_ten_count_for_coverage_at_20_alone():
     assert after.value("coverage") == before.value("coverage")
     assert after.value("coverage_at_20") == pytest.approx(30 / 120)
     assert after.per_user["novelty_at_10"].equals(before.per_user["novelty_at_10"])
+
+
+def test_the_segment_of_new_tracks_is_about_these_alone():
+    view = split(taste_world(), "holdout")
+    new = view.track_plays == 0
+    truth = view.test.toarray()
+    evaluation = evaluate(view, Table(truth))
+    users = evaluation.table.set_index(["segment", "metric"])["users"]
+    assert 0 < new.sum() < len(new)
+    assert (
+        users["new_tracks", "ndcg_at_10"]
+        == (truth[:, new].sum(axis=1) > 0).sum()
+        < users["all", "ndcg_at_10"]
+    )
+    only_old = evaluate(view, Table(np.where(new, -np.inf, truth).astype(np.float32)))
+    assert only_old.value("hit_rate_at_10", "new_tracks") == 0
+    only_new = evaluate(view, Table(np.where(new, truth, -np.inf).astype(np.float32)))
+    assert only_new.value("recall_at_20", "new_tracks") == 1

@@ -1,5 +1,7 @@
 import json
 import pickle
+import re
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -205,3 +207,40 @@ def test_the_nearest_of_the_tracks_played_is_the_most_similar_of_them(model):
         found = model.nearest_of(track, played)
         assert found == (expected[0], pytest.approx(expected[1], abs=1e-5))
     assert model.nearest_of(1000, np.array([1000, 3])) is None
+
+
+def fitted(world, *ingredients, **settings):
+    return Recommender.fit(world, Recipe(ingredients), Settings(**settings), "holdout")
+
+
+def test_seed_data_and_weights_are_not_ignored(world):
+    lightfm, als = LightFM(components=4, epochs=1), ALS(components=4, iterations=2)
+    alone = fitted(world, Ingredient(lightfm, 1.0))
+    assert not np.array_equal(
+        fitted(world, Ingredient(lightfm, 1.0), seed=7).track_vectors, alone.track_vectors
+    )
+    one_more = world.interactions.assign(plays=lambda frame: frame["plays"] + (frame.index == 0))
+    changed = fitted(replace(world, interactions=one_more), Ingredient(lightfm, 1.0))
+    assert changed.model_version != alone.model_version
+    half, twice = (fitted(world, Ingredient(lightfm, 1.0), Ingredient(als, weight)) for weight in (0.5, 2.0))
+    als_columns = slice(half.lightfm_width, None)
+    np.testing.assert_allclose(
+        4 * half.user_vectors[:, als_columns], twice.user_vectors[:, als_columns], rtol=1e-5
+    )
+    assert np.array_equal(half.user_vectors[:, : half.lightfm_width], alone.user_vectors)
+
+
+def test_people_who_said_and_played_nothing_are_not_known(world):
+    users = world.users.assign(
+        favorite_genres=lambda frame: frame["favorite_genres"].where(frame.index != 79, None)
+    )
+    users["gender"] = users["gender"].where(users.index != 79, None)
+    model = fitted(replace(world, users=users), Ingredient(LightFM(components=4, epochs=1), 1.0))
+    assert model.coverage(model.user_ids[[78, 79]]).tolist() == ["plays", "none"]
+
+
+def test_an_explanation_counts_one_time_and_several_times(model):
+    lines = [model.explain(100, int(track)) for track in model.track_ids[:60]]
+    assert any("played 1 time (" in line for line in lines)
+    assert any(re.search(r"played ([2-9]|\d\d) times \(", line) for line in lines)
+    assert not any("played 1 times" in line for line in lines)
