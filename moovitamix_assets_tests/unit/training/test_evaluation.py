@@ -102,6 +102,22 @@ def test_heard_tracks_are_left_out_and_short_lists_are_padded():
     assert rank(scores, np.array([1]), None, length=2).tolist() == [[3, 2]]
 
 
+def test_everyone_of_a_crowd_gets_their_own_list():
+    crowd = np.arange(600)
+    own = np.zeros((600, 40), dtype=np.float32)
+    own[crowd, crowd % 37] = 2
+    own[crowd, crowd % 37 + 3] += 1
+    heard = sparse.csr_matrix((np.ones(600, dtype=np.float32), (crowd, crowd % 37)), shape=own.shape)
+    assert rank(Table(own), crowd, None, length=1).ravel().tolist() == (crowd % 37).tolist()
+    assert rank(Table(own), crowd[::-1], heard, length=1).ravel().tolist() == (crowd % 37 + 3)[::-1].tolist()
+
+
+def test_what_was_heard_before_the_cut_takes_no_place_in_a_list():
+    view = split(taste_world(), "holdout")
+    likes_the_old_more = Table(view.test.toarray() + 2 * view.plays.toarray())
+    assert evaluate(view, likes_the_old_more).value("ndcg_at_10") == pytest.approx(1.0)
+
+
 def test_someone_who_knows_the_test_gets_the_highest_marks():
     view = split(taste_world(), "holdout")
     evaluation = evaluate(view, Table(view.test.toarray()))

@@ -182,7 +182,7 @@ def test_a_retraining_takes_over_the_champions_settings(view):
 def test_a_search_tries_as_many_settings_as_it_may(view):
     started = starting_points(view, None)
     most = sum(len(kind) for kind in candidates(view))
-    for trials in (0, len(started), len(started) + 3, most, most + 10):
+    for trials in (0, len(started), *range(len(started) + 1, most + 2), most + 10):
         tried = within_budget(started, candidates(view), trials)
         assert sum(len(kind) for kind in tried) == min(max(trials, len(started)), most)
         assert all(kind[0] == start[0] for kind, start in zip(tried, started, strict=True))
