@@ -191,3 +191,18 @@ def test_tracks_of_today_have_no_place_in_a_models_lists_but_in_cold_ones(known,
     tracks = pd.concat([new, known.tracks], ignore_index=True)
     rows = lists(Known(known.as_of, known.users, tracks, known.heard), model)
     assert set(rows["source"][rows["track_id"] == 7]) == {"cold_start"}
+
+
+def test_a_list_expires_when_the_settings_say(known):
+    rows = lists(known, None, expire_hours=6)
+    assert (rows["expires_at"] - rows["generated_at"] == pd.Timedelta(hours=6)).all()
+
+
+def test_what_others_have_heard_is_not_missing_from_a_cold_list(known, model):
+    users = known.users.assign(favorite_genres=[None, ["Metal"], *known.users["favorite_genres"].iloc[2:]])
+    heard = known.heard["track_id"][known.heard["user_id"] == NEWCOMER]
+    tracks = known.tracks.assign(
+        plays_last_30_days=known.tracks["plays_last_30_days"] + 10_000 * known.tracks["track_id"].isin(heard)
+    )
+    rows = lists(Known(known.as_of, users, tracks, known.heard), model, length=3)
+    assert set(rows["track_id"][rows["user_id"] == STRANGER]) == set(heard)

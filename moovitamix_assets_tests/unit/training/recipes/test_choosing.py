@@ -10,7 +10,9 @@ from moovitamix_assets.training.components.base import Factors
 from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.random import Random
+from moovitamix_assets.training.evaluation import evaluate
 from moovitamix_assets.training.interactions import split
+from moovitamix_assets.training.recipes import choosing
 from moovitamix_assets.training.recipes.choosing import (
     FEWEST_EPOCHS,
     MOST_EPOCHS,
@@ -20,6 +22,7 @@ from moovitamix_assets.training.recipes.choosing import (
     choose_recipe_on,
     choose_weights,
     most_epochs,
+    recipe_of,
     starting_points,
     within_budget,
 )
@@ -187,3 +190,73 @@ def test_a_search_tries_as_many_settings_as_it_may(view):
         assert sum(len(kind) for kind in tried) == min(max(trials, len(started)), most)
         assert all(kind[0] == start[0] for kind, start in zip(tried, started, strict=True))
         assert all(len(kind) == len(set(kind)) for kind in tried)
+
+
+@pytest.mark.parametrize("trials", [0, 7])
+def test_what_is_tried_are_the_champions_settings_and_as_many_more_as_asked_for_all_with_one_decay(
+    trials, monkeypatch
+):
+    given = []
+    monkeypatch.setattr(choosing, "best_fading", lambda view, seed, threads: 2.0)
+    monkeypatch.setattr(choosing, "choose_recipe_on", lambda view, *rest: given.append(rest))
+    theirs = Recipe((Ingredient(LightFM(components=16, l2=0.01), 1.0), Ingredient(ALS(alpha=7.0), 0.5)))
+    choose_recipe(taste_world(people=60, tracks=40, listens=800), Settings(seed=9), theirs, trials)
+    ((seed, threads, kinds),) = given
+    assert (seed, threads) == (9, 1)
+    assert sum(map(len, kinds)) == max(trials, 4)
+    assert kinds[0][0] == LightFM(components=16, l2=0.01, epochs=MOST_EPOCHS, fading=2.0)
+    assert kinds[1][0] == ALS(alpha=7.0, fading=2.0)
+    assert {each.fading for kind in kinds for each in kind if each.name != "popularity"} == {2.0}
+
+
+def test_what_got_no_weight_is_no_ingredient(view):
+    good, useless = Trial(LightFM(), Oracle(view, 0.3), 0.9), Trial(Random(), Random().fit(view, 3, 1), 0.1)
+    recipe = recipe_of(view, [good, useless])
+    assert recipe.ingredients == (Ingredient(LightFM(), 1.0),)
+    assert recipe.validation_ndcg_at_10 == {
+        "lightfm": 0.9,
+        "random": 0.1,
+        "blend": recipe.validation_ndcg_at_10["blend"],
+    }
+
+
+def test_ease_is_no_candidate_where_its_matrix_is_too_large(view, monkeypatch):
+    side = EASE(feature_weight=1.0).size(view)
+    for largest, names in (
+        (side, ["lightfm", "als", "ease", "popularity"]),
+        (1, ["lightfm", "als", "popularity"]),
+    ):
+        monkeypatch.setattr(choosing, "EASE_LARGEST_SIDE", largest)
+        assert [kind[0].name for kind in candidates(view)] == names
+
+
+def test_weights_are_chosen_by_everyone_of_a_crowd():
+    crowd = split(taste_world(people=500, tracks=100, listens=8000), "validation")
+    assert len(crowd.test_users) > 300
+    fitted = Random().fit(crowd, 3, 1)
+    _, reached = choose_weights(crowd, [Trial(Random(), fitted, 0.1)])
+    assert reached == pytest.approx(evaluate(crowd, fitted).value("ndcg_at_10"))
+
+
+@dataclass(frozen=True)
+class KnowsGenres(LightFM):
+    """LightFM that has learnt the genres of tracks and nothing of users."""
+
+    def epoch_by_epoch(self, view, seed, threads, every):
+        users, tracks = view.plays.shape
+        noise = np.random.default_rng(1).normal(size=(users, 4))
+        yield Factors(
+            user_vectors=np.hstack([noise, np.ones((users, 1))]).astype(np.float32),
+            track_vectors=np.hstack([np.eye(4)[np.arange(tracks) % 4], np.zeros((tracks, 1))]).astype(
+                np.float32
+            ),
+            covered_users=np.ones(users, dtype=bool),
+            covered_tracks=np.ones(tracks, dtype=bool),
+        )
+
+
+def test_history_is_mixed_in_where_it_helps(view):
+    trial = best_trial(view, [KnowsGenres(epochs=5)], seed=1, threads=1)
+    (alone,) = KnowsGenres(epochs=5).epoch_by_epoch(view, 1, 1, 5)
+    assert trial.parameters.history_weight == 0.5
+    assert trial.ndcg_at_10 > evaluate(view, alone).value("ndcg_at_10")
