@@ -17,9 +17,10 @@ from moovitamix_assets.training.recipes.recipe import Ingredient, Recipe
 from moovitamix_assets.training.recommender import Recommender
 from moovitamix_assets.training.registry import Candidate, record_decision, store_candidate
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.loads import PartitionNotLoaded
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
-from moovitamix_assets_tests.unit.warehouse.rows import add_tracks, add_users
+from moovitamix_assets_tests.unit.warehouse.rows import add_tracks, add_users, mark_loaded
 
 PEOPLE = 40
 
@@ -49,6 +50,7 @@ def played_daily(tmp_path_factory):
                FROM range(47) AS days (number)""",
             {"first": AS_OF - timedelta(days=45)},
         )
+        mark_loaded(connection, AS_OF)
         decide_about(connection, "champion", AS_OF - timedelta(days=9))
     return folder
 
@@ -82,6 +84,14 @@ def test_the_reference_for_drift_is_the_last_week(played_daily):
     folder = settings.training_sets_dir / AS_OF.isoformat()
     assert TrainingSet.read(folder).reference["session_length"].rows == 7
     assert (folder / "champion").read_text() == "champion"
+
+
+def test_a_day_that_was_not_loaded_is_not_trained_on(tmp_path):
+    settings = Settings(data_dir=tmp_path)
+    with write_warehouse(settings.warehouse_path) as connection:
+        mark_loaded(connection, AS_OF - timedelta(days=1))
+    with pytest.raises(PartitionNotLoaded, match=AS_OF.isoformat()):
+        run(training_set, settings)
 
 
 # champion_model
