@@ -1,9 +1,9 @@
 """Small defects made on purpose, and which of them no unit test notices.
 
 A mutant changes one thing of one product module, in memory only, in a process of its own. It has to pass the test file
-that mirrors the module, then those that import it, as far as they call the changed function. Own code, because the
-libraries for this skip SQL and decorated functions (every asset and check), or write into the working copy. Defects
-that only integration tests see, or processes that a test starts, count as survivors.
+that mirrors the module, those that import it and its neighbours, as far as they call the changed function. Own code,
+because the libraries for this skip SQL and decorated functions (every asset and check), or write into the working copy.
+Defects that only integration tests see, or processes that a test starts, count as survivors.
 """
 
 import argparse
@@ -132,14 +132,14 @@ def _other_values(value: object) -> Iterator[object]:
 
 
 def files_testing(path: Path) -> list[Path]:
-    """The test files that may notice a change of a module: its mirror image, then those that import it."""
+    """The test files that may notice a change of a module: its mirror image, those that import it, its neighbours."""
     package = ".".join(path.relative_to(ROOT).parent.parts)
     imports = re.compile(rf"{re.escape(package)}(\.| import .*\b){path.stem}\b")
     mirror = ROOT / TESTS / "unit" / path.relative_to(ROOT / PRODUCT).with_name(f"test_{path.name}")
     found = [test for part in ("unit", "checks") for test in sorted((ROOT / TESTS / part).rglob("test_*.py"))]
-    return sorted(
-        (t for t in found if t == mirror or imports.search(t.read_text())), key=lambda t: t != mirror
-    )
+    importing = [test for test in found if imports.search(test.read_text())]
+    neighbours = [test for test in found if test.parent == mirror.parent]
+    return list(dict.fromkeys([*(test for test in found if test == mirror), *importing, *neighbours]))
 
 
 def outcome(

@@ -71,9 +71,12 @@ def test_lines_may_be_chosen_and_functions_are_known(tmp_path):
     assert {mutant.function for mutant in made(tmp_path, {3})} == {1}
 
 
-def test_the_mirror_image_of_a_module_is_run_first_and_then_what_imports_it():
+def test_the_mirror_image_of_a_module_is_run_first_then_what_imports_it_and_its_neighbours():
     tests = files_testing(ROOT / PRODUCT / "training" / "promotion.py")
     names = [test.relative_to(ROOT / TESTS / "unit").as_posix() for test in tests]
     assert names[0] == "training/test_promotion.py"
     assert "training/test_registry.py" in names
     assert "recommendations/test_top_n.py" not in names
+    assert len(names) == len(set(names))
+    cold_start = files_testing(ROOT / PRODUCT / "recommendations" / "cold_start.py")
+    assert ROOT / TESTS / "unit" / "recommendations" / "test_everyone.py" in cold_start
