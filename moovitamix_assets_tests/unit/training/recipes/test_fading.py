@@ -12,6 +12,7 @@ from moovitamix_assets.training.interactions import TrainingSet, split
 from moovitamix_assets.training.recipes import fading
 from moovitamix_assets.training.recipes.choosing import choose_recipe
 from moovitamix_assets.training.recipes.fading import best_fading
+from moovitamix_assets.training.recipes.trials import Trial
 from moovitamix_assets_tests.unit.training.worlds import DAYS, HOLDOUT_DAYS, taste_world
 
 BEFORE_HOLDOUT = DAYS - HOLDOUT_DAYS
@@ -82,6 +83,15 @@ def test_a_gain_that_is_not_clear_fades_nothing(monkeypatch):
     moved_before_validation = split(taste_world(moved_on=BEFORE_HOLDOUT - 12), "validation")
     monkeypatch.setattr(fading, "FADING_GAIN", 100.0)
     assert best_fading(moved_before_validation, seed=1, threads=1) == 0
+
+
+@pytest.mark.parametrize(("gain", "chosen"), [(0.99, 0.0), (1.0, 0.0), (1.015, 0.0), (1.03, 2.0)])
+def test_decay_is_chosen_from_two_percent_on(gain, chosen, view, monkeypatch):
+    def scripted(view, tried, seed, threads):
+        return Trial(tried[0], None, {0.0: 0.1, 2.0: 0.1 * gain}.get(tried[0].fading, 0.05))
+
+    monkeypatch.setattr(fading, "best_trial", scripted)
+    assert best_fading(view, seed=1, threads=1) == chosen
 
 
 def test_a_chosen_fading_is_that_of_all_components():
