@@ -6,6 +6,7 @@ so that a page costs no validation of what is known to be right.
 
 import re
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Annotated, Any
 
 import orjson
@@ -14,6 +15,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 from pydantic_core import PydanticCustomError
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mock_api.clock import Clock
 from mock_api.faults import FaultInjector
@@ -88,6 +91,25 @@ class PageWriter:
         return Response(body, media_type="application/json")
 
 
+class DateHeader:
+    """Puts the time of the source's clock on every answer, as its `Date`."""
+
+    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                moment = self._clock.now().replace(tzinfo=UTC)
+                MutableHeaders(scope=message)["Date"] = format_datetime(moment, usegmt=True)
+            await send(message)
+
+        await self._app(scope, receive, send_dated)
+
+
 def create_app(settings: MockApiSettings) -> FastAPI:
     """Build the source over a fresh world, generated up to the moment it is."""
     clock = Clock(settings.now)
@@ -101,6 +123,7 @@ def create_app(settings: MockApiSettings) -> FastAPI:
     app.openapi = lambda: _openapi_document(app)  # type: ignore[method-assign]
     if settings.any_fault:
         app.add_middleware(FaultInjector, settings=settings)
+    app.add_middleware(DateHeader, clock=clock)  # the outermost: answers made by a fault are dated too
     return app
 
 

@@ -43,6 +43,7 @@ def open_server(settings: MockApiSettings) -> tuple[uvicorn.Server, socket.socke
         http=TransportSharingProtocol,
         log_level="warning",
         access_log=False,
+        date_header=False,  # the app sends the time of its own clock
         lifespan="off",
         timeout_graceful_shutdown=STOP_TIMEOUT_SECONDS,
     )

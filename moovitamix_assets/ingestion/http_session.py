@@ -123,6 +123,12 @@ class HttpSession:
         self._randomness = randomness or random.Random()
         self._of_thread = threading.local()
         self._sessions: list[requests.Session] = []
+        self._source_time: datetime | None = None
+
+    @property
+    def source_time(self) -> datetime | None:
+        """The `Date` header of the newest answer, naive UTC; None where it is absent or unreadable."""
+        return self._source_time
 
     def shown_url(self, path: str = "", parameters: Mapping[str, str | int] | None = None) -> str:
         """Give a URL of the server as messages may show it: without user and password."""
@@ -179,6 +185,7 @@ class HttpSession:
         began = perf_counter()
         response = self._request(path, parameters)
         traffic.latencies.append(perf_counter() - began)
+        self._source_time = _http_date(response.headers.get("Date", ""))
         status = response.status_code
         if status == 429 or not 400 <= status < 500:
             return _decoded(response)
@@ -237,12 +244,19 @@ def _seconds_asked(header: str) -> float | None:
     """Read a Retry-After header, seconds or HTTP-date; None if it is neither."""
     if re.fullmatch(r"\s*[0-9]{1,9}\s*", header, re.ASCII):
         return float(header)
+    moment = _http_date(header)
+    if moment is None:
+        return None
+    return max(0.0, (moment - datetime.now(UTC).replace(tzinfo=None)).total_seconds())
+
+
+def _http_date(header: str) -> datetime | None:
+    """Read an HTTP-date as naive UTC; None if it is none, or lies outside of the years 1 to 9999."""
     try:
         moment = parsedate_to_datetime(header)
-    except ValueError:
+        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def _detail(response: requests.Response) -> str:

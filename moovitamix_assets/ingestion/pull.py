@@ -55,6 +55,8 @@ class Pull:
             was asked for a part only, with `updated_since`.
         observed_at: When the accepted reading began, naive UTC.
         statistics: What it cost.
+        source_time: The source's own clock at the pull's last answer (its `Date` header), naive UTC; None
+            where it sends none that can be read.
     """
 
     endpoint: Endpoint
@@ -65,6 +67,7 @@ class Pull:
     identities: set[Identity] | None
     observed_at: datetime
     statistics: PullStatistics
+    source_time: datetime | None = None
 
 
 def statistics_of(
@@ -85,7 +88,13 @@ def statistics_of(
     )
 
 
-def pull_of(endpoint: Endpoint, reading: Reading, statistics: PullStatistics, part_only: bool) -> Pull:
+def pull_of(
+    endpoint: Endpoint,
+    reading: Reading,
+    statistics: PullStatistics,
+    part_only: bool,
+    source_time: datetime | None,
+) -> Pull:
     """Make the result of an accepted reading; `part_only` if the server left out what changed earlier."""
     return Pull(
         endpoint=endpoint,
@@ -96,4 +105,5 @@ def pull_of(endpoint: Endpoint, reading: Reading, statistics: PullStatistics, pa
         identities=None if part_only else reading.identities,
         observed_at=reading.observed_at,
         statistics=statistics,
+        source_time=source_time,
     )

@@ -50,6 +50,8 @@ class SourceDescription:
         version: Likewise.
         totals: Records that each endpoint reports; None where it does not say.
         filtered: The endpoints that can be filtered by change time.
+        source_time: Its own clock (the `Date` header of its newest answer), naive UTC; None where it sends
+            none that can be read.
     """
 
     url: str
@@ -57,6 +59,7 @@ class SourceDescription:
     version: str | None
     totals: dict[Endpoint, int | None]
     filtered: tuple[Endpoint, ...]
+    source_time: datetime | None = None
 
 
 class SourceApi:
@@ -156,7 +159,8 @@ class SourceApi:
             if reading.settled or (reading.same_records_as(previous) and reading.matches_total):
                 seconds = perf_counter() - began
                 statistics = statistics_of(traffic, reading, pages, attempt + 1, seconds, bool(filters))
-                return pull_of(endpoint, reading, statistics, "updated_since" in filters)
+                part_only = "updated_since" in filters
+                return pull_of(endpoint, reading, statistics, part_only, self._http.source_time)
             # Only its fingerprint and totals are needed from here on.
             reading.records, reading.identities = [], set()
             previous = reading
@@ -193,6 +197,7 @@ class SourceApi:
             version=str(info["version"]) if "version" in info else None,
             totals=totals,
             filtered=tuple(name for name in totals if self._supports_filters(name, traffic)),
+            source_time=self._http.source_time,
         )
 
     def _filters(

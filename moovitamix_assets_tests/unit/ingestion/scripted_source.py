@@ -48,6 +48,7 @@ class ScriptedSource:
         faults: For (endpoint, page) what the next requests get instead of the page; see `_Handler`.
         always: The same, for every request.
         change: Alters an envelope before it is sent; gets it and the number of the request for that page.
+        dated: The `Date` header of every answer; None sends none.
         filtering: Whether the filters that the document lists work.
         asked: The path and query of every request.
         connections: Number of connections opened.
@@ -65,6 +66,7 @@ class ScriptedSource:
         self.faults: dict[tuple[str, int], list[Any]] = defaultdict(list)
         self.always: dict[tuple[str, int], Any] = {}
         self.change: Callable[[dict[str, Any], int], object] = lambda envelope, visit: envelope
+        self.dated: str | None = None
         self.filtering = True
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.connections = 0
@@ -148,7 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(
         self, status: int, body: bytes, headers: dict[str, str] | None = None, length: int | None = None
     ) -> None:
-        self.send_response(status)
+        self.send_response_only(status)
+        if self.server.source.dated is not None:
+            self.send_header("Date", self.server.source.dated)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body) if length is None else length))

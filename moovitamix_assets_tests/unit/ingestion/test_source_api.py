@@ -139,6 +139,39 @@ def test_check_says_who_the_source_is(source: ScriptedSource) -> None:
     assert named.filtered == ("users",)
 
 
+@pytest.mark.parametrize(
+    ("header", "moment"),
+    [
+        (None, None),
+        ("Tue, 01 Sep 2026 10:00:00 GMT", datetime(2026, 9, 1, 10)),
+        ("Tue, 01 Sep 2026 10:00:00 +0200", datetime(2026, 9, 1, 8)),
+        ("Tue, 01 Sep 2026 10:00:00 -0000", datetime(2026, 9, 1, 10)),
+        ("yesterday", None),
+        ("", None),
+        ("Fri, 31 Dec 9999 23:59:59 -0100", None),
+        ("Tue, 01 Sep 2026 10:00:00 +99999999999999999999", None),
+    ],
+)
+def test_the_sources_own_clock_is_passed_on(
+    source: ScriptedSource, header: str | None, moment: datetime | None
+) -> None:
+    source.dated = header
+    with client(source) as api:
+        assert (api.check().source_time, api.pull("users", None, FAR).source_time) == (moment, moment)
+
+
+def test_the_newest_answer_says_what_time_it_is(source: ScriptedSource) -> None:
+    source.records["users"], source.dated = users(1), "Tue, 01 Sep 2026 10:00:00 GMT"
+
+    def an_hour_later(envelope: dict[str, Any], _: int) -> dict[str, Any]:
+        source.dated = "Tue, 01 Sep 2026 11:00:00 GMT"
+        return envelope
+
+    source.change = an_hour_later
+    with client(source) as api:
+        assert api.pull("users", None, FAR).source_time == datetime(2026, 9, 1, 11)
+
+
 def test_settings_make_the_client(source: ScriptedSource) -> None:
     source.records["users"] = users(12)
     with SourceApi.from_settings(Settings(api_url=source.url, page_size=5)) as api:

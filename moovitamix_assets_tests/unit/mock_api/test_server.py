@@ -46,6 +46,14 @@ def test_the_clock_moves_on_request_alone() -> None:
         assert "/_clock" not in session.get(f"{url}/openapi.json", timeout=TIMEOUT_SECONDS).json()["paths"]
 
 
+def test_every_answer_is_dated_by_the_sources_own_clock() -> None:
+    with running_server(small_settings(port=0, fault_always="users:2")) as url, requests.Session() as session:
+        session.post(f"{url}/_clock", json={"now": "2027-01-31T23:59:58.9"}, timeout=TIMEOUT_SECONDS)
+        for path in ("tracks", "users?page=2", "openapi.json", "nowhere"):
+            raw = session.get(f"{url}/{path}", timeout=TIMEOUT_SECONDS).raw
+            assert raw.headers.getlist("Date") == ["Sun, 31 Jan 2027 23:59:58 GMT"], path
+
+
 def test_the_log_tells_what_was_served(tmp_path: Path) -> None:
     log = tmp_path / "served.jsonl"
     with running_server(small_settings(port=0, served_log=log)) as url, requests.Session() as session:
