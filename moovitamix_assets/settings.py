@@ -62,6 +62,31 @@ class Settings(BaseSettings):
         50, ge=0, description="... if at least so many records were rejected."
     )
 
+    # Which source is implausible. "From" a share includes it, so that a share above 1 is never reached.
+    accept_empty_endpoints: bool = Field(
+        False,
+        description="true reads an endpoint without a single record as such: for a service that has just opened.",
+    )
+    plausibility_minimum: int = Field(
+        20, ge=1, description="Shares of undated or unknown records are judged from so many records on."
+    )
+    undated_warn_share: float = Field(0.01, gt=0, description="Share without a readable time that warns.")
+    undated_blocking_share: float = Field(
+        0.10, gt=0, description="Share without a readable time from which a day is landed but not loaded."
+    )
+    undated_error_share: float = Field(
+        0.5, gt=0, description="Share without a readable time from which nothing is landed."
+    )
+    vanished_blocking_share: float = Field(
+        0.2, gt=0, description="Share of known records gone from which a day is landed but not loaded."
+    )
+    vanished_error_share: float = Field(
+        0.5, gt=0, description="Share of known records gone from which the source counts as made anew."
+    )
+    clock_tolerance_minutes: float = Field(
+        10.0, ge=0, description="How far the machine's clock may be ahead of the source's (its Date header)."
+    )
+
     # Training
     holdout_days: int = Field(7, ge=1, description="The last days, on which a candidate is measured.")
     validation_days: int = Field(7, ge=1, description="The days before those, on which choices are made.")

@@ -1,12 +1,12 @@
 """raw_users, raw_tracks, raw_listens: what the source API says changed on each day, landed as received.
 
-One pull serves every partition of the run. Asking and landing only: what a record is worth is the warehouse's affair.
+One pull serves every partition of the run; a source that is wrong as a whole, or a day that has not ended, is refused
+before anything is landed. What a single record is worth is the warehouse's affair.
 See https://docs.dagster.io/guides/build/assets.
 """
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -24,16 +24,14 @@ from dagster import (
     asset,
 )
 
-from moovitamix_assets.ingestion.landing import newest_identities
+from moovitamix_assets.clock import now
+from moovitamix_assets.ingestion.appraisal import appraise_pull
+from moovitamix_assets.ingestion.plausibility import Judgement, refuse_unless_ended
 from moovitamix_assets.ingestion.records import Endpoint
 from moovitamix_assets.ingestion.source_api import Pull, SourceApi
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, day_start, partition_of
 from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
-
-# A source that was made anew keeps hardly any id; one that deletes records keeps most.
-_REGENERATED_SHARE = 0.5
-_KNOWN_SAMPLE = 1000
 
 _LANDED_COLUMNS = TableSchema(
     columns=[
@@ -58,10 +56,17 @@ def _raw_asset(name: str, endpoint: Endpoint, what: str) -> AssetsDefinition:
         metadata={"endpoint": endpoint, "dagster/column_schema": _LANDED_COLUMNS},
         check_specs=[
             AssetCheckSpec(
+                "source_plausible",
+                asset=name,
+                blocking=True,
+                description="Few records lack a readable time; where most do, nothing is landed at all.",
+            ),
+            AssetCheckSpec(
                 "source_not_regenerated",
                 asset=name,
-                description="After a full pull: most of the records known before are still there.",
-            )
+                blocking=True,
+                description="Most of the records known before are still there; where most are gone, nothing is landed.",
+            ),
         ],
     )
     def raw(
@@ -72,6 +77,7 @@ def _raw_asset(name: str, endpoint: Endpoint, what: str) -> AssetsDefinition:
     ) -> Iterator[Output[pd.DataFrame] | AssetCheckResult]:
         days = [date.fromisoformat(key) for key in context.partition_keys]
         is_first = days[0] == settings.start_date
+        refuse_unless_ended(days[-1], now(settings), None, settings)
         with progress.track(f"reading {endpoint}") as on_page:
             pull = source_api.pull(
                 endpoint,
@@ -79,8 +85,11 @@ def _raw_asset(name: str, endpoint: Endpoint, what: str) -> AssetsDefinition:
                 before=day_start(days[-1] + timedelta(days=1)),
                 on_page=on_page,
             )
+        # By the source's clock as it was when the pull began.
+        asked_at = pull.source_time and pull.source_time - timedelta(seconds=pull.statistics.seconds)
+        refuse_unless_ended(days[-1], now(settings), asked_at, settings)
+        appraisal = appraise_pull(source_api, pull, days, settings)
         frame = _landed_frame(pull, settings.start_date, context.run_id)
-        known, vanished = _known_and_vanished(pull, settings.landing_dir)
         if pull.undated_left_out:
             context.log.warning(
                 f"{pull.undated_left_out} records of {endpoint} have no readable time and belong to the first "
@@ -89,17 +98,8 @@ def _raw_asset(name: str, endpoint: Endpoint, what: str) -> AssetsDefinition:
         for day, records in frame["changed_on"].value_counts().items():
             context.add_asset_metadata({"records": int(records)}, partition_key=f"{day:%Y-%m-%d}")
         yield Output(frame, metadata=_pull_metadata(pull))
-        yield AssetCheckResult(
-            check_name="source_not_regenerated",
-            passed=not known or vanished / known < _REGENERATED_SHARE,
-            severity=AssetCheckSeverity.WARN,
-            description=(
-                f"{vanished} of {known} known records are gone."
-                if known
-                else "Nothing to compare: a first load, or the source sent only what changed in the window."
-            ),
-            metadata={"known_records_looked_for": known, "vanished": vanished},
-        )
+        yield _check_result("source_plausible", appraisal.dates)
+        yield _check_result("source_not_regenerated", appraisal.identities)
 
     return raw
 
@@ -122,15 +122,15 @@ def _landed_frame(pull: Pull, first_partition: date, run_id: str) -> pd.DataFram
     return frame
 
 
-def _known_and_vanished(pull: Pull, landing_dir: Path) -> tuple[int, int]:
-    """The size of a sample of known records, and how many of them a full pull did not bring.
-
-    None are looked for where the server sent a part only.
-    """
-    if pull.statistics.filtered_by_server or pull.identities is None:
-        return 0, 0
-    known = newest_identities(landing_dir, pull.endpoint, _KNOWN_SAMPLE)
-    return len(known), len(known - pull.identities)
+def _check_result(name: str, judgement: Judgement) -> AssetCheckResult:
+    noticeable = judgement.verdict == "noticeable"
+    return AssetCheckResult(
+        check_name=name,
+        passed=judgement.verdict == "plausible",
+        severity=AssetCheckSeverity.WARN if noticeable else AssetCheckSeverity.ERROR,
+        description=judgement.finding,
+        metadata={"records_looked_at": judgement.looked_at, "records_wrong": judgement.wrong},
+    )
 
 
 def _pull_metadata(pull: Pull) -> dict[str, Any]:
@@ -150,6 +150,7 @@ def _pull_metadata(pull: Pull) -> dict[str, Any]:
         "latency_p50_ms": statistics.latency_p50_ms,
         "latency_p95_ms": statistics.latency_p95_ms,
         "filtered_by_server": statistics.filtered_by_server,
+        "source_time": "none" if pull.source_time is None else f"{pull.source_time:%Y-%m-%d %H:%M:%S}",
     }
 
 

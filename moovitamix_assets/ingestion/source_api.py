@@ -30,6 +30,7 @@ __all__ = [
     "PullStatistics",
     "Record",
     "RequestFailed",
+    "Sample",
     "SourceApi",
     "SourceDescription",
     "SourceError",
@@ -59,6 +60,23 @@ class SourceDescription:
     version: str | None
     totals: dict[Endpoint, int | None]
     filtered: tuple[Endpoint, ...]
+    source_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first page of an endpoint, unfiltered.
+
+    Attributes:
+        endpoint: The endpoint.
+        received: Its records.
+        records: The same, whenever they changed.
+        source_time: The source's own clock, naive UTC; None where it sends none that can be read.
+    """
+
+    endpoint: Endpoint
+    received: int
+    records: list[Record]
     source_time: datetime | None = None
 
 
@@ -177,6 +195,15 @@ class SourceApi:
             RequestFailed: The document failed in every try. (One that is refused lists nothing.)
         """
         return self._supports_filters(endpoint, Traffic())
+
+    def probe(self, endpoint: Endpoint) -> Sample:
+        """Get the first page of an endpoint without any filter, in one request.
+
+        Raises:
+            PageFailed: It was refused, or failed in every try.
+        """
+        page = self._page(endpoint, Window(None, datetime.max), {}, Traffic(), threading.Event(), 1)
+        return Sample(endpoint, page.received, page.records, self._http.source_time)
 
     def check(self) -> SourceDescription:
         """Ask the source who it is, and each endpoint for one record.

@@ -23,6 +23,7 @@ from dagster import (
 )
 
 from moovitamix_assets import plots
+from moovitamix_assets.ingestion.known_records import refuse_read_too_early
 from moovitamix_assets.ingestion.landing import record_judged
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN
 from moovitamix_assets.progress import Progress
@@ -63,6 +64,7 @@ def _source_table(table: str) -> AssetsDefinition:
         progress: ResourceParam[Progress],
     ) -> Output[CleanedPartitions]:
         days = [date.fromisoformat(key) for key in context.partition_keys]
+        refuse_read_too_early(settings.landing_dir, ENDPOINTS[table], days)
         with progress.track(f"cleaning {table}"):
             loaded_at = datetime.now(UTC).replace(tzinfo=None)
             cleaned = clean(table, landed, days, loaded_at)

@@ -23,6 +23,7 @@ from moovitamix_assets.ingestion.assets import raw_listens, raw_tracks, raw_user
 from moovitamix_assets.ingestion.landing import LandingIOManager
 from moovitamix_assets.ingestion.pull import Pull, PullStatistics
 from moovitamix_assets.ingestion.records import Endpoint, Record, canonical_json, changed_at, identity
+from moovitamix_assets.ingestion.source_api import Sample
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.settings import Settings
@@ -42,13 +43,17 @@ class PlainSource:
     Attributes:
         records: By endpoint.
         filtered: Whether it acts like a server that sends only what changed in the window.
+        source_time: What its own clock says, if anything.
         asked: The windows asked for.
+        probed: The endpoints whose first page was asked for.
     """
 
     records: dict[str, list[Any]]
     filtered: bool = False
     observed_at: datetime = datetime(2026, 9, 6, 1)
+    source_time: datetime | None = None
     asked: list[tuple[str, datetime | None, datetime]] = field(default_factory=list)
+    probed: list[str] = field(default_factory=list)
 
     def pull(self, endpoint: Endpoint, since: datetime | None, before: datetime, on_page: Any = None) -> Pull:
         self.asked.append((endpoint, since, before))
@@ -68,7 +73,16 @@ class PlainSource:
             identities=None if self.filtered and since else known,
             observed_at=self.observed_at,
             statistics=PullStatistics(1, 1, 0, {}, 1, 0.0, 0.0, 0.0, len(records), self.filtered),
+            source_time=self.source_time,
         )
+
+    def probe(self, endpoint: Endpoint) -> Sample:
+        self.probed.append(endpoint)
+        records = [
+            Record(canonical_json(record), changed_at(record))
+            for record in self.records.get(endpoint, [])[:100]
+        ]
+        return Sample(endpoint, len(records), records, self.source_time)
 
 
 @cache

@@ -9,8 +9,10 @@ import pytest
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, ExecuteInProcessResult
 
 from moovitamix_assets.ingestion.landing import count_landed, read_landing
+from moovitamix_assets.monitoring.failures import what_failed
 from moovitamix_assets_tests.checks.conftest import FIRST, LAST, good_records, person, session, track
 from moovitamix_assets_tests.checks.house import House
+from moovitamix_assets_tests.integration import fingerprints
 
 SECOND = date(2026, 9, 2)
 
@@ -24,11 +26,15 @@ def metadata_of(result: ExecuteInProcessResult, day: date) -> dict[str, Any]:
     return {name: value.value for name, value in event.metadata.items()}
 
 
-def regenerated(result: ExecuteInProcessResult) -> AssetCheckEvaluation:
-    (evaluation,) = result.get_asset_check_evaluations()
-    assert evaluation.check_name == "source_not_regenerated"
-    assert evaluation.severity == AssetCheckSeverity.WARN
-    return evaluation
+def checked(result: ExecuteInProcessResult) -> dict[str, AssetCheckEvaluation]:
+    """The checks of the one raw asset that was executed."""
+    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+
+
+def why(result: ExecuteInProcessResult) -> str:
+    """Why a run failed, as people are told."""
+    assert not result.success
+    return "\n".join(what_failed(result.all_events))
 
 
 def landed_ids(house: House, endpoint: str, day: date) -> list[Any]:
@@ -123,60 +129,231 @@ def test_reading_a_day_again_lands_only_what_is_new(new_house: Callable[..., Hou
     assert count_landed(house.settings.landing_dir, "users", SECOND) == 3
 
 
-def test_a_source_that_answers_nothing_marks_its_days_as_read(new_house: Callable[..., House]) -> None:
+# source_plausible
+
+
+def test_an_endpoint_that_gives_nothing_is_refused_unless_that_is_allowed(
+    new_house: Callable[..., House],
+) -> None:
     house = new_house({})
+    told = why(house.execute(["raw_listens", "listens"], FIRST, LAST))
+    assert "listen_history: the source holds no record at all" in told
+    assert "MOOVITAMIX_ACCEPT_EMPTY_ENDPOINTS" in told
+    assert not house.settings.data_dir.exists()
 
-    assert house.execute(["raw_listens", "listens"], FIRST, LAST).success
+    open_today = new_house({}, accept_empty_endpoints=True)
+    assert open_today.execute(["raw_listens", "listens"], FIRST, LAST).success
+    assert open_today.query("SELECT count(*), sum(received) FROM partition_loads") == [(3, 0)]
 
-    assert house.query("SELECT count(*), sum(received) FROM partition_loads") == [(3, 0)]
+
+def test_a_filtered_answer_may_be_empty_where_the_source_is_not(house: House) -> None:
+    house.source.filtered = True
+    assert house.execute(["raw_users"], date(2026, 9, 4)).success
+    assert house.source.probed == ["users"]
+    house.source.records["users"] = []
+    assert "the source holds no record at all" in why(house.execute(["raw_users"], date(2026, 9, 4)))
+
+
+def dated(undated: int, of: int = 200) -> dict[str, list[Any]]:
+    """So many users without a readable time, spread evenly, of so many."""
+    spread = {number * of // undated for number in range(undated)} if undated else set()
+    return {
+        "users": [
+            person(number, "1767225600" if number in spread else "2026-09-02T08:00:00")
+            for number in range(of)
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("undated", "passed", "severity"),
+    [(1, True, "ERROR"), (2, False, "WARN"), (19, False, "WARN"), (20, False, "ERROR"), (99, False, "ERROR")],
+)
+def test_undated_records_warn_then_block(
+    undated: int, passed: bool, severity: str, new_house: Callable[..., House]
+) -> None:
+    house = new_house(dated(undated))
+    result = house.execute(["raw_users", "users"], FIRST, LAST)
+    evaluation = checked(result)["source_plausible"]
+    assert (evaluation.passed, evaluation.severity.value) == (passed, severity)
+    assert f"{undated} of 200 records received" in (evaluation.description or "")
+    assert result.success == (undated < 20)
+    assert count_landed(house.settings.landing_dir, "users", FIRST) == undated
+    if undated >= 20:
+        assert f"raw_users/source_plausible: users: {undated} of 200" in why(result)
+        assert not house.settings.warehouse_path.exists()
+        assert new_house(dated(undated), undated_blocking_share=0.6).execute(["users"], FIRST, LAST).success
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+@pytest.mark.parametrize("first", [FIRST, SECOND])
+def test_mostly_undated_records_are_not_even_landed(
+    filtered: bool, first: date, new_house: Callable[..., House]
+) -> None:
+    house = new_house(dated(100), filtered=filtered)
+    told = why(house.execute(["raw_users", "users"], first, LAST))
+    assert "have no readable created_at or updated_at (50.0%)" in told
+    assert "MOOVITAMIX_UNDATED_ERROR_SHARE = 0.5" in told
+    assert not house.settings.data_dir.exists()
+    raised = new_house(dated(100), filtered, undated_error_share=1.1, undated_blocking_share=1.1)
+    assert raised.execute(["raw_users", "users"], first, LAST).success
+
+
+def test_the_calm_day_of_a_server_that_sends_its_undated_records_with_every_answer(
+    new_house: Callable[..., House],
+) -> None:
+    records = dated(0)["users"] + [person(1000 + number, "never") for number in range(30)]
+    house = new_house({"users": records}, filtered=True)
+    assert house.execute(["raw_users"], date(2026, 9, 4)).success
 
 
 # source_not_regenerated
 
 
 def test_a_first_load_has_nothing_to_compare_with(new_house: Callable[..., House]) -> None:
-    evaluation = regenerated(new_house(good_records()).execute(["raw_users"], FIRST, LAST))
-
+    evaluation = checked(new_house(good_records()).execute(["raw_users"], FIRST, LAST))[
+        "source_not_regenerated"
+    ]
     assert evaluation.passed
-    assert "Nothing to compare" in evaluation.description
-    assert evaluation.metadata["known_records_looked_for"].value == 0
+    assert "Nothing to compare" in (evaluation.description or "")
+    assert evaluation.metadata["records_looked_at"].value == 0
 
 
-@pytest.mark.parametrize(("gone", "passed"), [(0, True), (2, True), (3, False), (6, False)], ids=str)
-def test_a_source_made_anew_is_noticed(house: House, gone: int, passed: bool) -> None:
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_known_records_that_are_gone_block_before_most_are(house: House, gone: int) -> None:
     for user in house.source.records["users"][:gone]:
         user["id"] += 1000
 
-    evaluation = regenerated(house.execute(["raw_users"], LAST))
+    result = house.execute(["raw_users"], LAST)
 
-    assert evaluation.passed == passed
-    assert evaluation.description == f"{gone} of 6 known records are gone."
-    assert evaluation.metadata["vanished"].value == gone
+    evaluation = checked(result)["source_not_regenerated"]
+    assert evaluation.passed == result.success == (gone < 2)
+    assert evaluation.severity is AssetCheckSeverity.ERROR
+    assert f"{gone} of 6 known records are gone" in (evaluation.description or "")
+    assert evaluation.metadata["records_wrong"].value == gone
 
 
-def test_sessions_made_anew_are_noticed(house: House) -> None:
+@pytest.mark.parametrize("gone", [3, 6])
+def test_a_regenerated_source_is_not_landed(house: House, gone: int) -> None:
+    before = fingerprints.everything(house.settings.data_dir)
+    for user in house.source.records["users"][:gone]:
+        user["id"] += 1000
+
+    told = why(house.execute(["raw_users", "users"], LAST))
+
+    assert f"users: {gone} of 6 known records are gone" in told
+    assert "MOOVITAMIX_DATA_DIR" in told
+    assert "moovitamix reset" in told
+    assert fingerprints.everything(house.settings.data_dir) == before
+
+
+def test_regenerated_sessions_are_not_landed(house: House) -> None:
     house.source.records["listen_history"] = [
         session(1, [1], f"2026-09-02T01:00:0{second}") for second in range(9)
     ]
 
-    assert not regenerated(house.execute(["raw_listens"], LAST)).passed
+    assert "was regenerated" in why(house.execute(["raw_listens"], LAST))
 
 
-@pytest.mark.parametrize("first", [FIRST, LAST])
-def test_a_server_that_filters_cannot_tell_and_raises_no_alarm(house: House, first: date) -> None:
-    house.source.filtered = True
-    house.source.records["users"] = [person(500, "2026-09-03T08:00:00")]
-
-    evaluation = regenerated(house.execute(["raw_users"], first, LAST))
-
-    assert evaluation.passed
-    assert "Nothing to compare" in evaluation.description
+def people(first_id: int, number: int = 40) -> list[dict[str, Any]]:
+    return [person(first_id + each, f"2026-09-0{1 + each % 3}T08:00:{each:02d}") for each in range(number)]
 
 
-def test_records_made_anew_are_landed_beside_what_was_known(house: House) -> None:
-    house.source.records["users"] = [person(500, "2026-09-03T08:00:00")]
+def test_the_first_page_of_a_server_that_filters_tells_whether_it_was_regenerated(
+    new_house: Callable[..., House],
+) -> None:
+    house = new_house({"users": people(100)}, filtered=True)
+    assert house.execute(["raw_users"], FIRST, LAST).success
+    before = fingerprints.landing(house.settings.data_dir)
+    the_next_day = date(2026, 9, 4)
+    assert house.execute(["raw_users"], the_next_day).success
 
-    result = house.execute(["raw_users", "users"], LAST)
+    house.source.records["users"] = people(500)
+    for days in ((the_next_day, the_next_day), (LAST, the_next_day), (FIRST, LAST)):
+        told = why(house.execute(["raw_users"], *days))
+        assert "records on its first page, of days read before, are unknown (100%)" in told
+        assert "moovitamix reset" in told
+    assert fingerprints.landing(house.settings.data_dir) == before | {
+        "landing/users/2026-09-04": fingerprints.landing(house.settings.data_dir)["landing/users/2026-09-04"]
+    }
 
-    assert result.success
-    assert house.query("SELECT count(*) FROM dim_users") == [(7,)]
+
+@pytest.mark.parametrize(
+    ("unknown", "passed"),
+    [(7, True), (8, False), (19, False)],
+)
+def test_a_filtering_server_with_some_unknown_records_blocks(
+    unknown: int, passed: bool, new_house: Callable[..., House]
+) -> None:
+    house = new_house({"users": people(100)}, filtered=True)
+    assert house.execute(["raw_users"], FIRST, LAST).success
+    house.source.records["users"] = people(100)[unknown:] + people(500)[:unknown]
+    result = house.execute(["raw_users"], date(2026, 9, 4))
+    assert result.success == checked(result)["source_not_regenerated"].passed == passed
+
+
+def test_too_few_records_on_the_first_page_say_nothing(new_house: Callable[..., House]) -> None:
+    house = new_house({"users": people(100, 19)}, filtered=True)
+    assert house.execute(["raw_users"], FIRST, LAST).success
+    house.source.records["users"] = people(500, 19)
+    assert house.execute(["raw_users"], date(2026, 9, 4)).success
+
+
+def test_records_of_days_being_read_need_not_be_known(new_house: Callable[..., House]) -> None:
+    house = new_house({"users": people(100)[::3]}, filtered=True)
+    assert house.execute(["raw_users"], FIRST, LAST).success
+    house.source.records["users"] = people(100)[::3] + people(100)[1::3] + people(100)[2::3]
+    assert house.execute(["raw_users"], SECOND, LAST).success
+
+
+# Days that have not ended
+
+
+@pytest.mark.parametrize(
+    ("source_time", "refused"),
+    [
+        (None, False),
+        (datetime(2026, 9, 4), False),
+        (datetime(2026, 9, 3, 23, 50), False),
+        (datetime(2026, 9, 3, 23, 49, 59), True),
+        (datetime(2026, 8, 3), True),
+    ],
+)
+def test_a_day_that_has_not_ended_by_the_clock_of_the_source_is_not_read(
+    source_time: datetime | None, refused: bool, new_house: Callable[..., House]
+) -> None:
+    house = new_house(good_records())
+    house.source.source_time = source_time
+    result = house.execute(["raw_users"], FIRST, LAST)
+    assert result.success != refused
+    if source_time and refused:
+        told = why(result)
+        assert "2026-09-03 has not ended" in told
+        assert f"{source_time:%Y-%m-%d %H:%M} by the source's" in told
+        assert "by the machine's clock" in told
+        assert not house.settings.data_dir.exists()
+
+
+def test_a_day_that_has_not_ended_by_the_clock_of_the_machine_is_not_asked_for(
+    new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = new_house(good_records())
+    monkeypatch.setattr(
+        "moovitamix_assets.ingestion.assets.now", lambda settings: datetime(2026, 9, 3, 23, 59)
+    )
+    assert "2026-09-03 has not ended" in why(house.execute(["raw_users"], FIRST, LAST))
+    assert not house.source.asked
+
+
+def test_landing_read_before_the_end_of_its_day_does_not_make_the_day(
+    new_house: Callable[..., House],
+) -> None:
+    house = new_house(good_records())
+    house.source.observed_at = datetime(2026, 9, 3, 12)
+    assert house.execute(["raw_users"], FIRST, LAST).success
+    assert "users was read for 2026-09-03 only before" in why(house.execute(["users"], FIRST, LAST))
+    assert house.execute(["users"], FIRST, SECOND).success
+    house.source.observed_at = datetime(2026, 9, 4, 0, 30)
+    house.source.records["users"].append(person(99, "2026-09-03T23:00:00"))
+    assert house.execute(["raw_users"], LAST).success
+    assert house.execute(["users"], LAST).success

@@ -136,7 +136,7 @@ def test_a_partition_that_a_blocking_check_refuses_no_longer_counts_as_loaded(ho
 
 
 def test_a_day_without_records_that_was_never_loaded_is_missed(new_house: Callable[..., House]) -> None:
-    house = new_house({})
+    house = new_house({}, accept_empty_endpoints=True)
     house.execute(["raw_users", "users"], FIRST, LAST)
     assert house.check("users", "nothing_lost", FIRST, LAST).passed
     house.damage("DELETE FROM partition_loads WHERE changed_on = '2026-09-02'")
@@ -160,7 +160,7 @@ def test_every_fate_of_a_record_is_counted(new_house: Callable[..., House]) -> N
 
 
 def test_with_nothing_loaded_at_all_every_check_passes(new_house: Callable[..., House]) -> None:
-    house = new_house({})
+    house = new_house({}, accept_empty_endpoints=True)
     assert house.execute(["raw_users", "users", "raw_tracks", "tracks"], FIRST).success
 
     result = house.execute(AssetSelection.checks_for_assets(*TABLES))
