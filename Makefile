@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long mutation dev check lock benchmark clean
+.PHONY: help setup run test test-long mutation dev check lock benchmark clean reset
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ lock:  ## pin the newest versions that satisfy pyproject.toml, by name and versi
 	.venv-lock/bin/python -m pip freeze --all --exclude-editable --exclude pip > requirements.lock
 	rm -rf .venv-lock
 
-clean:  ## remove what runs made (keeps .venv)
-	rm -rf data .dagster_home .mypy_cache .pytest_cache .ruff_cache .hypothesis
+reset: setup  ## delete what runs made: data and Dagster's records; asks first
+	@$(BIN)/moovitamix reset
+
+clean:  ## remove caches (keeps .venv, data and Dagster's records)
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

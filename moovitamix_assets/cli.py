@@ -1,4 +1,4 @@
-"""The `moovitamix` command: run, recommend, rollback, retrain, mirror, dev, exporter, doctor.
+"""The `moovitamix` command: run, recommend, rollback, retrain, mirror, dev, exporter, doctor, forget, reset.
 
 Reading arguments and saying how it ended; what the commands do is in `command/`.
 """
@@ -33,6 +33,7 @@ _SourceUrl = Annotated[
 _DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Where everything is kept. [default: data]")
 ]
+_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command()
@@ -52,22 +53,29 @@ def run(
     settings = _settings(source_url, data_dir)
 
     from moovitamix_assets.command.instance import NoInstance, open_instance
+    from moovitamix_assets.command.looking import compare_clocks
     from moovitamix_assets.command.pipeline import RunFailed, run_pipeline
     from moovitamix_assets.command.source import SourceNotStarted
     from moovitamix_assets.command.summary import print_summary
     from moovitamix_assets.command.turns import own_turn
     from moovitamix_assets.ingestion.landing import StartDateMoved
+    from moovitamix_assets.ingestion.plausibility import DayNotEnded, ImplausibleSource
     from moovitamix_assets.progress import TerminalProgress
     from moovitamix_assets.warehouse.connection import WarehouseLocked
+    from moovitamix_assets.warehouse.future import DaysOfTheFuture
 
     _refuse_unusable(settings.data_dir)
     from_day, to_day = _days(settings, first, last)
     _console.print(f"[bold]MooVitamix[/] {from_day} to {to_day}, into {settings.data_dir}")
     try:
+        if last is None and (difference := compare_clocks(settings, to_day)):
+            _console.print(f"[yellow]{difference}[/]", soft_wrap=True)
         with own_turn(settings.data_dir / ".run", _tell_of_waiting), open_instance() as instance:
             outcome = run_pipeline(settings, from_day, to_day, instance, TerminalProgress(_console))
         if not outcome.missing:
             _console.print("Nothing was missing.")
+        if outcome.not_looked_at:
+            _console.print(f"[yellow]{outcome.not_looked_at}[/]", soft_wrap=True)
         if outcome.nothing_to_learn:
             _console.print(
                 f"[yellow]No model was trained: nobody played anything before the last {settings.holdout_days} "
@@ -76,7 +84,9 @@ def run(
         print_summary(_console, settings, from_day, to_day, outcome.seconds)
     except StartDateMoved as error:
         _fail(str(error), code=2)
-    except (RunFailed, NoInstance, SourceNotStarted, WarehouseLocked) as error:
+    except (
+        DayNotEnded, DaysOfTheFuture, ImplausibleSource, NoInstance, RunFailed, SourceNotStarted, WarehouseLocked,
+    ) as error:  # fmt: skip
         _fail(str(error))
 
 
@@ -101,6 +111,7 @@ def recommend(
         _fail("Name one of USER_ID, --similar TRACK_ID and --session TRACK_IDS.", code=2)
     track_ids = None if session is None else _track_ids(session)
 
+    from moovitamix_assets.clock import ClockUnreadable
     from moovitamix_assets.command.recommend import (
         NothingToShow,
         print_list,
@@ -118,7 +129,7 @@ def recommend(
             print_similar(_console, settings, similar, as_of)
         elif track_ids is not None:
             print_session(_console, settings, track_ids, as_of)
-    except (NothingToShow, ModelMissing, WarehouseLocked, WarehouseMissing) as error:
+    except (ClockUnreadable, NothingToShow, ModelMissing, WarehouseLocked, WarehouseMissing) as error:
         _fail(str(error))
 
 
@@ -155,13 +166,14 @@ def retrain(
     settings = _settings(None, data_dir)
 
     from moovitamix_assets.automation.retraining_runs import NothingServed, ask_for_retraining
+    from moovitamix_assets.clock import ClockUnreadable
     from moovitamix_assets.command.instance import NoInstance, open_instance
     from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
 
     try:
         with open_instance() as instance:
             day = ask_for_retraining(instance, settings, reason)
-    except (NoInstance, NothingServed, WarehouseLocked, WarehouseMissing) as error:
+    except (ClockUnreadable, NoInstance, NothingServed, WarehouseLocked, WarehouseMissing) as error:
         _fail(str(error))
     _console.print(
         f"Asked for a candidate as of {day} or later. What the sensor `retraining` says of it stands in the UI; "
@@ -236,6 +248,87 @@ def doctor(source_url: _SourceUrl = None, data_dir: _DataDir = None) -> None:
         if symptom.remedy:
             _console.print(f"     {symptom.remedy}", highlight=False, soft_wrap=True)
     raise typer.Exit(0 if healthy else 1)
+
+
+@app.command()
+def forget(
+    after: Annotated[
+        datetime, typer.Option("--after", formats=["%Y-%m-%d"], help="The newest day that is kept.")
+    ],
+    yes: _Yes = False,
+    data_dir: _DataDir = None,
+) -> None:
+    """Forget the days after one, made under a clock that was ahead, so that each is read after its end."""
+    settings, last = _settings(None, data_dir), after.date()
+
+    from moovitamix_assets.command.forgetting import forget as forget_days
+    from moovitamix_assets.command.holding import FolderHeld
+    from moovitamix_assets.command.instance import NoInstance, open_instance
+    from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
+
+    try:
+        with read_warehouse(settings.warehouse_path):
+            pass  # A mistyped folder is named, not made.
+        _console.print(
+            f"Removes everything in {settings.warehouse_path} of the days after {last}, with the training sets and "
+            "models of these days. Landing files stay, and their days are read again.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        _ask(yes)
+        with open_instance() as instance:
+            forgotten = forget_days(settings, instance, last)
+    except (FolderHeld, NoInstance, WarehouseLocked, WarehouseMissing) as error:
+        _fail(str(error))
+    rows = ", ".join(f"{table} {number:,}" for table, number in forgotten.rows.items())
+    _console.print(
+        f"Removed rows: {rows or 'none'}. Training sets and models: {forgotten.folders}. Partitions of landing to be "
+        f"read again: {forgotten.partitions}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if forgotten.still_recorded:
+        _console.print(
+            f"{forgotten.still_recorded} materializations of these days stay in Dagster's records, whose storage "
+            "cannot wipe single partitions; nothing of this project relies on them.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def reset(yes: _Yes = False, data_dir: _DataDir = None) -> None:
+    """Delete everything that runs made: the data folder, and Dagster's records in the working directory."""
+    settings = _settings(None, data_dir)
+
+    from moovitamix_assets.command.holding import FolderHeld
+    from moovitamix_assets.command.resetting import NotOurs, delete, find_doomed
+    from moovitamix_assets.warehouse.connection import WarehouseLocked
+
+    try:
+        doomed = find_doomed(settings)
+        if not doomed:
+            _console.print(f"Nothing to delete: there is neither {settings.data_dir} nor .dagster_home.")
+            return
+        for each in doomed:
+            _console.print(
+                f"{each.path}: {each.size / 1e6:,.1f} MB ({', '.join(each.entries)})",
+                highlight=False,
+                soft_wrap=True,
+                markup=False,
+            )
+        _ask(yes)
+        delete(settings, doomed)
+    except (FolderHeld, NotOurs, WarehouseLocked) as error:
+        _fail(str(error))
+    _console.print(
+        f"Deleted {' and '.join(str(each.path) for each in doomed)}.", highlight=False, soft_wrap=True
+    )
+
+
+def _ask(yes: bool) -> None:
+    if not yes and typer.prompt("Type yes to go on") != "yes":
+        _fail("Nothing was deleted.")
 
 
 def _settings(source_url: str | None, data_dir: Path | None) -> Settings:

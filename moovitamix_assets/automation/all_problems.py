@@ -11,13 +11,14 @@ from moovitamix_assets.automation.evidence import read_evidence
 from moovitamix_assets.automation.nights import read_made
 from moovitamix_assets.automation.retraining import decide_retraining, degradation
 from moovitamix_assets.automation.retraining_runs import asked_on, known_trainings
-from moovitamix_assets.clock import due_day
+from moovitamix_assets.clock import due_day, last_ended_day
 from moovitamix_assets.monitoring.alerts import Problem
 from moovitamix_assets.monitoring.checks import look_at_freshness
 from moovitamix_assets.monitoring.problems import decision_problems, run_problems
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseMissing, read_warehouse
+from moovitamix_assets.warehouse.future import find_future_days
 
 
 def all_problems(instance: DagsterInstance, settings: Settings, moment: datetime) -> list[Problem]:
@@ -33,10 +34,13 @@ def all_problems(instance: DagsterInstance, settings: Settings, moment: datetime
     """
     problems = run_problems(instance, settings)
     try:
+        problems += _future_days(settings, moment)
         problems += [*_lateness(instance, settings, moment), *_days_given_up(settings, moment)]
         with read_warehouse(settings.warehouse_path) as connection:
             problems += decision_problems(connection, settings)
-            evidence = read_evidence(connection, known_trainings(instance), asked_on(instance))
+            evidence = read_evidence(
+                connection, known_trainings(instance), asked_on(instance), last_ended_day(moment)
+            )
     except WarehouseMissing:
         # Nothing was loaded yet: that is a beginning, not an outage.
         return problems
@@ -72,6 +76,23 @@ def _lateness(instance: DagsterInstance, settings: Settings, moment: datetime) -
             done="missed days are filled by themselves; look at the runs and at the source if this stays.",
             link=f"{settings.ui_url}/runs",
             explained_by=("run:nightly",),
+        )
+    ]
+
+
+def _future_days(settings: Settings, moment: datetime) -> list[Problem]:
+    """Days that count as made though they have not ended: nothing is read until they are forgotten."""
+    found = find_future_days(settings, moment)
+    if not found:
+        return []
+    return [
+        Problem(
+            key="future",
+            title="Days that have not ended count as made",
+            since=found.first.isoformat(),
+            details=(found.finding,),
+            done=f"no nightly run is started. {found.remedy}",
+            link=f"{settings.ui_url}/assets/listens",
         )
     ]
 

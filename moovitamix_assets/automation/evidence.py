@@ -112,7 +112,10 @@ class Evidence:
 
 
 def read_evidence(
-    connection: duckdb.DuckDBPyConnection, runs: Sequence[Training] = (), asked_on: date | None = None
+    connection: duckdb.DuckDBPyConnection,
+    runs: Sequence[Training] = (),
+    asked_on: date | None = None,
+    until: date = date.max,
 ) -> Evidence | None:
     """Read what is known on the newest day for which recommendations exist; None while there are none.
 
@@ -120,8 +123,11 @@ def read_evidence(
         connection: The warehouse, read-only will do.
         runs: Trainings that Dagster's run storage knows of, the newest run first, as it lists them.
         asked_on: The newest day for which a person asked for a retraining.
+        until: The newest day that has ended; later ones, made under a clock that was ahead, are not looked at.
     """
-    newest = first_row(connection, "SELECT max(generated_for) FROM recommendations")
+    newest = first_row(
+        connection, "SELECT max(generated_for) FROM recommendations WHERE generated_for <= ?", [until]
+    )
     if newest is None or newest[0] is None:
         return None
     day: date = newest[0]

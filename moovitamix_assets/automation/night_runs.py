@@ -11,6 +11,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter, S
 
 from moovitamix_assets.automation.jobs import INGEST_JOB, NIGHTLY_JOB
 from moovitamix_assets.automation.nights import Attempt, Night, NothingToRun, plan_night, read_made
+from moovitamix_assets.clock import now
 from moovitamix_assets.partitions import (
     NIGHT_FROM_TAG,
     NIGHT_TAG,
@@ -20,6 +21,7 @@ from moovitamix_assets.partitions import (
 )
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
+from moovitamix_assets.warehouse.future import find_future_days
 
 _LOOKED_AT = 25
 
@@ -53,12 +55,17 @@ def night_requests(
             yield SkipReason(f"The run {running[0].run_id} of {job_name} is under way.")
             return
     try:
+        future = find_future_days(settings, now(settings))
         made = read_made(settings)
     except WarehouseMissing as error:
         yield SkipReason(str(error))
         return
     except WarehouseLocked as error:
         yield SkipReason(f"Looking again later. {error}")
+        return
+    if future:
+        # Lists made now would be dropped at once: those kept are counted back from the newest day.
+        yield SkipReason(f"{future.finding} {future.remedy}")
         return
     machine_time = datetime.now(UTC).replace(tzinfo=None)
     night = plan_night(made, day, _attempts(instance), machine_time, settings)

@@ -22,6 +22,7 @@ from moovitamix_assets.automation.evidence import Training, TrainingOutcome
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.automation.retraining import RetrainingDecision
 from moovitamix_assets.automation.rollback import RollbackDecision
+from moovitamix_assets.clock import last_ended_day, now
 from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.registry import version_in_force
@@ -50,9 +51,16 @@ def ask_for_retraining(instance: DagsterInstance, settings: Settings, reason: st
         NothingServed: If there are none.
         WarehouseMissing: If nothing was ever loaded.
     """
+    until = [last_ended_day(now(settings))]
     with read_warehouse(settings.warehouse_path) as connection:
-        newest = first_row(connection, "SELECT max(generated_for) FROM recommendations")
-        decided = first_row(connection, "SELECT max(as_of) FROM promotions WHERE decision <> 'rolled_back'")
+        newest = first_row(
+            connection, "SELECT max(generated_for) FROM recommendations WHERE generated_for <= ?", until
+        )
+        decided = first_row(
+            connection,
+            "SELECT max(as_of) FROM promotions WHERE decision <> 'rolled_back' AND as_of <= ?",
+            until,
+        )
     if not newest or newest[0] is None:
         raise NothingServed("There are no recommendations yet: `moovitamix run` makes the first ones.")
     trained = [run.day for run in known_trainings(instance) if run.outcome != "under_way"]

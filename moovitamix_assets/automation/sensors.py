@@ -37,7 +37,7 @@ from moovitamix_assets.automation.retraining_runs import (
     rollback_request,
 )
 from moovitamix_assets.automation.rollback import decide_rollback
-from moovitamix_assets.clock import due_day, now
+from moovitamix_assets.clock import due_day, last_ended_day, now
 from moovitamix_assets.monitoring.alerts import Told, compose, send
 from moovitamix_assets.monitoring.checks import look_at_freshness
 from moovitamix_assets.monitoring.problems import run_problems
@@ -90,7 +90,8 @@ def _retraining(settings: Settings) -> SensorDefinition:
         try:
             with read_warehouse(settings.warehouse_path) as connection:
                 asked = asked_on(context.instance)
-                evidence = read_evidence(connection, known_trainings(context.instance), asked)
+                until = last_ended_day(now(settings))
+                evidence = read_evidence(connection, known_trainings(context.instance), asked, until)
                 remake = list(lists_to_remake(connection, evidence.day)) if evidence else []
         except (WarehouseMissing, WarehouseLocked) as error:
             return SkipReason(str(error))

@@ -13,10 +13,13 @@ from pathlib import Path
 import yaml
 
 from moovitamix_assets.clock import ClockUnreadable, now
+from moovitamix_assets.command.looking import read_source_time
+from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
 from moovitamix_assets.ingestion.source_api import SourceApi, SourceError
 from moovitamix_assets.monitoring.alerts import unusable_services
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
+from moovitamix_assets.warehouse.future import find_future_days
 
 _SUPPORTED = ((3, 11), (3, 14))
 _COMPILERS = ("cc", "gcc", "clang")
@@ -44,7 +47,7 @@ def examine(settings: Settings) -> Iterator[Symptom]:
     """Look at everything, one after the other."""
     examinations: tuple[Callable[[Settings], Symptom], ...] = (
         _interpreter, _compiler, _disk, _variables, _start_date, _warehouse, _pool, _source,
-        _clock, _alerts,
+        _clock, _days, _alerts,
     )  # fmt: skip
     for examination in examinations:
         yield examination(settings)
@@ -161,7 +164,29 @@ def _clock(settings: Settings) -> Symptom:
         moment = now(settings)
     except ClockUnreadable as error:
         return Symptom("clock", False, "unreadable", str(error))
-    return Symptom("clock", True, f"{moment:%Y-%m-%d %H:%M} UTC, by {settings.clock_url or 'the machine'}")
+    source_time = read_source_time(settings)
+    if clocks_differ(moment, source_time, settings):
+        return Symptom(
+            "clock",
+            False,
+            f"{both_clocks(moment, source_time)}: more than "
+            f"MOOVITAMIX_CLOCK_TOLERANCE_MINUTES = {settings.clock_tolerance_minutes:g} apart",
+            "Days are read after their end, by both clocks: set the one that is wrong.",
+        )
+    told = f"{moment:%Y-%m-%d %H:%M} UTC, by {settings.clock_url or 'the machine'}"
+    if source_time is not None:
+        told += f"; the source's differs by {abs((moment - source_time).total_seconds()):.0f} s"
+    return Symptom("clock", True, told)
+
+
+def _days(settings: Settings) -> Symptom:
+    try:
+        found = find_future_days(settings, now(settings))
+    except (WarehouseMissing, WarehouseLocked, ClockUnreadable):
+        return Symptom("days", True, "not looked at: see warehouse and clock")
+    if found:
+        return Symptom("days", False, found.finding, found.remedy)
+    return Symptom("days", True, "none that has not ended")
 
 
 def _alerts(settings: Settings) -> Symptom:

@@ -14,6 +14,8 @@ from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, Resour
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from moovitamix_assets.automation.jobs import INGEST_JOB, MONITOR_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
+from moovitamix_assets.clock import now
+from moovitamix_assets.command.looking import look_at_source
 from moovitamix_assets.command.source import source_for
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.landing import record_first_partition
@@ -23,6 +25,7 @@ from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.as_of import anything_played_before
 from moovitamix_assets.warehouse.connection import WarehouseMissing, read_warehouse
+from moovitamix_assets.warehouse.future import DaysOfTheFuture, find_future_days
 from moovitamix_assets.warehouse.loads import loaded_days, made_days
 
 
@@ -57,11 +60,13 @@ class Outcome:
         missing: What was missing at its start.
         seconds: Seconds per stage; empty where nothing was missing.
         nothing_to_learn: Whether no model was trained because nobody played anything before the hold-out days.
+        not_looked_at: Where nothing was missing, why the source could not be looked at; empty if it could.
     """
 
     missing: Missing
     seconds: Mapping[str, float] = field(default_factory=dict)
     nothing_to_learn: bool = False
+    not_looked_at: str = ""
 
 
 def find_missing(settings: Settings, first: date, last: date) -> Missing:
@@ -92,12 +97,16 @@ def run_pipeline(
 
     Raises:
         RunFailed: If a run fails; what was made before it stays.
+        DaysOfTheFuture: If the warehouse holds days that have not ended.
+        ImplausibleSource: If nothing is missing, but the next day could not be read from the source named.
         StartDateMoved: If the data directory was first loaded with another first partition.
     """
     if settings.warehouse_path.exists():
         record_first_partition(settings.data_dir, settings.start_date)
+    _refuse_future_days(settings)
     missing = find_missing(settings, first, last)
     seconds: dict[str, float] = {}
+    not_looked_at = "" if missing.days else look_at_source(settings)
     if missing.days:
         # The last days are covered again: a record may have turned up late, with a time already read.
         late = last - timedelta(days=settings.lookback_days - 1)
@@ -119,7 +128,16 @@ def run_pipeline(
     if missing:
         _run(RECOMMEND_JOB.name, settings, as_of, instance, progress, seconds)
         _run(MONITOR_JOB.name, settings, as_of, instance, progress, seconds)
-    return Outcome(missing, seconds, nothing_to_learn=not learns)
+    return Outcome(missing, seconds, nothing_to_learn=not learns, not_looked_at=not_looked_at)
+
+
+def _refuse_future_days(settings: Settings) -> None:
+    try:
+        found = find_future_days(settings, now(settings))
+    except WarehouseMissing:
+        return
+    if found:
+        raise DaysOfTheFuture(f"{found.finding} {found.remedy}")
 
 
 def _holdout(settings: Settings, last: date) -> date:

@@ -11,6 +11,8 @@ import duckdb
 import numpy as np
 from rich.console import Console
 
+from moovitamix_assets.clock import last_ended_day
+from moovitamix_assets.clock import now as present
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.recommender import Recommender
 from moovitamix_assets.training.registry import load_model, version_in_force
@@ -53,7 +55,7 @@ def print_list(
         NothingToShow: If there is no such person, no such day, or no list.
     """
     with read_warehouse(settings.warehouse_path) as connection:
-        shown = _day(connection, day)
+        shown = _day(connection, day, last_ended_day(present(settings)))
         rows = connection.execute(
             """SELECT rank, track_id, score, source, model_version, expires_at FROM recommendations
                WHERE user_id = ? AND generated_for = ? ORDER BY rank""",
@@ -85,7 +87,7 @@ def print_similar(console: Console, settings: Settings, track_id: int, day: date
         ModelMissing: If the version's folder is gone.
     """
     with read_warehouse(settings.warehouse_path) as connection:
-        version = _version_in_force(connection, day)
+        version = _version_in_force(connection, settings, day)
         named = _known_tracks(connection, [track_id])
     model = load_model(settings.models_dir, version)
     if track_id not in model.track_ids:
@@ -105,7 +107,7 @@ def print_session(console: Console, settings: Settings, track_ids: Sequence[int]
         ModelMissing: If the version's folder is gone.
     """
     with read_warehouse(settings.warehouse_path) as connection:
-        version = _version_in_force(connection, day)
+        version = _version_in_force(connection, settings, day)
         named = _known_tracks(connection, track_ids)
     model = load_model(settings.models_dir, version)
     session = np.array(track_ids, dtype=np.int64)
@@ -153,16 +155,20 @@ class _Reasons:
         )
 
 
-def _day(connection: duckdb.DuckDBPyConnection, day: date | None) -> date:
-    """The day asked for, or the newest one."""
+def _day(connection: duckdb.DuckDBPyConnection, day: date | None, until: date) -> date:
+    """The day asked for, or the newest one that has ended: later ones were made under a clock that was ahead."""
     first, last = first_row(
-        connection, "SELECT min(generated_for), max(generated_for) FROM recommendations"
+        connection,
+        "SELECT min(generated_for), max(generated_for) FROM recommendations WHERE generated_for <= ?",
+        [until],
     ) or (None, None)
     if last is None:
         raise NothingToShow("There are no recommendations yet: moovitamix run makes them.")
     if day is None:
         return last  # type: ignore[no-any-return]
-    if not first_row(connection, "SELECT 1 FROM recommendations WHERE generated_for = ? LIMIT 1", [day]):
+    if day > until or not first_row(
+        connection, "SELECT 1 FROM recommendations WHERE generated_for = ? LIMIT 1", [day]
+    ):
         raise NothingToShow(
             f"There are no recommendations for {day}. Days kept lie between {first} and {last}: choose one of "
             f"them, or materialize recommendations for {day}."
@@ -233,8 +239,9 @@ def _model(settings: Settings, version: str) -> Recommender | None:
     return load_model(settings.models_dir, version) if (settings.models_dir / version).exists() else None
 
 
-def _version_in_force(connection: duckdb.DuckDBPyConnection, day: date | None) -> str:
-    version = version_in_force(connection, day or date.max)
+def _version_in_force(connection: duckdb.DuckDBPyConnection, settings: Settings, day: date | None) -> str:
+    until = last_ended_day(present(settings))
+    version = version_in_force(connection, min(day or until, until))
     if version is None:
         when = f"as of {day}" if day else "yet"
         raise NothingToShow(

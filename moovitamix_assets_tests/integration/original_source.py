@@ -1,4 +1,4 @@
-"""The source as the original serves it: fixed records, the recorded contract, and no filter of any kind.
+"""The source as the original serves it: fixed records, the recorded contract, and no filter unless it is asked for.
 
 Records have the original's shape: ids from 1 to 100000 in no order, sessions of five tracks drawn uniformly, two
 years of naive timestamps with six fraction digits, but for one that has none because its microseconds are zero.
@@ -90,9 +90,14 @@ def _text(moment: datetime) -> str:
 
 
 @contextmanager
-def serving(records: Records) -> Iterator[str]:
-    """Serve records by the original's contract on loopback; yields the URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, records))
+def serving(records: Records, filtering: bool = False) -> Iterator[str]:
+    """Serve records by the original's contract on loopback; yields the URL.
+
+    Args:
+        records: By endpoint; what is changed in them is served from then on.
+        filtering: Whether it filters by change time, and says so. Undated records come without a lower bound only.
+    """
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, records, filtering))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -107,22 +112,27 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def __init__(self, records: Records, *arguments: Any) -> None:
+    def __init__(self, records: Records, filtering: bool, *arguments: Any) -> None:
         self._records = records
+        self._filtering = filtering
         super().__init__(*arguments)
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         endpoint = url.path.removeprefix("/")
         if url.path == "/openapi.json":
-            self._answer(200, json.loads(_OPENAPI.read_text()))
+            self._answer(200, _document(self._filtering))
         elif endpoint not in self._records:
             self._answer(404, {"detail": "Not Found"})
         else:
             # Whatever else stands in the query is ignored, as the original does.
             query = dict(parse_qsl(url.query))
             page, size = int(query.get("page", 1)), int(query.get("size", 100))
-            self._answer(*_page(self._records[endpoint], page, size))
+            shown = self._records[endpoint]
+            if self._filtering and "updated_before" in query:
+                since, before = query.get("updated_since", ""), query["updated_before"]
+                shown = [record for record in shown if since <= _changed(record) < before]
+            self._answer(*_page(shown, page, size))
 
     def _answer(self, status: int, answer: Any) -> None:
         body = json.dumps(answer).encode()
@@ -134,6 +144,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Say nothing."""
+
+
+def _document(filtering: bool) -> Any:
+    document = json.loads(_OPENAPI.read_text())
+    if filtering:
+        for path in document["paths"].values():
+            listed = path["get"].setdefault("parameters", [])
+            listed += [{"name": name, "in": "query"} for name in ("updated_since", "updated_before")]
+    return document
+
+
+def _changed(record: dict[str, Any]) -> str:
+    """When a record changed, as text, which sorts as time does; empty where no time is a text."""
+    return max(
+        (time for time in (record["created_at"], record["updated_at"]) if isinstance(time, str)), default=""
+    )
 
 
 def _page(records: list[dict[str, Any]], page: int, size: int) -> tuple[int, Any]:

@@ -69,8 +69,12 @@ def _read_one(gauges: Gauges, key: AssetKey, event: EventLogEntry, known: _Known
 
 
 def _newest_partition_end(instance: DagsterInstance, key: AssetKey) -> float | None:
-    """The end of the newest day materialized (Unix time), however long ago; None without partitions."""
-    newest = max(instance.get_materialized_partitions(key), default=None)
+    """The end of the newest day materialized (Unix time), however long ago; None without partitions.
+
+    Days that have not ended, made under a clock that was ahead, would hide for weeks that nothing is made.
+    """
+    today = datetime.now(UTC).date().isoformat()
+    newest = max((day for day in instance.get_materialized_partitions(key) if day < today), default=None)
     if newest is None:
         return None
     return (datetime.fromisoformat(newest).replace(tzinfo=UTC) + timedelta(days=1)).timestamp()
