@@ -1,5 +1,6 @@
 """The `moovitamix` command as a person meets it: exit codes, messages, and two of them at once."""
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,6 +81,29 @@ def test_a_page_that_always_fails_ends_the_command(invoke: Invoke) -> None:
     assert "Page 2 of listen_history could not be read" in result.output
     assert f"{url}/listen_history?page=2" in result.output
     assert "503" in result.output
+
+
+def test_days_that_have_not_ended_by_the_clock_of_the_source_are_not_run(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    result = invoke("run")
+    assert result.exit_code == 1, result.output
+    assert "has not ended" in result.output
+    assert "by the machine's clock, 2026-09-06 12:00 by the source's" in result.output
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_regenerated_source_fails_though_nothing_is_missing(
+    invoke: Invoke, undisturbed: Deployment, tmp_path: Path
+) -> None:
+    shutil.copytree(undisturbed.data_dir, tmp_path / "data")
+    assert invoke(*RANGE).exit_code == 0
+    with running_server(small_world(seed=2)) as url:
+        result = invoke(*RANGE, url=url)
+    assert result.exit_code == 1
+    assert "the source was regenerated" in result.output
+    assert "moovitamix reset" in result.output
+    assert fingerprints.everything(tmp_path / "data") == fingerprints.everything(undisturbed.data_dir)
 
 
 def test_a_start_date_moved_after_the_first_load_is_refused(

@@ -38,6 +38,17 @@ def test_a_clock_that_does_not_answer_is_found() -> None:
     assert "MOOVITAMIX_CLOCK_URL" in found("clock", clock_url="http://127.0.0.1:9").remedy
 
 
+def test_a_clock_that_differs_from_the_clock_of_the_source_is_found(source_url: str) -> None:
+    behind = found("clock", api_url=source_url)
+    assert not behind.is_well
+    assert "2026-09-06 12:00 by the source's" in behind.finding
+    assert "by the machine's clock" in behind.finding
+    followed = found("clock", api_url=source_url, clock_url=source_url)
+    assert followed.is_well
+    assert "the source's differs by 0 s" in followed.finding
+    assert found("clock", api_url=source_url, clock_tolerance_minutes=1e9).is_well
+
+
 @pytest.mark.parametrize(
     ("urls", "well", "finding"),
     [
