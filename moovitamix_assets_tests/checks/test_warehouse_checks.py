@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -293,6 +293,7 @@ def test_of_a_range_only_the_bad_days_are_refused_and_an_earlier_load_stays(
     well = [person(number, f"{second} 10:00:00") for number in range(1, 11)]
     bad = [person(None, f"{third} 10:00:00", gender=f"{number}") for number in range(5)]
     house = new_house({"users": [*well, *bad]}, rejected_error_minimum=5)
+    house.source.observed_at = datetime(2026, 9, 22)
 
     result = house.execute(["raw_users", "users"], second, third)
 
