@@ -22,7 +22,9 @@ _DAY_OF = {
     if any(column in schema.columns for column in _DAY_COLUMNS)
 }
 # Whoever has one of the others has these.
-_TELLING = ("partition_loads", "recommendations", "recommendation_quality", "drift", "promotions")
+_TELLING = (
+    "partition_loads", "recommendations", "recommendation_quality", "drift", "promotions", "partitions_made",
+)  # fmt: skip
 # Loaded before the day's end, or later than it is now.
 _MISREAD = "changed_on <= ? AND (loaded_at < changed_on + INTERVAL 1 DAY OR loaded_at > ?)"
 
