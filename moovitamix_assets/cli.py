@@ -290,7 +290,7 @@ def forget(
     if forgotten.still_recorded:
         _console.print(
             f"{forgotten.still_recorded} materializations of these days stay in Dagster's records, whose storage "
-            "cannot wipe single partitions; nothing of this project relies on them.",
+            "cannot wipe single partitions: until these days are made, only the check made_in_time still counts them.",
             highlight=False,
             soft_wrap=True,
         )

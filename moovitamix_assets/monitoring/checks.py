@@ -25,7 +25,6 @@ from moovitamix_assets.monitoring.freshness import (
     Freshness,
     expected_day,
     has_just_begun,
-    loaded_keys,
     made_in_time,
     newest_listen,
 )
@@ -51,11 +50,9 @@ def look_at_freshness(
     with read_warehouse(settings.warehouse_path) as connection:
         just_begun = has_just_begun(connection, settings)
         listened = newest_listen(connection, expected, settings)
-        loaded = loaded_keys(connection)
     found = {
-        # Dagster's records keep days that were forgotten since.
         (asset, FRESHNESS_CHECK): made_in_time(
-            instance.get_materialized_partitions(AssetKey(asset)) & loaded, expected, just_begun
+            instance.get_materialized_partitions(AssetKey(asset)), expected, just_begun
         )
         for asset in WATCHED
     }

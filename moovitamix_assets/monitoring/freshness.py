@@ -75,14 +75,6 @@ def has_just_begun(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
     return bool(row and row[0] and row[0] > ago)
 
 
-def loaded_keys(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """The partition keys of the days of which listens were loaded."""
-    rows = connection.execute(
-        "SELECT changed_on FROM partition_loads WHERE table_name = 'listens'"
-    ).fetchall()
-    return {row[0].isoformat() for row in rows}
-
-
 def newest_listen(connection: duckdb.DuckDBPyConnection, day: date, settings: Settings) -> Freshness:
     """Judge the source by when somebody last listened, as known as of a day; its last week is looked at."""
     row = connection.execute(
