@@ -1,7 +1,6 @@
 """What a deployment holds, in a form in which two of them can be compared and a difference can be read.
 
-Wall clock and ids of runs are left out: `loaded_at`, `decided_at`, `landing_files`, and of landing files `observed_at`
-and `run_id`.
+Wall clock is left out: `loaded_at`, `decided_at`, and of landing files `observed_at` and `run_id`.
 """
 
 import hashlib
@@ -10,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as parquet
 
-_WALL_CLOCK = ["loaded_at", "decided_at", "landing_files"]
+_WALL_CLOCK = ["loaded_at", "decided_at"]
 
 
 def tables(warehouse: Path) -> dict[str, str]:

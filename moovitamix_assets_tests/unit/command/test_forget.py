@@ -32,7 +32,7 @@ def invoke(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invok
 def load(data_dir: Path, day: date, loaded_at: datetime | None = None) -> None:
     counts = dict.fromkeys(("received", "accepted", "rejected", "duplicates", "superseded", "stored_rows"), 0)
     rows = [
-        counts | {"table_name": table, "changed_on": pd.Timestamp(day), "landing_files": None}
+        counts | {"table_name": table, "changed_on": pd.Timestamp(day)}
         for table in ("users", "tracks", "listens")
     ]
     at = loaded_at or datetime.combine(day + timedelta(days=1), datetime.min.time())
