@@ -80,13 +80,17 @@ class PageWriter:
         before: datetime | None,
     ) -> Response:
         """Answer one request for a page."""
-        records, total = self._world.records(endpoint, self._clock.now(), page, size, since, before)
+        shown = max(1, page - 1) if getattr(request.state, "records_of_page_before", False) else page
+        records, total = self._world.records(endpoint, self._clock.now(), shown, size, since, before)
         total = max(0, total + getattr(request.state, "total_shift", 0))
+        pages = -(-total // size)
+        if getattr(request.state, "total_halved", False):
+            total //= 2
         if self._log is not None:
             answer: dict[str, object] = {"endpoint": endpoint, "page": page, "size": size, "total": total}
             answer |= {"updated_since": since, "updated_before": before}
             self._log.write(answer | {"fault": getattr(request.state, "fault", None)}, records)
-        envelope = f',"total":{total},"page":{page},"size":{size},"pages":{-(-total // size)}}}'
+        envelope = f',"total":{total},"page":{page},"size":{size},"pages":{pages}}}'
         body = b'{"items":' + orjson.dumps(records) + envelope.encode()
         return Response(body, media_type="application/json")
 

@@ -48,7 +48,8 @@ class FaultInjector:
         if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].strip("/") not in ENDPOINTS:
             await self._app(scope, receive, send)
             return
-        fault, late, shift = self._draw(scope)
+        asked = scope["path"].strip("/"), _page_of(scope)
+        fault, late, shift = self._draw(asked)
         if late:
             await asyncio.sleep(self._settings.fault_latency_seconds)
         answer = self._answer_instead(fault)
@@ -59,12 +60,14 @@ class FaultInjector:
         state["fault"] = fault
         if fault == "moving_total":
             state["total_shift"] = shift
+        state["records_of_page_before"] = asked in self._settings.fault_repeated_page
+        state["total_halved"] = asked[0] in self._settings.fault_halved_total
         if fault in ("dropped_connection", "truncated_body"):
             await self._break_off(scope, receive, send, sent_share=0.5 if fault == "truncated_body" else 0.0)
         else:
             await self._app(scope, receive, send)
 
-    def _draw(self, scope: Scope) -> tuple[str | None, bool, int]:
+    def _draw(self, asked: tuple[str, int]) -> tuple[str | None, bool, int]:
         """Which fault this request meets, whether it is answered late, and how far its total moves.
 
         Three numbers are drawn for every request, so that one fault's share does not move the others'.
@@ -73,7 +76,6 @@ class FaultInjector:
         late = latency < self._settings.fault_latency
         magnitude = 1 + int(shift * 2 * MOST_TOTAL_SHIFT) % MOST_TOTAL_SHIFT
         signed = magnitude if shift < 0.5 else -magnitude
-        asked = scope["path"].strip("/"), _page_of(scope)
         if asked in self._settings.fault_always:
             return "unavailable", late, signed
         if asked in self._to_fail_once:

@@ -16,6 +16,7 @@ ENDPOINTS: tuple[Endpoint, ...] = ("tracks", "users", "listen_history")
 
 Share = Annotated[float, Field(ge=0, le=1)]
 FailingPages = Annotated[tuple[tuple[Endpoint, int], ...], NoDecode]
+FailingEndpoints = Annotated[tuple[Endpoint, ...], NoDecode]
 
 
 class MockApiSettings(BaseSettings):
@@ -63,16 +64,29 @@ class MockApiSettings(BaseSettings):
         (), description="Pages that always answer 503, such as users:2,listen_history:5."
     )
     fault_once: FailingPages = Field((), description="Pages that answer 503 the first time they are asked.")
+    fault_repeated_page: FailingPages = Field(
+        (), description="Pages that always bring the records of the page before, such as users:3."
+    )
+    fault_halved_total: FailingEndpoints = Field(
+        (), description="Endpoints whose total is always half of what their pages hold, such as users,tracks."
+    )
 
     # What tests compare with
     served_log: Path | None = Field(None, description="File that gets one JSON line per data answer.")
 
-    @field_validator("fault_always", "fault_once", mode="before")
+    @field_validator("fault_always", "fault_once", "fault_repeated_page", mode="before")
     @classmethod
     def _parse_pages(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(tuple(name.strip().split(":")) for name in value.split(",") if name.strip())
+
+    @field_validator("fault_halved_total", mode="before")
+    @classmethod
+    def _parse_endpoints(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(name.strip() for name in value.split(",") if name.strip())
 
     @field_validator("now")
     @classmethod
@@ -104,5 +118,10 @@ class MockApiSettings(BaseSettings):
     def any_fault(self) -> bool:
         """Whether any request can meet a fault."""
         return bool(
-            self.fault_latency or self.fault_always or self.fault_once or any(self.exclusive_faults.values())
+            self.fault_latency
+            or self.fault_always
+            or self.fault_once
+            or self.fault_repeated_page
+            or self.fault_halved_total
+            or any(self.exclusive_faults.values())
         )

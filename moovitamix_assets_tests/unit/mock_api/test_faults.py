@@ -112,6 +112,24 @@ def test_a_page_may_always_fail_and_another_once() -> None:
     }
 
 
+def test_a_page_may_always_bring_the_records_of_the_page_before() -> None:
+    client, sound = faulty(fault_repeated_page="users:3"), faulty()
+    for size in (20, 30):
+        asked = [f"/users?page={page}&size={size}" for page in (2, 3, 4)]
+        second, third, fourth = (client.get(path).json() for path in asked)
+        assert third == {**second, "page": 3} != sound.get(asked[1]).json()
+        assert [second, fourth] == [sound.get(path).json() for path in (asked[0], asked[2])]
+    assert client.get("/tracks?page=3&size=5").json() == sound.get("/tracks?page=3&size=5").json()
+
+
+def test_a_total_may_always_be_half_of_what_the_pages_hold() -> None:
+    client, sound = faulty(fault_halved_total="users, tracks"), faulty()
+    for path in ("/users?size=20", "/tracks?page=2&size=7"):
+        answer = sound.get(path).json()
+        assert client.get(path).json() == {**answer, "total": answer["total"] // 2}
+    assert client.get("/listen_history").json() == sound.get("/listen_history").json()
+
+
 def test_latency_delays_its_share_alone() -> None:
     client = faulty(fault_latency=0.5, fault_latency_seconds=0.05)
     seconds = [client.get("/users").elapsed.total_seconds() for _ in range(20)]

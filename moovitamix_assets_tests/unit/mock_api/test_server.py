@@ -117,6 +117,8 @@ def test_a_flag_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         (["--dirty-share", "2"], "dirty_share"),
         (["--fault-always", "albums:1"], "fault_always"),
         (["--fault-always", "users"], "fault_always"),
+        (["--fault-repeated-page", "users"], "fault_repeated_page"),
+        (["--fault-halved-total", "albums"], "fault_halved_total"),
         (["--unknown", "1"], "unrecognized"),
     ],
 )
