@@ -48,6 +48,15 @@ class Settings(BaseSettings):
     page_size: int = Field(100, ge=1, le=100, description="Records a page; the source allows 100.")
     pages_in_flight: int = Field(2, ge=1, le=16, description="Two connections saturate the original server.")
     request_timeout_seconds: float = Field(30.0, gt=0, description="For connecting, and between two bytes.")
+    request_deadline_seconds: float = Field(
+        120.0, gt=0, le=86_400, description="For a request from its connection to its last byte."
+    )
+    pull_deadline_minutes: float = Field(
+        60.0, gt=0, le=100_000, description="For reading an endpoint, repetitions included; then it fails."
+    )
+    connect_patience_seconds: float = Field(
+        20.0, ge=0, description="For a source that cannot be reached, until its first answer in a run."
+    )
     request_retries: int = Field(6, ge=0, description="Tries after the first, for what can pass by itself.")
     retry_backoff_seconds: float = Field(
         0.5, ge=0, description="The first wait; doubled each time, jittered."

@@ -1,4 +1,4 @@
-"""A GET that can be relied on: one session per thread, timeouts, retries, and a count of what it cost.
+"""A GET that can be relied on: one session per thread, timeouts, deadlines and retries.
 
 It knows HTTP and JSON. What an answer means (envelopes, pages, records) is for the callers, who pass a
 reader and have an answer that they cannot use asked for again.
@@ -8,23 +8,30 @@ import json
 import random
 import re
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import count
-from time import perf_counter
+from math import inf
+from time import monotonic, perf_counter
 from typing import TypeVar
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 import requests
+from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import ReadTimeoutError
 
-from moovitamix_assets.ingestion.errors import RequestFailed
+from moovitamix_assets.ingestion.connections import Lifeline, open_session
+from moovitamix_assets.ingestion.errand import Errand
+from moovitamix_assets.ingestion.errors import RequestFailed, split_credentials, without_credentials
 
 Answer = TypeVar("Answer")
+
+_LOOPBACK = r"https?://(127\.0\.0\.1|localhost|\[::1\])(?=[:/?#]|$)"
+# The last try of all is made when the patience is used up.
+_SHORTEST_CONNECT_SECONDS = 0.5
 
 
 class UnusableAnswer(Exception):
@@ -33,11 +40,29 @@ class UnusableAnswer(Exception):
     Attributes:
         cause: A word for the statistics.
         retry_after: Seconds that the server asked to wait, or None.
+        unreached: Whether it may be that nobody is there: no connection, or one that ended unanswered.
     """
 
-    def __init__(self, cause: str, text: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, cause: str, text: str, retry_after: float | None = None, unreached: bool = False
+    ) -> None:
         super().__init__(text)
-        self.cause, self.retry_after = cause, retry_after
+        self.cause, self.retry_after, self.unreached = cause, retry_after, unreached
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long anything may take, in seconds.
+
+    Attributes:
+        timeout_seconds: For connecting, and between two bytes of an answer.
+        deadline_seconds: For a request from its connection to the last byte of its answer.
+        patience_seconds: For a server that cannot be reached, as long as it never answered.
+    """
+
+    timeout_seconds: float
+    deadline_seconds: float
+    patience_seconds: float
 
 
 @dataclass(frozen=True)
@@ -65,35 +90,28 @@ class RetryPolicy:
         return max(whole * (1 + jitter) / 2, min(retry_after or 0.0, self.limit_seconds))
 
 
-@dataclass
-class Traffic:
-    """What the requests of one errand cost. Threads share it.
+class FirstContact:
+    """Whether the server ever answered; until it does, being unreachable is put up with for a while only.
 
     Attributes:
-        latencies: Seconds of each request that was answered, in order of arrival.
-        requests: All requests, answered or not.
-        retries_by_cause: How many were made again, by the word for why.
+        made: Whether anything was ever answered.
+        unreachable: The failure with which the trying ended, if it did.
     """
 
-    latencies: list[float] = field(default_factory=list)
-    requests: int = 0
-    retries_by_cause: Counter[str] = field(default_factory=Counter)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, patience_seconds: float) -> None:
+        """Be patient for so many seconds from the first request on."""
+        self.made = False
+        self.unreachable: RequestFailed | None = None
+        self._patience_seconds = patience_seconds
+        self._began: float | None = None
 
-    def count_request(self) -> None:
-        """Count a request that is about to be made."""
-        with self._lock:
-            self.requests += 1
-
-    def count_retry(self, cause: str) -> None:
-        """Count a request that is about to be made again."""
-        with self._lock:
-            self.retries_by_cause[cause] += 1
-
-    def latency_milliseconds(self, share: float) -> float:
-        """Give the latency that `share` (0 to 1) of the answers did not exceed; 0 without an answer."""
-        ordered = sorted(self.latencies)
-        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 3) if ordered else 0.0
+    def seconds_left(self) -> float:
+        """Say how much longer to try; without end once there was an answer."""
+        if self.made:
+            return inf
+        if self._began is None:
+            self._began = monotonic()
+        return max(0.0, self._began + self._patience_seconds - monotonic())
 
 
 class HttpSession:
@@ -102,7 +120,7 @@ class HttpSession:
     def __init__(
         self,
         base_url: str,
-        timeout_seconds: float,
+        limits: Limits,
         policy: RetryPolicy,
         sleep: Callable[[float], None] | None = None,
         randomness: random.Random | None = None,
@@ -110,20 +128,22 @@ class HttpSession:
         """Open nothing yet.
 
         Args:
-            base_url: Of the server; a trailing slash is dropped.
-            timeout_seconds: For connecting, and between two bytes of an answer.
+            base_url: Of the server, a user and password in it are used; a trailing slash is dropped.
+            limits: How long anything may take.
             policy: When to try again.
-            sleep: Waits so many seconds; by default a wait that ends early when the errand is called off.
+            sleep: Waits so many seconds; by default a wait that ends early when the errand is over.
             randomness: For the jitter.
         """
-        self._base_url = base_url.rstrip("/")
-        self._timeout_seconds = timeout_seconds
+        # Without user and password no exception of a library underneath can show them.
+        self._base_url, self._credentials = split_credentials(base_url.rstrip("/"))
+        self._limits = limits
         self._policy = policy
         self._sleep = sleep
         self._randomness = randomness or random.Random()
         self._of_thread = threading.local()
         self._sessions: list[requests.Session] = []
         self._source_time: datetime | None = None
+        self._contact = FirstContact(limits.patience_seconds)
 
     @property
     def source_time(self) -> datetime | None:
@@ -132,17 +152,15 @@ class HttpSession:
 
     def shown_url(self, path: str = "", parameters: Mapping[str, str | int] | None = None) -> str:
         """Give a URL of the server as messages may show it: without user and password."""
-        parts = urlsplit(self._base_url + path)
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit((parts.scheme, host, parts.path, urlencode(parameters or {}, safe=":"), ""))
+        query = f"?{urlencode(parameters, safe=':')}" if parameters else ""
+        return without_credentials(self._base_url) + path + query
 
     def get(
         self,
         path: str,
         parameters: Mapping[str, str | int],
         read: Callable[[object], Answer],
-        traffic: Traffic,
-        called_off: threading.Event,
+        errand: Errand,
     ) -> Answer:
         """GET a path and read its JSON, trying again for what can pass by itself.
 
@@ -150,77 +168,123 @@ class HttpSession:
             path: With its leading slash.
             parameters: Of the query.
             read: Makes the result of the decoded JSON; raises `UnusableAnswer` to have it asked for again.
-            traffic: Counts the requests.
-            called_off: Ends the waiting and the trying when set.
+            errand: Counts the requests; once it is over, the waiting and the trying end, and the request in
+                flight is cut.
 
         Raises:
-            RequestFailed: Refused (4xx other than 429), or failed in every try.
-            CancelledError: Called off.
+            RequestFailed: Refused (4xx other than 429), failed in every try, or out of reach from the first
+                request of this session on.
+            CancelledError: The errand is over.
         """
+        known = self._contact.unreachable
+        if known is not None:
+            raise RequestFailed(known.url, known.cause, known.tries)
         for attempt in count():
-            if called_off.is_set():
+            if errand.called_off:
                 raise CancelledError
             try:
-                return read(self._get_json(path, parameters, traffic))
+                return read(self._get_json(path, parameters, errand))
             except UnusableAnswer as answer:
-                if attempt >= self._policy.retries:
+                left = self._contact.seconds_left() if answer.unreached else inf
+                if attempt >= self._policy.retries or not left:
                     url = self.shown_url(path, parameters)
-                    raise RequestFailed(url, str(answer), attempt + 1) from answer
-                traffic.count_retry(answer.cause)
-                self.wait(attempt, called_off, answer.retry_after)
+                    failure = RequestFailed(url, str(answer), attempt + 1)
+                    if answer.unreached and not self._contact.made:
+                        self._contact.unreachable = failure
+                    raise failure from answer
+                errand.traffic.count_retry(answer.cause)
+                self.wait(attempt, errand, answer.retry_after, left)
         raise AssertionError("count() has no end")
 
-    def wait(self, attempt: int, called_off: threading.Event, retry_after: float | None = None) -> None:
-        """Wait as the policy says, at most until called off."""
+    def wait(
+        self, attempt: int, errand: Errand, retry_after: float | None = None, at_most: float = inf
+    ) -> None:
+        """Wait as the policy says, at most until the errand is over."""
         seconds = self._policy.wait_seconds(attempt, self._randomness.random(), retry_after)
-        (self._sleep or called_off.wait)(seconds)
+        (self._sleep or errand.wait)(min(seconds, at_most))
 
     def close(self) -> None:
-        """Close every thread's connections."""
+        """Close every thread's connections; requests in flight end with their errands."""
         while self._sessions:
             self._sessions.pop().close()
 
-    def _get_json(self, path: str, parameters: Mapping[str, str | int], traffic: Traffic) -> object:
-        traffic.count_request()
+    def _get_json(self, path: str, parameters: Mapping[str, str | int], errand: Errand) -> object:
+        errand.traffic.count_request()
         began = perf_counter()
-        response = self._request(path, parameters)
-        traffic.latencies.append(perf_counter() - began)
+        response = self._cuttable_request(path, parameters, errand)
+        errand.traffic.latencies.append(perf_counter() - began)
+        self._contact.made = True
         self._source_time = _http_date(response.headers.get("Date", ""))
         status = response.status_code
         if status == 429 or not 400 <= status < 500:
             return _decoded(response)
-        detail = _detail(response)
+        detail = without_credentials(_detail(response))
         raise RequestFailed(self.shown_url(path, parameters), f"{status} {detail}", 1, status)
 
-    def _request(self, path: str, parameters: Mapping[str, str | int]) -> requests.Response:
+    def _cuttable_request(
+        self, path: str, parameters: Mapping[str, str | int], errand: Errand
+    ) -> requests.Response:
+        """Make one request, which ends at its deadline or with its errand, whatever the server does."""
+        session, lifeline = self._session()
+        number = lifeline.begin()
+
+        def cut() -> None:
+            lifeline.cut(number)
+
+        timer = threading.Timer(self._limits.deadline_seconds, cut)
+        timer.daemon = True
         try:
-            return self._session().get(
-                self._base_url + path, params=parameters, timeout=self._timeout_seconds
-            )
+            with errand.under_way(cut):
+                timer.start()
+                return self._request(session, path, parameters)
+        finally:
+            timer.cancel()
+            # Whatever came of it: headers that are cut off read like complete ones, followed by no body.
+            if errand.called_off:
+                raise CancelledError
+            if lifeline.was_cut:
+                text = f"no whole answer within {self._limits.deadline_seconds:g} s"
+                raise UnusableAnswer("deadline", text)
+
+    def _request(
+        self, session: requests.Session, path: str, parameters: Mapping[str, str | int]
+    ) -> requests.Response:
+        timeout = self._limits.timeout_seconds
+        connect_timeout = min(timeout, max(self._contact.seconds_left(), _SHORTEST_CONNECT_SECONDS))
+        try:
+            return session.get(self._base_url + path, params=parameters, timeout=(connect_timeout, timeout))
+        except requests.ConnectTimeout as error:
+            text = f"no connection within {connect_timeout:.3g} s"
+            raise UnusableAnswer("timeout", text, unreached=True) from error
         except requests.Timeout as error:
-            raise UnusableAnswer("timeout", f"no answer within {self._timeout_seconds:g} s") from error
+            raise UnusableAnswer("timeout", f"no answer within {timeout:g} s") from error
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
             # A body shorter than its Content-Length comes here too: urllib3 2 enforces the length.
             raise UnusableAnswer("truncated", f"the answer broke off ({error})") from error
         except requests.ConnectionError as error:
             reason = error.args[0] if error.args else error
             if isinstance(reason, ReadTimeoutError):  # requests' name for a timeout within the body
-                text = f"the answer stalled for {self._timeout_seconds:g} s"
-                raise UnusableAnswer("timeout", text) from error
-            raise UnusableAnswer("connection", str(getattr(reason, "reason", reason))) from error
-        except requests.RequestException as error:
-            raise RequestFailed(self.shown_url(path, parameters), str(error), 1) from error
+                raise UnusableAnswer("timeout", f"the answer stalled for {timeout:g} s") from error
+            text = without_credentials(str(getattr(reason, "reason", reason)))
+            raise UnusableAnswer("connection", text, unreached=True) from error
+        except (requests.RequestException, ValueError) as error:
+            # Not `from error`: what it quotes may be the address of a proxy or a redirect, password and all.
+            cause = without_credentials(str(error))
+            raise RequestFailed(self.shown_url(path, parameters), cause, 1) from None
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._of_thread, "session", None)
-        if session is None:
-            session = requests.Session()
+    def _session(self) -> tuple[requests.Session, Lifeline]:
+        """The session of the thread, and what its connections hang on."""
+        known: tuple[requests.Session, Lifeline] | None = getattr(self._of_thread, "session", None)
+        if known is None:
+            lifeline = Lifeline()
+            session = open_session(lifeline)
             session.headers.update({"Accept": "application/json", "User-Agent": "moovitamix-assets"})
+            session.auth = self._credentials and HTTPBasicAuth(*self._credentials)
             # A proxy from the environment cannot reach this machine's own loopback.
-            session.trust_env = urlsplit(self._base_url).hostname not in ("127.0.0.1", "localhost", "::1")
-            self._of_thread.session = session
+            session.trust_env = not re.match(_LOOPBACK, self._base_url)
+            known = self._of_thread.session = session, lifeline
             self._sessions.append(session)
-        return session
+        return known
 
 
 def _decoded(response: requests.Response) -> object:

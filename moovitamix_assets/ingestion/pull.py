@@ -6,7 +6,7 @@ Plain results only; how they come about is in source_api.py and paging.py.
 from dataclasses import dataclass
 from datetime import datetime
 
-from moovitamix_assets.ingestion.http_session import Traffic
+from moovitamix_assets.ingestion.errand import Traffic
 from moovitamix_assets.ingestion.paging import Reading
 from moovitamix_assets.ingestion.records import Endpoint, Identity, Record
 

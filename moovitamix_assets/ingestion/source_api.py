@@ -6,8 +6,9 @@ in http_session.py, pages in paging.py; storing what was pulled belongs to landi
 
 import random
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,23 +16,36 @@ from time import perf_counter
 from types import TracebackType
 from typing import Self, get_args
 
-from moovitamix_assets.ingestion.errors import PageFailed, RequestFailed, SourceError, SourceMoved
-from moovitamix_assets.ingestion.http_session import HttpSession, RetryPolicy, Traffic, UnusableAnswer
-from moovitamix_assets.ingestion.paging import Page, Window, page_reader, read_all_pages
+from moovitamix_assets.ingestion.errand import Errand
+from moovitamix_assets.ingestion.errors import (
+    ClientClosed,
+    PageFailed,
+    PullTooSlow,
+    RequestFailed,
+    SourceContradictsItself,
+    SourceError,
+    SourceMoved,
+)
+from moovitamix_assets.ingestion.http_session import HttpSession, Limits, RetryPolicy, UnusableAnswer
+from moovitamix_assets.ingestion.paging import Page, Reading, Window, page_reader, read_all_pages
 from moovitamix_assets.ingestion.pull import Pull, PullStatistics, pull_of, statistics_of
 from moovitamix_assets.ingestion.records import Endpoint, Identity, Record, identity
+from moovitamix_assets.ingestion.threads import DaemonThreads
 from moovitamix_assets.settings import Settings
 
 __all__ = [
+    "ClientClosed",
     "Endpoint",
     "Identity",
     "PageFailed",
     "Pull",
     "PullStatistics",
+    "PullTooSlow",
     "Record",
     "RequestFailed",
     "Sample",
     "SourceApi",
+    "SourceContradictsItself",
     "SourceDescription",
     "SourceError",
     "SourceMoved",
@@ -94,16 +108,22 @@ class SourceApi:
         backoff_seconds: float = 0.5,
         backoff_limit_seconds: float = 30.0,
         pull_attempts: int = 5,
+        request_deadline_seconds: float = 120.0,
+        pull_deadline_minutes: float = 60.0,
+        connect_patience_seconds: float = 20.0,
         sleep: Callable[[float], None] | None = None,
         randomness: random.Random | None = None,
     ) -> None:
         """Connect to nothing yet; the arguments are those of `Settings`, the last two are for tests."""
         policy = RetryPolicy(retries, backoff_seconds, backoff_limit_seconds)
-        self._http = HttpSession(base_url, timeout_seconds, policy, sleep, randomness)
+        limits = Limits(timeout_seconds, request_deadline_seconds, connect_patience_seconds)
+        self._http = HttpSession(base_url, limits, policy, sleep, randomness)
         self._page_size = page_size
         self._pages_in_flight = pages_in_flight
         self._pull_attempts = pull_attempts
-        self._executor = ThreadPoolExecutor(pages_in_flight, thread_name_prefix="source-api")
+        self._pull_seconds = 60 * pull_deadline_minutes
+        self._executor = DaemonThreads(pages_in_flight, "source-api")
+        self._errands: set[Errand] = set()
         self._openapi_lock = threading.Lock()
         self._openapi: dict[str, object] | None = None
 
@@ -119,6 +139,9 @@ class SourceApi:
             backoff_seconds=settings.retry_backoff_seconds,
             backoff_limit_seconds=settings.retry_backoff_limit_seconds,
             pull_attempts=settings.pull_attempts,
+            request_deadline_seconds=settings.request_deadline_seconds,
+            pull_deadline_minutes=settings.pull_deadline_minutes,
+            connect_patience_seconds=settings.connect_patience_seconds,
         )
 
     def __enter__(self) -> Self:
@@ -130,8 +153,10 @@ class SourceApi:
         self.close()
 
     def close(self) -> None:
-        """Close the connections. The client cannot be used any more."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """Close the connections and end what is being read, in whatever thread; then it cannot be used any more."""
+        self._executor.shutdown()
+        for errand in list(self._errands):
+            errand.call_off()
         self._http.close()
 
     def pull(
@@ -145,7 +170,8 @@ class SourceApi:
 
         A reading is accepted at once if every envelope reports the same total, that many records came, and no
         identity twice. Otherwise all is read again until two readings in a row got the same records, in the
-        number that most envelopes report.
+        number that most envelopes report; if identities are repeated, in pages of two sizes. A reading whose
+        pages contradict themselves or each other is accepted in no case.
 
         Args:
             endpoint: The endpoint.
@@ -155,38 +181,62 @@ class SourceApi:
 
         Raises:
             PageFailed: A page was refused, or failed in every try.
-            SourceMoved: No reading was accepted.
+            SourceMoved: No reading was accepted, since the source changed during each.
+            SourceContradictsItself: No reading was accepted, since what the source says cannot be true.
+            PullTooSlow: It took longer than `pull_deadline_minutes`.
+            ClientClosed: The client was closed meanwhile.
             RequestFailed: The OpenAPI document failed in every try.
             ValueError: A time with a timezone.
         """
         if before.tzinfo is not None or (since is not None and since.tzinfo is not None):
             raise ValueError(f"since and before are naive UTC, not {since!r} and {before!r}")
-        traffic, began = Traffic(), perf_counter()
-        filters = self._filters(endpoint, since, before, traffic)
-        pages, previous = 0, None
+        with self._errand(endpoint) as errand:
+            return self._believable(endpoint, Window(since, before), errand, on_page)
+
+    def _believable(
+        self,
+        endpoint: Endpoint,
+        window: Window,
+        errand: Errand,
+        on_page: Callable[[int, int], None] | None,
+    ) -> Pull:
+        began = perf_counter()
+        filters = self._filters(endpoint, window, errand)
+        pages, previous, size = 0, None, self._page_size
         for attempt in range(self._pull_attempts):
             if previous is not None:
                 # A source that is being loaded gets some time to come to rest.
-                self._http.wait(attempt - 1, threading.Event())
-            called_off = threading.Event()
-            fetch = partial(self._page, endpoint, Window(since, before), filters, traffic, called_off)
-            reading = read_all_pages(
-                endpoint, fetch, self._executor, self._pages_in_flight, called_off, on_page
-            )
+                self._http.wait(attempt - 1, errand)
+            fetch = partial(self._page, endpoint, window, filters | {"size": size}, errand)
+            reading = read_all_pages(endpoint, fetch, self._executor, self._pages_in_flight, errand, on_page)
             pages += reading.pages
-            if reading.settled or (reading.same_records_as(previous) and reading.matches_total):
+            reading.hold_against(previous)
+            if reading.settled or reading.confirms(previous):
                 seconds = perf_counter() - began
-                statistics = statistics_of(traffic, reading, pages, attempt + 1, seconds, bool(filters))
+                statistics = statistics_of(
+                    errand.traffic, reading, pages, attempt + 1, seconds, bool(filters)
+                )
                 part_only = "updated_since" in filters
                 return pull_of(endpoint, reading, statistics, part_only, self._http.source_time)
-            # Only its fingerprint and totals are needed from here on.
-            reading.records, reading.identities = [], set()
+            size = self._next_size(reading, size)
+            reading.forget_records()
             previous = reading
         assert previous is not None, "pull_attempts is at least 1"
         url = self._http.shown_url(f"/{endpoint}")
+        if previous.contradictions:
+            raise SourceContradictsItself(endpoint, url, self._pull_attempts, previous.contradictions)
         raise SourceMoved(
             endpoint, url, self._pull_attempts, list(previous.totals), previous.received, previous.repeated
         )
+
+    def _next_size(self, reading: Reading, size: int) -> int:
+        """Choose the page size of the next reading: another one after a reading that repeats identities.
+
+        Records that are there twice stay the same in pages of any size; a page sent twice does not.
+        """
+        if not reading.repeated or size != self._page_size:
+            return self._page_size
+        return reading.page_size - 1 if reading.page_size > 1 else 2
 
     def supports_filters(self, endpoint: Endpoint) -> bool:
         """Say whether the server's OpenAPI document lists both filters for the endpoint; it is read once.
@@ -194,7 +244,8 @@ class SourceApi:
         Raises:
             RequestFailed: The document failed in every try. (One that is refused lists nothing.)
         """
-        return self._supports_filters(endpoint, Traffic())
+        with self._errand("the OpenAPI document") as errand:
+            return self._supports_filters(endpoint, errand)
 
     def probe(self, endpoint: Endpoint) -> Sample:
         """Get the first page of an endpoint without any filter, in one request.
@@ -211,27 +262,44 @@ class SourceApi:
         Raises:
             SourceError: The source does not answer, or not as this API does.
         """
-        traffic, everything = Traffic(), Window(None, datetime.max)
-        info = self._document(traffic).get("info")
+        with self._errand("the source") as errand:
+            return self._description(errand)
+
+    def _description(self, errand: Errand) -> SourceDescription:
+        info = self._document(errand).get("info")
         info = info if isinstance(info, dict) else {}
         totals: dict[Endpoint, int | None] = {}
         for endpoint in get_args(Endpoint):
-            page = self._page(endpoint, everything, {"size": 1}, traffic, threading.Event(), 1)
-            totals[endpoint] = page.total
+            page = self._page(endpoint, Window(None, datetime.max), {"size": 1}, errand, 1)
+            totals[endpoint] = page.envelope.total
         return SourceDescription(
             url=self._http.shown_url(),
             title=str(info["title"]) if "title" in info else None,
             version=str(info["version"]) if "version" in info else None,
             totals=totals,
-            filtered=tuple(name for name in totals if self._supports_filters(name, traffic)),
+            filtered=tuple(name for name in totals if self._supports_filters(name, errand)),
             source_time=self._http.source_time,
         )
 
-    def _filters(
-        self, endpoint: Endpoint, since: datetime | None, before: datetime, traffic: Traffic
-    ) -> dict[str, str | int]:
-        if not self._supports_filters(endpoint, traffic):
+    @contextmanager
+    def _errand(self, asked: str) -> Iterator[Errand]:
+        """An errand that is called off when the client is closed, or when its time is up."""
+        with Errand(self._pull_seconds) as errand:
+            self._errands.add(errand)
+            try:
+                yield errand
+            except CancelledError:
+                url = self._http.shown_url()
+                if errand.overdue:
+                    raise PullTooSlow(asked, url, errand.traffic.pages, errand.seconds) from None
+                raise ClientClosed(asked, url) from None
+            finally:
+                self._errands.discard(errand)
+
+    def _filters(self, endpoint: Endpoint, window: Window, errand: Errand) -> dict[str, str | int]:
+        if not self._supports_filters(endpoint, errand):
             return {}
+        since, before = window.since, window.before
         lower: dict[str, str | int] = {} if since is None else {"updated_since": since.isoformat()}
         return {**lower, "updated_before": before.isoformat()}
 
@@ -240,27 +308,28 @@ class SourceApi:
         endpoint: Endpoint,
         window: Window,
         parameters: dict[str, str | int],
-        traffic: Traffic,
-        called_off: threading.Event,
+        errand: Errand,
         number: int,
     ) -> Page:
-        query = {"page": number, "size": self._page_size, **parameters}
         reader = page_reader(endpoint, window, number)
         try:
-            return self._http.get(f"/{endpoint}", query, reader, traffic, called_off)
+            page = self._http.get(f"/{endpoint}", {"page": number, **parameters}, reader, errand)
         except RequestFailed as failure:
             raise PageFailed(endpoint, number, failure) from failure
+        errand.traffic.count_page()
+        return page
 
-    def _supports_filters(self, endpoint: Endpoint, traffic: Traffic) -> bool:
-        return _query_parameters(self._document(traffic), f"/{endpoint}") >= _FILTERS
+    def _supports_filters(self, endpoint: Endpoint, errand: Errand) -> bool:
+        return _query_parameters(self._document(errand), f"/{endpoint}") >= _FILTERS
 
-    def _document(self, traffic: Traffic) -> dict[str, object]:
+    def _document(self, errand: Errand) -> dict[str, object]:
         with self._openapi_lock:
             if self._openapi is None:
+                # On another thread, like every request: the one that waits can be interrupted at any time.
+                future = self._executor.submit(self._http.get, "/openapi.json", {}, _openapi_document, errand)
+                errand.first_of([future])
                 try:
-                    self._openapi = self._http.get(
-                        "/openapi.json", {}, _openapi_document, traffic, threading.Event()
-                    )
+                    self._openapi = future.result()
                 except RequestFailed as failure:
                     if failure.status is None:
                         raise
