@@ -1,4 +1,4 @@
-"""What a pull brings: the records of a window, what was left out of it, and what it cost.
+"""What the client hands out: the records of a window, what was left out of it, what it cost; and who the source is.
 
 Plain results only; how they come about is in source_api.py and paging.py.
 """
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from moovitamix_assets.ingestion.errand import Traffic
-from moovitamix_assets.ingestion.paging import Reading
+from moovitamix_assets.ingestion.reading import Reading
 from moovitamix_assets.ingestion.records import Endpoint, Identity, Record
 
 
@@ -67,6 +67,28 @@ class Pull:
     identities: set[Identity] | None
     observed_at: datetime
     statistics: PullStatistics
+    source_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class SourceDescription:
+    """What a source says of itself.
+
+    Attributes:
+        url: Its address, without credentials.
+        title: From its OpenAPI document; None without one.
+        version: Likewise.
+        totals: Records that each endpoint reports; None where it does not say.
+        filtered: The endpoints that can be filtered by change time.
+        source_time: Its own clock (the `Date` header of its newest answer), naive UTC; None where it sends
+            none that can be read.
+    """
+
+    url: str
+    title: str | None
+    version: str | None
+    totals: dict[Endpoint, int | None]
+    filtered: tuple[Endpoint, ...]
     source_time: datetime | None = None
 
 

@@ -9,12 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from time import perf_counter
 from types import TracebackType
-from typing import Self, get_args
+from typing import ParamSpec, Self, TypeVar, get_args
 
 from moovitamix_assets.ingestion.errand import Errand
 from moovitamix_assets.ingestion.errors import (
@@ -26,9 +25,12 @@ from moovitamix_assets.ingestion.errors import (
     SourceError,
     SourceMoved,
 )
-from moovitamix_assets.ingestion.http_session import HttpSession, Limits, RetryPolicy, UnusableAnswer
-from moovitamix_assets.ingestion.paging import Page, Reading, Window, page_reader, read_all_pages
-from moovitamix_assets.ingestion.pull import Pull, PullStatistics, pull_of, statistics_of
+from moovitamix_assets.ingestion.http_session import HttpSession
+from moovitamix_assets.ingestion.openapi import lists_filters, openapi_document
+from moovitamix_assets.ingestion.paging import read_all_pages
+from moovitamix_assets.ingestion.patience import Limits, RetryPolicy
+from moovitamix_assets.ingestion.pull import Pull, PullStatistics, SourceDescription, pull_of, statistics_of
+from moovitamix_assets.ingestion.reading import Page, Reading, Window, page_reader
 from moovitamix_assets.ingestion.records import Endpoint, Identity, Record, identity
 from moovitamix_assets.ingestion.threads import DaemonThreads
 from moovitamix_assets.settings import Settings
@@ -52,29 +54,8 @@ __all__ = [
     "identity",
 ]
 
-_FILTERS = frozenset({"updated_since", "updated_before"})
-
-
-@dataclass(frozen=True)
-class SourceDescription:
-    """What a source says of itself.
-
-    Attributes:
-        url: Its address, without credentials.
-        title: From its OpenAPI document; None without one.
-        version: Likewise.
-        totals: Records that each endpoint reports; None where it does not say.
-        filtered: The endpoints that can be filtered by change time.
-        source_time: Its own clock (the `Date` header of its newest answer), naive UTC; None where it sends
-            none that can be read.
-    """
-
-    url: str
-    title: str | None
-    version: str | None
-    totals: dict[Endpoint, int | None]
-    filtered: tuple[Endpoint, ...]
-    source_time: datetime | None = None
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -124,6 +105,7 @@ class SourceApi:
         self._pull_seconds = 60 * pull_deadline_minutes
         self._executor = DaemonThreads(pages_in_flight, "source-api")
         self._errands: set[Errand] = set()
+        self._closed = False
         self._openapi_lock = threading.Lock()
         self._openapi: dict[str, object] | None = None
 
@@ -154,6 +136,7 @@ class SourceApi:
 
     def close(self) -> None:
         """Close the connections and end what is being read, in whatever thread; then it cannot be used any more."""
+        self._closed = True
         self._executor.shutdown()
         for errand in list(self._errands):
             errand.call_off()
@@ -270,7 +253,8 @@ class SourceApi:
         info = info if isinstance(info, dict) else {}
         totals: dict[Endpoint, int | None] = {}
         for endpoint in get_args(Endpoint):
-            page = self._page(endpoint, Window(None, datetime.max), {"size": 1}, errand, 1)
+            everything = Window(None, datetime.max)
+            page = self._elsewhere(errand, self._page, endpoint, everything, {"size": 1}, errand, 1)
             totals[endpoint] = page.envelope.total
         return SourceDescription(
             url=self._http.shown_url(),
@@ -287,6 +271,8 @@ class SourceApi:
         with Errand(self._pull_seconds) as errand:
             self._errands.add(errand)
             try:
+                if self._closed:
+                    raise CancelledError
                 yield errand
             except CancelledError:
                 url = self._http.shown_url()
@@ -295,6 +281,18 @@ class SourceApi:
                 raise ClientClosed(asked, url) from None
             finally:
                 self._errands.discard(errand)
+
+    def _elsewhere(
+        self,
+        errand: Errand,
+        ask: Callable[Arguments, Answer],
+        *arguments: Arguments.args,
+        **options: Arguments.kwargs,
+    ) -> Answer:
+        """Ask on another thread, like every page: the one that waits can be interrupted at any moment."""
+        future = self._executor.submit(ask, *arguments, **options)
+        errand.first_of([future])
+        return future.result()
 
     def _filters(self, endpoint: Endpoint, window: Window, errand: Errand) -> dict[str, str | int]:
         if not self._supports_filters(endpoint, errand):
@@ -320,38 +318,18 @@ class SourceApi:
         return page
 
     def _supports_filters(self, endpoint: Endpoint, errand: Errand) -> bool:
-        return _query_parameters(self._document(errand), f"/{endpoint}") >= _FILTERS
+        return lists_filters(self._document(errand), f"/{endpoint}")
 
     def _document(self, errand: Errand) -> dict[str, object]:
         with self._openapi_lock:
             if self._openapi is None:
-                # On another thread, like every request: the one that waits can be interrupted at any time.
-                future = self._executor.submit(self._http.get, "/openapi.json", {}, _openapi_document, errand)
-                errand.first_of([future])
                 try:
-                    self._openapi = future.result()
+                    self._openapi = self._elsewhere(
+                        errand, self._http.get, "/openapi.json", {}, openapi_document, errand
+                    )
                 except RequestFailed as failure:
                     if failure.status is None:
                         raise
                     # Refused (404, or 403 where documentation is kept back): a source that promises nothing.
                     self._openapi = {}
             return self._openapi
-
-
-def _openapi_document(decoded: object) -> dict[str, object]:
-    if not isinstance(decoded, dict):
-        raise UnusableAnswer("not_openapi", "200 with JSON that is no OpenAPI document")
-    return decoded
-
-
-def _query_parameters(document: dict[str, object], path: str) -> set[object]:
-    """Names of the query parameters that an OpenAPI document lists for GET on a path."""
-    paths = document.get("paths")
-    item = paths.get(path) if isinstance(paths, dict) else None
-    if not isinstance(item, dict):
-        return set()
-    operation = item.get("get")
-    places = [item, operation] if isinstance(operation, dict) else []
-    listed = [place.get("parameters") for place in places]
-    entries = [entry for some in listed if isinstance(some, list) for entry in some]
-    return {e.get("name") for e in entries if isinstance(e, dict) and e.get("in") == "query"}

@@ -128,7 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif isinstance(fault, tuple):
             self._send(fault[0], fault[2] if len(fault) > 2 else b"no", fault[1])
         else:
-            body = json.dumps(self.server.source.page(self.path[1:].split("?")[0], query)).encode()
+            endpoint = self.path[1:].split("?")[0]
+            page = self.server.source.page(endpoint, query) if endpoint in ENDPOINTS else {}
+            body = json.dumps(page).encode()
             self._break_off(fault, body)
 
     def _break_off(self, fault: str, body: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from moovitamix_assets.ingestion.errors import RequestFailed
-from moovitamix_assets.ingestion.http_session import RetryPolicy
+from moovitamix_assets.ingestion.patience import RetryPolicy
 from moovitamix_assets.ingestion.source_api import PageFailed, SourceApi, SourceError
 from moovitamix_assets_tests.unit.ingestion.scripted_source import ScriptedSource
 
