@@ -13,6 +13,7 @@ Drip = Literal["silence", "headers", "body", "body_without_length", "refusal"]
 
 BYTE_SECONDS = 0.02
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+_NO_DOCUMENT = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 _BEGINNINGS = {
     "silence": b"",
     "headers": b"HTTP/1.1 200 OK\r\nX-Endless: ",
@@ -31,12 +32,12 @@ class DrippingSource:
         left: Released once for each who gave up.
     """
 
-    def __init__(self, listener: socket.socket, drip: Drip) -> None:
+    def __init__(self, listener: socket.socket, drip: Drip, undocumented: bool) -> None:
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.asked = threading.Event()
         self.left = threading.Semaphore(0)
         self.over = threading.Event()
-        self._listener, self._drip = listener, drip
+        self._listener, self._drip, self._undocumented = listener, drip, undocumented
 
     def serve(self) -> None:
         while not self.over.is_set():
@@ -49,7 +50,9 @@ class DrippingSource:
     def _answer(self, connection: socket.socket) -> None:
         with connection:
             try:
-                connection.recv(65536)
+                if b"openapi.json" in connection.recv(65536) and self._undocumented:
+                    connection.sendall(_NO_DOCUMENT)
+                    connection.recv(65536)
                 self.asked.set()
                 connection.sendall(_BEGINNINGS[self._drip])
                 connection.settimeout(BYTE_SECONDS)
@@ -65,10 +68,10 @@ class DrippingSource:
 
 
 @contextmanager
-def dripping(drip: Drip) -> Iterator[DrippingSource]:
-    """Serve until the block ends."""
+def dripping(drip: Drip, undocumented: bool = False) -> Iterator[DrippingSource]:
+    """Serve until the block ends; `undocumented` refuses the OpenAPI document at once, and drips pages only."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        source = DrippingSource(listener, drip)
+        source = DrippingSource(listener, drip, undocumented)
         threading.Thread(target=source.serve, daemon=True).start()
         yield source
         source.over.set()
