@@ -5,6 +5,7 @@ Nothing but settings belongs here; the knobs of the bundled source are in `mock_
 """
 
 import os
+import re
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -195,7 +196,8 @@ class Settings(BaseSettings):
     @classmethod
     def _without_trailing_slash(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")) or not urlsplit(value).hostname:
-            raise ValueError(f"{value!r} is not an http(s) URL; give one such as http://127.0.0.1:8000")
+            shown = re.sub(r"(?<=://)\S*@", "", value)
+            raise ValueError(f"{shown!r} is not an http(s) URL; give one such as http://127.0.0.1:8000")
         return value.rstrip("/")
 
     @field_validator("mlflow_tracking_uri", "clock_url")

@@ -14,6 +14,7 @@ import yaml
 
 from moovitamix_assets.clock import ClockUnreadable, now
 from moovitamix_assets.command.looking import read_source_time
+from moovitamix_assets.ingestion.errors import without_credentials
 from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
 from moovitamix_assets.ingestion.source_api import SourceApi, SourceError
 from moovitamix_assets.monitoring.alerts import unusable_services
@@ -146,11 +147,16 @@ def _source(settings: Settings) -> Symptom:
     if "api_url" not in settings.model_fields_set:
         return Symptom("source", True, "the bundled one; moovitamix run and moovitamix dev start it")
     try:
-        with SourceApi(settings.api_url, retries=0, timeout_seconds=5.0) as source:
+        with SourceApi(
+            settings.api_url, retries=0, timeout_seconds=5.0, request_deadline_seconds=10.0
+        ) as source:
             answer = source.check()
     except SourceError as error:
         return Symptom(
-            "source", False, settings.api_url, f"{error} Check MOOVITAMIX_API_URL and that it runs."
+            "source",
+            False,
+            without_credentials(settings.api_url),
+            f"{error} Check MOOVITAMIX_API_URL and that it runs.",
         )
     filters = "with" if answer.filtered else "without"
     totals = ", ".join(f"{endpoint} {total}" for endpoint, total in answer.totals.items())

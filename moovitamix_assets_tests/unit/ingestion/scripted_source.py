@@ -51,6 +51,7 @@ class ScriptedSource:
         dated: The `Date` header of every answer; None sends none.
         filtering: Whether the filters that the document lists work.
         asked: The path and query of every request.
+        authorizations: The `Authorization` header of every request.
         connections: Number of connections opened.
     """
 
@@ -69,6 +70,7 @@ class ScriptedSource:
         self.dated: str | None = None
         self.filtering = True
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.authorizations: list[str | None] = []
         self.connections = 0
         self.visits: dict[tuple[str, int], int] = defaultdict(int)
 
@@ -110,6 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
         source, parts = self.server.source, urlsplit(self.path)
         query, endpoint = dict(parse_qsl(parts.query)), parts.path[1:]
         source.asked.append((parts.path, query))
+        source.authorizations.append(self.headers.get("Authorization"))
         key = (endpoint, int(query.get("page", 0)))
         pending = source.faults.get(key)
         fault = pending.pop(0) if pending else source.always.get(key)
