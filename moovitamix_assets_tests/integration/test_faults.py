@@ -127,3 +127,19 @@ def test_a_page_that_always_fails_stops_the_run_and_changes_nothing(
     # The source is well again: what is missing is made up for.
     assert before_failure.ingest(FIRST, LAST).success
     assert _source_tables(before_failure) == _source_tables(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"fault_repeated_page": "tracks:3"}, "page 3 holds the same 10 records as page 2"),
+        ({"fault_halved_total": "users"}, "and 90 records in pages of 10 are 9 pages"),
+    ],
+)
+def test_a_source_that_contradicts_itself_for_good_is_not_loaded(
+    fault: dict[str, str], said: str, new_deployment: NewDeployment
+) -> None:
+    with running_server(small_world(**fault)) as url:
+        failing = new_deployment(url=url, page_size=PAGE_SIZE)
+        with pytest.raises(RunFailed, match=r"since the source contradicts itself: .*" + said):
+            failing.run(FIRST, LAST)

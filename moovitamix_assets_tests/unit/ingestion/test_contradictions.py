@@ -62,6 +62,14 @@ def test_a_low_total_without_a_size_is_noticed_on_the_page_after_the_last(source
     assert said in refused(source)
 
 
+def test_the_page_after_the_last_needs_no_total_to_contradict_it(source: ScriptedSource) -> None:
+    source.records["users"] = users(40)
+    source.change = lambda envelope, _: {
+        **envelope, "total": 20 if envelope["page"] < 3 else None, "pages": None,
+    }  # fmt: skip
+    assert "page 3 holds 10 records, and the reported total of 20 was reached with page 2" in refused(source)
+
+
 def test_a_low_total_that_agrees_with_everything_else_is_noticed(source: ScriptedSource) -> None:
     source.records["users"] = users(31)
     source.change = always(total=30, pages=3)
