@@ -211,6 +211,63 @@ def test_a_source_that_grew_at_its_end_has_moved(source: ScriptedSource) -> None
     assert (ids(pull), pull.statistics.pulls) == (list(range(1, 22)), 2)
 
 
+def test_a_source_that_only_seems_to_grow_at_its_end_is_not_believed(source: ScriptedSource) -> None:
+    source.records["users"] = users(21)
+    source.change = lambda envelope, _: (
+        {**envelope, "total": 20, "pages": 2} if envelope["page"] < 3 else envelope
+    )
+    with (
+        client(source, page_size=10) as api,
+        pytest.raises(SourceMoved, match=r"received 21 .* of 20 and 21"),
+    ):
+        api.pull("users", None, FAR)
+
+
+def test_another_total_on_the_page_after_the_last_means_pull_again(source: ScriptedSource) -> None:
+    source.records["users"] = users(20)
+    source.change = lambda envelope, visit: (
+        {**envelope, "total": 19} if (envelope["page"], visit) == (3, 1) else envelope
+    )
+    with client(source, page_size=10) as api:
+        assert api.pull("users", None, FAR).statistics.pulls == 2
+
+
+def test_a_total_that_few_envelopes_report_is_not_believed(source: ScriptedSource) -> None:
+    source.records["users"] = users(30)
+    source.change = lambda envelope, _: {**envelope, "total": 30 if envelope["page"] == 3 else 29}
+    with (
+        client(source, page_size=10) as api,
+        pytest.raises(SourceMoved, match=r"received 30 .* of 29 and 30"),
+    ):
+        api.pull("users", None, FAR)
+
+
+def test_a_total_that_one_envelope_misreports_is_outvoted_in_the_second_pull(source: ScriptedSource) -> None:
+    source.records["users"] = users(30)
+    source.change = lambda envelope, _: {**envelope, "total": 29 if envelope["page"] == 3 else 30}
+    with client(source, page_size=10) as api:
+        assert api.pull("users", None, FAR).statistics.pulls == 2
+
+
+def test_the_page_after_the_last_has_to_answer(source: ScriptedSource) -> None:
+    source.records["users"], source.always["users", 4] = users(30), 503
+    with client(source, page_size=10, retries=1) as api, pytest.raises(PageFailed, match="Page 4 of users"):
+        api.pull("users", None, FAR)
+
+
+@pytest.mark.parametrize(("size", "refusal"), [(1, False), (2, True)])
+def test_a_page_of_two_that_is_sent_twice_is_noticed(
+    source: ScriptedSource, size: int, refusal: bool
+) -> None:
+    source.records["users"] = [*users(size), *users(size), *users(3, first_id=10)]
+    with client(source, page_size=size) as api:
+        if refusal:
+            with pytest.raises(SourceContradictsItself, match="page 2 holds the same 2 records as page 1"):
+                api.pull("users", None, FAR)
+        else:
+            assert len(api.pull("users", None, FAR).records) == 5
+
+
 def not_found_past(last: int) -> dict[tuple[str, int], Any]:
     return {("users", page): (404, {}, b'{"detail": "Not Found"}') for page in range(last + 1, last + 9)}
 
