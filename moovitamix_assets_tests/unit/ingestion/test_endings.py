@@ -262,6 +262,14 @@ def test_a_slow_answer_is_no_lack_of_one(source: ScriptedSource) -> None:
         assert api.pull("users", None, FAR).records == []
 
 
+def test_a_source_that_is_only_slow_is_asked_again(source: ScriptedSource) -> None:
+    source.faults["openapi.json", 0] = ["stalled"] * 2
+    with client(source, timeout_seconds=0.15, retries=1) as api:
+        with pytest.raises(RequestFailed, match=r"no answer within 0\.15 s"):
+            api.pull("users", None, FAR)
+        assert api.pull("users", None, FAR).records == []
+
+
 def test_an_errand_that_is_over_stops_what_comes_later() -> None:
     stopped: list[int] = []
     with Errand(60) as errand:
