@@ -129,3 +129,20 @@ def pull_of(
         statistics=statistics,
         source_time=source_time,
     )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first page of an endpoint, unfiltered.
+
+    Attributes:
+        endpoint: The endpoint.
+        received: Its records.
+        records: The same, whenever they changed.
+        source_time: The source's own clock, naive UTC; None where it sends none that can be read.
+    """
+
+    endpoint: Endpoint
+    received: int
+    records: list[Record]
+    source_time: datetime | None = None

@@ -29,7 +29,14 @@ from moovitamix_assets.ingestion.http_session import HttpSession
 from moovitamix_assets.ingestion.openapi import lists_filters, openapi_document
 from moovitamix_assets.ingestion.paging import read_all_pages
 from moovitamix_assets.ingestion.patience import Limits, RetryPolicy
-from moovitamix_assets.ingestion.pull import Pull, PullStatistics, SourceDescription, pull_of, statistics_of
+from moovitamix_assets.ingestion.pull import (
+    Pull,
+    PullStatistics,
+    Sample,
+    SourceDescription,
+    pull_of,
+    statistics_of,
+)
 from moovitamix_assets.ingestion.reading import Page, Reading, Window, page_reader
 from moovitamix_assets.ingestion.records import Endpoint, Identity, Record, identity
 from moovitamix_assets.ingestion.threads import DaemonThreads
@@ -56,23 +63,6 @@ __all__ = [
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The first page of an endpoint, unfiltered.
-
-    Attributes:
-        endpoint: The endpoint.
-        received: Its records.
-        records: The same, whenever they changed.
-        source_time: The source's own clock, naive UTC; None where it sends none that can be read.
-    """
-
-    endpoint: Endpoint
-    received: int
-    records: list[Record]
-    source_time: datetime | None = None
 
 
 class SourceApi:
@@ -236,8 +226,11 @@ class SourceApi:
         Raises:
             PageFailed: It was refused, or failed in every try.
         """
-        page = self._page(endpoint, Window(None, datetime.max), {}, Traffic(), threading.Event(), 1)
-        return Sample(endpoint, page.received, page.records, self._http.source_time)
+        window = Window(None, datetime.max)
+        size: dict[str, str | int] = {"size": self._page_size}
+        with self._errand(endpoint) as errand:
+            page = self._elsewhere(errand, self._page, endpoint, window, size, errand, 1)
+        return Sample(endpoint, page.envelope.received, page.records, self._http.source_time)
 
     def check(self) -> SourceDescription:
         """Ask the source who it is, and each endpoint for one record.
