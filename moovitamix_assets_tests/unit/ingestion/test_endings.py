@@ -207,7 +207,7 @@ def nobody() -> str:
         return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("url", [nobody(), "http://nobody.invalid"])
+@pytest.mark.parametrize("url", [nobody(), "http://nobody.invalid"], ids=["refused", "unknown host"])
 def test_a_source_that_never_answered_is_waited_for_once(url: str) -> None:
     waits: list[float] = []
     brief: dict[str, Any] = {
