@@ -152,7 +152,7 @@ def _champion(connection: duckdb.DuckDBPyConnection, day: date) -> Champion | No
                WHERE promoted.model_version = placed.model_version AND decision = 'promoted'
            )
            FROM promotions AS placed WHERE decision IN ('promoted', 'rolled_back') AND as_of <= ?
-           ORDER BY as_of DESC, decided_at DESC LIMIT 1""",
+           ORDER BY as_of DESC, decision_number DESC, decided_at DESC LIMIT 1""",
         [day],
     )
     if row is None:
@@ -190,7 +190,8 @@ def _decided(connection: duckdb.DuckDBPyConnection, day: date) -> list[Training]
         """SELECT as_of, if(model_version IN (
                    SELECT previous_version FROM promotions WHERE decision = 'rolled_back' AND as_of <= ?
                ), 'rolled_back', decision)
-           FROM promotions WHERE decision <> 'rolled_back' AND as_of <= ? ORDER BY as_of, decided_at""",
+           FROM promotions WHERE decision <> 'rolled_back' AND as_of <= ?
+           ORDER BY as_of, decision_number, decided_at""",
         [day, day],
     ).fetchall()
     return [Training(*row) for row in rows]

@@ -93,7 +93,7 @@ def _print_rejections(
 def _print_model(console: Console, connection: duckdb.DuckDBPyConnection, last: date) -> None:
     decision = connection.execute(
         """SELECT model_version, decision, reason FROM promotions WHERE as_of <= ?
-           ORDER BY as_of DESC, decided_at DESC LIMIT 1""",
+           ORDER BY as_of DESC, decision_number DESC, decided_at DESC LIMIT 1""",
         [last],
     ).fetchone()
     if decision is None:

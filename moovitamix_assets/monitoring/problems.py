@@ -42,7 +42,7 @@ def decision_problems(connection: duckdb.DuckDBPyConnection, settings: Settings)
            WHERE decision IN ('rejected', 'rolled_back')
              AND as_of > coalesce((SELECT max(generated_for) FROM recommendations),
                                   (SELECT max(as_of) FROM promotions)) - ?::INTEGER
-           ORDER BY decided_at, model_version""",
+           ORDER BY decision_number, decided_at, model_version""",
         [_DAYS_OF_DECISIONS],
     ).fetchall()
     link = f"{settings.ui_url}/assets/champion_model"

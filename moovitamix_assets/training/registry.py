@@ -233,7 +233,7 @@ def remove_old_models(
         The versions removed.
     """
     decisions = connection.execute(
-        "SELECT model_version, as_of, decision, previous_version FROM promotions ORDER BY decided_at DESC, as_of DESC"
+        "SELECT model_version, as_of, decision, previous_version FROM promotions ORDER BY decision_number DESC"
     ).df()
     if decisions.empty:
         return []
@@ -255,7 +255,7 @@ def _version(connection: duckdb.DuckDBPyConnection, condition: str, values: list
     row = first_row(
         connection,
         f"""SELECT model_version FROM promotions WHERE {_IN_FORCE} AND {condition}
-            ORDER BY as_of DESC, decided_at DESC LIMIT 1""",
+            ORDER BY as_of DESC, decision_number DESC, decided_at DESC LIMIT 1""",
         values,
     )
     return str(row[0]) if row else None
@@ -270,6 +270,8 @@ def _add(
     metrics: Mapping[str, Any],
     previous_version: str | None,
 ) -> None:
+    # Not the time but this number orders decisions: a clock may go backwards.
+    number = first_row(connection, "SELECT coalesce(max(decision_number), 0) + 1 FROM promotions")
     row = {
         "model_version": model_version,
         "as_of": pd.Timestamp(as_of),
@@ -278,5 +280,6 @@ def _add(
         "reason": reason,
         "metrics": json.dumps(metrics, sort_keys=True),
         "previous_version": previous_version,
+        "decision_number": number[0] if number else 1,
     }
     insert(connection, PROMOTIONS, pd.DataFrame([row]))

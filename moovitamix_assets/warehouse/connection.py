@@ -16,6 +16,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from moovitamix_assets.warehouse.schemas import (
+    FILLED_WHEN_ADDED,
     TABLES,
     VIEWS,
     sql_type,
@@ -47,7 +48,8 @@ class WarehouseOutdated(RuntimeError):
 def read_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection, closed on leaving.
 
-    A table that the file has not yet, because an older version of the project made it, is empty until the next write.
+    A table that the file does not have yet, because an older version of the project made it, is empty until the
+    next write, and a nullable column is NULL.
 
     Raises:
         WarehouseMissing: If there is no file at `path`, or no table in it since no write ever ended well.
@@ -57,11 +59,10 @@ def read_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise _missing(path)
     connection = _connect_waiting(path, read_only=True)
     try:
-        found = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        found = _columns(connection)
         if not found:
             raise _missing(path)
-        for name in TABLES.keys() - found:
-            connection.execute(table_ddl(TABLES[name]).replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+        _complete_in_passing(connection, found)
         yield connection
     finally:
         connection.close()
@@ -71,11 +72,12 @@ def read_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def write_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection inside one transaction: committed on leaving, rolled back on any error, always closed.
 
-    The file, its tables and views are made if absent.
+    The file, its tables and views are made if absent; a nullable column that an older version of the project did
+    not have is added.
 
     Raises:
         WarehouseLocked: If another process still holds the file after ten seconds.
-        WarehouseOutdated: If a table there has other columns than its schema.
+        WarehouseOutdated: If a table there differs from its schema in any other way.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = _connect_waiting(path, read_only=False)
@@ -122,17 +124,56 @@ def insert(connection: duckdb.DuckDBPyConnection, schema: pa.DataFrameSchema, fr
 def _ensure_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     for schema in TABLES.values():
         connection.execute(table_ddl(schema))
-    found: dict[str, set[str]] = {}
-    for table, column, kind in connection.execute(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
-    ).fetchall():
-        found.setdefault(table, set()).add(f"{column} {kind}")
+    found = _columns(connection)
     for table, schema in TABLES.items():
-        expected = {f"{name} {sql_type(column)}" for name, column in schema.columns.items()}
-        if found[table] != expected:
-            raise WarehouseOutdated(_outdated_message(path, table, expected, found[table]))
+        added = _addable(schema, found[table])
+        _require_schema(path, schema, found[table] | added)
+        for column, kind in added.items():
+            connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{column}" {kind}')
+            if (table, column) in FILLED_WHEN_ADDED:
+                connection.execute(FILLED_WHEN_ADDED[table, column])
     for name, query in VIEWS.items():
         connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
+
+
+def _complete_in_passing(connection: duckdb.DuckDBPyConnection, found: dict[str, dict[str, str]]) -> None:
+    """Make what a file of an older version lacks, for this connection alone."""
+    for table, schema in TABLES.items():
+        if table not in found:
+            connection.execute(table_ddl(schema).replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+        elif added := _addable(schema, found[table]):
+            nulls = ", ".join(f'NULL::{kind} AS "{column}"' for column, kind in added.items())
+            (database,) = first_row(connection, "SELECT current_database()") or ()
+            connection.execute(
+                f'CREATE TEMP VIEW "{table}" AS SELECT *, {nulls} FROM "{database}".main."{table}"'
+            )
+
+
+def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    """The type of each column of each table."""
+    found: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(
+        """SELECT table_name, column_name, data_type FROM duckdb_columns() SEMI JOIN duckdb_tables() USING (table_name)
+           WHERE NOT internal"""
+    ).fetchall():
+        found.setdefault(table, {})[column] = kind
+    return found
+
+
+def _addable(schema: pa.DataFrameSchema, found: dict[str, str]) -> dict[str, str]:
+    """The columns that a table lacks and that may be NULL, with their types."""
+    return {
+        name: sql_type(column)
+        for name, column in schema.columns.items()
+        if column.nullable and name not in found
+    }
+
+
+def _require_schema(path: Path, schema: pa.DataFrameSchema, columns: dict[str, str]) -> None:
+    expected = {f"{name} {sql_type(column)}" for name, column in schema.columns.items()}
+    found = {f"{name} {kind}" for name, kind in columns.items()}
+    if found != expected:
+        raise WarehouseOutdated(_outdated_message(path, str(schema.name), expected, found))
 
 
 def _outdated_message(path: Path, table: str, expected: set[str], found: set[str]) -> str:

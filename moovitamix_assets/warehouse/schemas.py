@@ -213,7 +213,10 @@ PROMOTIONS = _table(
     reason=_column(_TEXT, "Why, in one sentence."),
     metrics=_column(_JSON, "The figures the decision was taken on."),
     previous_version=_column(_TEXT, "The version in force before; NULL if none.", nullable=True),
-)
+    decision_number=_column(
+        _BIGINT, "Place in the order of decisions, from 1; of decisions for one day the greatest holds.", nullable=True
+    ),
+)  # fmt: skip
 
 RECOMMENDATION_QUALITY = _table(
     "recommendation_quality",
@@ -263,6 +266,14 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         RECOMMENDATION_QUALITY,
         DRIFT,
     )
+}
+
+# What fills a column that a warehouse of an older version lacks, once it was added; other columns stay NULL.
+FILLED_WHEN_ADDED = {
+    ("promotions", "decision_number"): """
+        UPDATE promotions SET decision_number = numbered.decision_number FROM (
+            SELECT rowid AS line, row_number() OVER (ORDER BY as_of, decided_at) AS decision_number FROM promotions
+        ) AS numbered WHERE promotions.rowid = numbered.line""",
 }
 
 # What BI tools read: the latest state, without a word about partitions.

@@ -145,13 +145,13 @@ def test_a_bad_champion_is_taken_back_once_and_the_lists_of_the_one_before_are_m
     assert again.skip_message.startswith("Decided already: Roll back. Clearly worse")
 
     assert service.carry_out(back).success
-    promotions = service.query("SELECT * FROM promotions ORDER BY decided_at")
+    promotions = service.query("SELECT * FROM promotions ORDER BY decision_number")
     story = service.query(
-        "SELECT model_version, decision, previous_version FROM promotions ORDER BY decided_at"
+        "SELECT model_version, decision, previous_version FROM promotions ORDER BY decision_number"
     )
     assert story[1:] == [(BAD, "promoted", first), (first, "rolled_back", BAD)]
     assert service.carry_out(back).success
-    assert service.query("SELECT * FROM promotions ORDER BY decided_at") == promotions
+    assert service.query("SELECT * FROM promotions ORDER BY decision_number") == promotions
 
     (remake,) = service.look("retraining").run_requests
     assert [run.success for run in service.start("retraining", [remake])] == [True]

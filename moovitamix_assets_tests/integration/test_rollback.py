@@ -39,7 +39,7 @@ def with_two_champions(undisturbed: Deployment, new_deployment: Callable[..., De
 
 
 def first_version(deployment: Deployment) -> str:
-    return str(deployment.query("SELECT model_version FROM promotions ORDER BY decided_at")[0][0])
+    return str(deployment.query("SELECT model_version FROM promotions ORDER BY decision_number")[0][0])
 
 
 def recommend(deployment: Deployment, day: date) -> set[str]:
@@ -86,7 +86,7 @@ def test_a_rollback_asked_while_lists_are_made_waits_and_the_next_lists_are_the_
     assert versions(deployment, LAST) == {SECOND}
     first = first_version(deployment)
     story = deployment.query(
-        "SELECT model_version, decision, previous_version FROM promotions ORDER BY decided_at"
+        "SELECT model_version, decision, previous_version FROM promotions ORDER BY decision_number"
     )
     assert story[1:] == [(SECOND, "promoted", first), (first, "rolled_back", SECOND)]
     assert recommend(deployment, LAST) == {first}

@@ -92,10 +92,12 @@ def mirror_plan(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Pl
         connection: The warehouse.
         settings: Where models, training sets and the mirror are.
     """
-    decisions = connection.execute("SELECT * FROM promotions ORDER BY as_of, decided_at").df()
+    decisions = connection.execute(
+        "SELECT * FROM promotions ORDER BY as_of, decision_number, decided_at"
+    ).df()
     evaluations = connection.execute("SELECT * FROM model_evaluations").df()
     metrics = {str(version): rows for version, rows in evaluations.groupby("model_version")}
-    by_version = decisions.sort_values("decided_at", kind="stable").groupby("model_version", sort=False)
+    by_version = decisions.sort_values("decision_number", kind="stable").groupby("model_version", sort=False)
     local = not settings.mlflow_tracking_uri
     folder = settings.data_dir.absolute()
     return Plan(
@@ -114,7 +116,7 @@ def aliases(decisions: pd.DataFrame) -> dict[str, str]:
     """Return which version each alias names: champion, previous and challenger, where there is one.
 
     Args:
-        decisions: Rows of `promotions`, by as_of and decided_at: the order that decides which one is in force.
+        decisions: Rows of `promotions`, by as_of and decision_number: the order that decides which one is in force.
     """
     named: dict[str, str] = {}
     since = decisions = decisions.reset_index(drop=True)

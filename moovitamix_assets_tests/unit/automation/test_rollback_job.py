@@ -35,7 +35,7 @@ def decisions(settings: Settings) -> list[tuple[str, str, str]]:
     with read_warehouse(settings.warehouse_path) as connection:
         return connection.execute(
             """SELECT model_version, reason, previous_version FROM promotions
-               WHERE decision = 'rolled_back' ORDER BY decided_at"""
+               WHERE decision = 'rolled_back' ORDER BY decision_number"""
         ).fetchall()
 
 

@@ -114,7 +114,7 @@ def plays() -> pd.DataFrame:
 def promotion(version: str) -> pd.DataFrame:
     decided = {"decision": "promoted", "reason": "Better.", "metrics": "{}", "previous_version": None}
     times = {"as_of": pd.Timestamp(DAY), "decided_at": pd.Timestamp(NEXT_DAY)}
-    return pd.DataFrame([{"model_version": version, **times, **decided}])
+    return pd.DataFrame([{"model_version": version, **times, **decided, "decision_number": 1}])
 
 
 def recommendations(user_id: int, track_ids: list[int], source: str, version: str, day: date) -> pd.DataFrame:

@@ -131,7 +131,8 @@ def warehouse(tmp_path: Path) -> Path:
     ]
     path = tmp_path / "warehouse.duckdb"
     with write_warehouse(path) as connection:
-        insert(connection, PROMOTIONS, pd.DataFrame(rows, columns=list(PROMOTIONS.columns)))
+        decisions = [(*row, number) for number, row in enumerate(rows, start=1)]
+        insert(connection, PROMOTIONS, pd.DataFrame(decisions, columns=list(PROMOTIONS.columns)))
     return path
 
 

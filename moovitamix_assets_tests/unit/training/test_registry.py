@@ -1,6 +1,7 @@
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -19,7 +20,7 @@ from moovitamix_assets.training.registry import (
     roll_back,
     version_in_force,
 )
-from moovitamix_assets.warehouse.connection import write_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
 
 PROMOTED = Decision("promoted", "Better.")
@@ -43,7 +44,7 @@ def decide_about(connection, version: str, as_of: date, decision: Decision = PRO
 
 def story(connection) -> list[tuple]:
     return connection.execute(
-        "SELECT model_version, decision, previous_version FROM promotions ORDER BY decided_at"
+        "SELECT model_version, decision, previous_version FROM promotions ORDER BY decision_number"
     ).fetchall()
 
 
@@ -81,6 +82,35 @@ def test_a_rollback_returns_to_what_the_champion_replaced_and_leaves_earlier_day
     assert roll_back(connection, "still") == ("a", "b")
     with pytest.raises(NothingToRollBack, match="a is the first champion"):
         roll_back(connection, "once more")
+
+
+def test_decisions_follow_their_order_and_not_the_clock(connection):
+    decide_about(connection, "a", day(10))
+    decide_about(connection, "b", day(12))
+    connection.execute("UPDATE promotions SET decided_at = '2099-01-01'")
+    assert roll_back(connection, "worse") == ("a", "b")
+    assert version_in_force(connection, day(12)) == "a"
+    decide_about(connection, "c", day(12))
+    assert version_in_force(connection, day(12)) == "c"
+    assert story(connection)[1:] == [
+        ("b", "promoted", "a"),
+        ("a", "rolled_back", "b"),
+        ("c", "promoted", "a"),
+    ]
+
+
+def test_decisions_of_an_older_version_stay_in_their_order(tmp_path):
+    path = tmp_path / "old.duckdb"
+    with write_warehouse(path) as connection:
+        for number, version in ((10, "a"), (12, "b"), (12, "c")):
+            decide_about(connection, version, day(number))
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("ALTER TABLE promotions DROP COLUMN decision_number")
+    with read_warehouse(path) as connection:
+        assert version_in_force(connection, day(12)) == "c"
+    with write_warehouse(path) as connection:
+        assert roll_back(connection, "worse") == ("b", "c")
+        assert version_in_force(connection, day(12)) == "b"
 
 
 def test_a_rollback_of_one_version_asked_for_twice_goes_back_once(connection):

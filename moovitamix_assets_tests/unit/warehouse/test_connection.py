@@ -28,6 +28,7 @@ PROMOTION = {
     "reason": "It is better.",
     "metrics": "{}",
     "previous_version": None,
+    "decision_number": 1,
 }
 
 
@@ -162,6 +163,38 @@ def test_a_table_that_an_older_version_did_not_make_is_read_as_empty(path: Path)
         assert len(connection.execute("SELECT * FROM promotions").fetchall()) == 1
     with holding(path):
         pass
+
+
+def without_decision_number(path: Path, *days: str) -> None:
+    """Leave a warehouse as it was before decisions were numbered, one decision for each day."""
+    for hour, day in enumerate(days):
+        decided_at = pd.Timestamp("2026-09-30") + pd.Timedelta(hours=hour)
+        promote(path, model_version=f"{day}-{hour}", as_of=pd.Timestamp(day), decided_at=decided_at)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("ALTER TABLE promotions DROP COLUMN decision_number")
+
+
+def test_a_nullable_column_that_an_older_version_did_not_have_is_read_as_null(path: Path) -> None:
+    without_decision_number(path, "2026-09-01")
+
+    for _ in range(2):  # reading changes nothing in the file
+        with read_warehouse(path) as connection:
+            rows = connection.execute("SELECT model_version, decision_number FROM promotions").fetchall()
+        assert rows == [("2026-09-01-0", None)]
+    with holding(path):
+        pass
+
+
+def test_a_nullable_column_that_an_older_version_did_not_have_is_added_and_filled(path: Path) -> None:
+    without_decision_number(path, "2026-09-03", "2026-09-01", "2026-09-01")
+
+    promote(path, model_version="new", decision_number=4)
+
+    with read_warehouse(path) as connection:
+        rows = connection.execute(
+            "SELECT decision_number, model_version FROM promotions ORDER BY decision_number"
+        ).fetchall()
+    assert rows == [(1, "2026-09-01-1"), (2, "2026-09-01-2"), (3, "2026-09-03-0"), (4, "new")]
 
 
 def test_a_writer_killed_in_its_transaction_leaves_what_was_there(path: Path) -> None:

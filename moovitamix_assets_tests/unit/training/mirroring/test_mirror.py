@@ -70,7 +70,9 @@ def evaluation(version: str, value: float = 0.5, metric: str = "ndcg_at_10") -> 
 
 def record(settings: Settings, *decisions: dict, evaluations: tuple[dict, ...] = ()) -> None:
     with write_warehouse(settings.warehouse_path) as connection:
-        insert(connection, PROMOTIONS, pd.DataFrame(decisions))
+        taken = connection.execute("SELECT count(*) FROM promotions").fetchall()[0][0]
+        numbers = range(taken + 1, taken + 1 + len(decisions))
+        insert(connection, PROMOTIONS, pd.DataFrame(decisions).assign(decision_number=numbers))
         if evaluations:
             insert(connection, MODEL_EVALUATIONS, pd.DataFrame(evaluations))
 
