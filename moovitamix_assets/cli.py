@@ -13,6 +13,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from moovitamix_assets.secret_url import SecretUrl
 from moovitamix_assets.settings import Settings, UnusableThresholds
 
 app = typer.Typer(
@@ -343,10 +344,16 @@ def _settings(source_url: str | None, data_dir: Path | None) -> Settings:
             where = (
                 f"{name} of {file}" if file and variable not in os.environ and name not in given else variable
             )
-            _errors.print(f"{where} = {problem['input']!r}: {problem['msg']}", soft_wrap=True)
+            shown = _shown(name, problem["input"])
+            _errors.print(f"{where} = {shown!r}: {problem['msg']}", soft_wrap=True)
         raise typer.Exit(2) from None
     except UnusableThresholds as error:
         _fail(str(error), code=2)
+
+
+def _shown(setting: str, value: Any) -> Any:
+    field = Settings.model_fields.get(setting)
+    return str(SecretUrl(value)) if field and field.annotation is SecretUrl else value
 
 
 def _refuse_unusable(data_dir: Path) -> None:

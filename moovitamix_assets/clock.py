@@ -25,7 +25,11 @@ def now(settings: Settings) -> datetime:
     import requests
 
     try:
-        answer = requests.get(f"{settings.clock_url}/_clock", timeout=_TIMEOUT_SECONDS)
+        answer = requests.get(
+            f"{settings.clock_url.without_credentials}/_clock",
+            auth=settings.clock_url.credentials,
+            timeout=_TIMEOUT_SECONDS,
+        )
         answer.raise_for_status()
         return datetime.fromisoformat(answer.json()["now"])
     except (requests.RequestException, LookupError, TypeError, ValueError) as error:

@@ -9,7 +9,6 @@ import re
 from datetime import date
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import Field, SecretStr, field_validator
@@ -19,6 +18,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+
+from moovitamix_assets.secret_url import SecretUrl
 
 _THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
 
@@ -30,18 +31,24 @@ class UnusableThresholds(ValueError):
 class Settings(BaseSettings):
     """The settings of one deployment, immutable once read."""
 
-    model_config = SettingsConfigDict(env_prefix="MOOVITAMIX_", frozen=True, extra="ignore")
+    # What was given stays out of errors: it may be a URL with a password.
+    model_config = SettingsConfigDict(
+        env_prefix="MOOVITAMIX_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     # Where things are
-    api_url: str = Field("http://127.0.0.1:8000", description="The source API, without a trailing slash.")
+    api_url: SecretUrl = Field(
+        SecretUrl("http://127.0.0.1:8000"), description="The source API, without a trailing slash."
+    )
     data_dir: Path = Field(Path("data"), description="Landing files, warehouse, training sets and models.")
     start_date: date = Field(
         date(2026, 9, 1),
         description="The first partition. Recorded at the first load; another value later is refused.",
     )
 
-    clock_url: str = Field(
-        "", description="For replays: a bundled source whose clock is followed in place of the machine's."
+    clock_url: SecretUrl = Field(
+        SecretUrl(),
+        description="For replays: a bundled source whose clock is followed in place of the machine's.",
     )
 
     # Reading the source
@@ -164,8 +171,9 @@ class Settings(BaseSettings):
 
     # The mirror
     mirror_decisions: bool = Field(True, description="Whether MLflow is told of each decision at once.")
-    mlflow_tracking_uri: str = Field(
-        "", description="A tracking server, http(s)://...; without one, mlflow.db in the data folder."
+    mlflow_tracking_uri: SecretUrl = Field(
+        SecretUrl(),
+        description="A tracking server, http(s)://...; without one, mlflow.db in the data folder.",
     )
     mlflow_timeout_seconds: float = Field(
         120.0, gt=0, description="Longer, and writing the mirror is given up; nothing waits for it."
@@ -194,18 +202,19 @@ class Settings(BaseSettings):
 
     @field_validator("api_url")
     @classmethod
-    def _without_trailing_slash(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")) or not urlsplit(value).hostname:
-            shown = re.sub(r"(?<=://)\S*@", "", value)
-            raise ValueError(f"{shown!r} is not an http(s) URL; give one such as http://127.0.0.1:8000")
-        return value.rstrip("/")
+    def _without_trailing_slash(cls, value: SecretUrl) -> SecretUrl:
+        if not value.is_web_address():
+            raise ValueError(f"{str(value)!r} is not an http(s) URL; give one such as http://127.0.0.1:8000")
+        return value.without_trailing_slash()
 
     @field_validator("mlflow_tracking_uri", "clock_url")
     @classmethod
-    def _server_or_nothing(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError(f"{value!r} is not an http(s) URL; leave it out for what is on this machine")
-        return value.rstrip("/")
+    def _server_or_nothing(cls, value: SecretUrl) -> SecretUrl:
+        if value and not value.is_web_address():
+            raise ValueError(
+                f"{str(value)!r} is not an http(s) URL; leave it out for what is on this machine"
+            )
+        return value.without_trailing_slash()
 
     @property
     def landing_dir(self) -> Path:

@@ -148,14 +148,14 @@ def _source(settings: Settings) -> Symptom:
         return Symptom("source", True, "the bundled one; moovitamix run and moovitamix dev start it")
     try:
         with SourceApi(
-            settings.api_url, retries=0, timeout_seconds=5.0, request_deadline_seconds=10.0
+            settings.api_url.get_secret_value(), retries=0, timeout_seconds=5.0, request_deadline_seconds=10.0
         ) as source:
             answer = source.check()
     except SourceError as error:
         return Symptom(
             "source",
             False,
-            without_credentials(settings.api_url),
+            str(settings.api_url),
             f"{error} Check MOOVITAMIX_API_URL and that it runs.",
         )
     filters = "with" if answer.filtered else "without"

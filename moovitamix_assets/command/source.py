@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from moovitamix_assets.secret_url import SecretUrl
 from moovitamix_assets.settings import Settings
 
 _START_SECONDS = 120.0
@@ -28,7 +29,7 @@ def source_for(settings: Settings) -> Iterator[Settings]:
         yield settings
         return
     with bundled_source(port=0) as url:
-        yield settings.model_copy(update={"api_url": url})
+        yield settings.model_copy(update={"api_url": SecretUrl(url)})
 
 
 @contextmanager

@@ -103,7 +103,7 @@ class SourceApi:
     def from_settings(cls, settings: Settings) -> Self:
         """Make the client that the settings describe."""
         return cls(
-            settings.api_url,
+            settings.api_url.get_secret_value(),
             page_size=settings.page_size,
             pages_in_flight=settings.pages_in_flight,
             timeout_seconds=settings.request_timeout_seconds,

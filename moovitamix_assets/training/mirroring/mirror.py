@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from moovitamix_assets.secret_url import SecretUrl
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.artifact import MODEL_FILE, read_json
 from moovitamix_assets.training.interactions import MANIFEST_FILE
@@ -49,7 +50,7 @@ class MirrorReport:
     """What was written.
 
     Attributes:
-        where: The database file or the tracking server.
+        where: The database file, or the tracking server without its credentials.
         versions: What became of each version, in the order in which they were decided about.
         aliases: Version by alias.
         seconds: How long it took.
@@ -80,7 +81,7 @@ def write_mirror(settings: Settings, *, patient: bool = False) -> MirrorReport:
     started = time.monotonic()
     with read_warehouse(settings.warehouse_path) as connection:
         plan = mirror_plan(connection, settings)
-    where = settings.mlflow_tracking_uri or str(settings.data_dir / DATABASE_FILE)
+    where = str(settings.mlflow_tracking_uri or settings.data_dir / DATABASE_FILE)
     outcomes = _told(plan, where, None if patient else settings.mlflow_timeout_seconds)
     return MirrorReport(where, outcomes, plan.aliases, time.monotonic() - started)
 
@@ -102,7 +103,7 @@ def mirror_plan(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Pl
     folder = settings.data_dir.absolute()
     return Plan(
         folder=str(folder),
-        tracking_uri=settings.mlflow_tracking_uri or f"sqlite:///{DATABASE_FILE}",
+        tracking_uri=settings.mlflow_tracking_uri.get_secret_value() or f"sqlite:///{DATABASE_FILE}",
         artifacts_uri=(folder / "mlflow_artifacts").as_uri() if local else None,
         versions=[
             _mirrored_version(str(version), rows, metrics.get(str(version), evaluations.iloc[:0]), settings)
@@ -230,10 +231,12 @@ def _told(plan: Plan, where: str, timeout_seconds: float | None) -> dict[str, Ou
         )
     except subprocess.TimeoutExpired:
         raise MirrorFailed(f"MLflow at {where} did not finish in {timeout_seconds:g} s. {remedy}") from None
+    # What MLflow says quotes the address that it was given.
+    complaint = SecretUrl(plan.tracking_uri).redact(finished.stderr).strip()
     if finished.returncode == REFUSED:
-        said = finished.stderr.strip().splitlines()[-1].rstrip(". ")
+        said = complaint.splitlines()[-1].rstrip(". ")
         raise MirrorFailed(f"MLflow at {where} could not be written: {said}. {remedy}")
     if finished.returncode:
-        raise MirrorFailed(f"The writer of the mirror broke off:\n{finished.stderr.strip()}")
+        raise MirrorFailed(f"The writer of the mirror broke off:\n{complaint}")
     outcomes: dict[str, Outcome] = json.loads(finished.stdout.splitlines()[-1])
     return outcomes

@@ -13,7 +13,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -77,14 +77,14 @@ class Plan:
 
     Attributes:
         folder: Where relative paths begin: MLflow takes no `#` or `%` in a SQLite path, so it is named from there.
-        tracking_uri: `sqlite:///...` or a tracking server.
+        tracking_uri: `sqlite:///...` or a tracking server, with its credentials.
         artifacts_uri: `file://` URI of the folder for artifacts; None leaves it to the tracking server.
         versions: In the order in which they were decided about.
         aliases: Version by alias; those of `ALIASES` that are absent are taken away.
     """
 
     folder: str
-    tracking_uri: str
+    tracking_uri: str = field(repr=False)
     artifacts_uri: str | None
     versions: list[MirroredVersion]
     aliases: dict[str, str]

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from moovitamix_assets import cli
+from moovitamix_assets.secret_url import SecretUrl
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.mirroring import mirror
 from moovitamix_assets.training.mirroring.mirror import (
@@ -279,7 +280,7 @@ def test_a_tracking_server_that_is_not_there_is_named(settings):
     with pytest.raises(
         MirrorFailed, match=rf"{address} could not be written.*MOOVITAMIX_MLFLOW_TRACKING_URI"
     ):
-        write_mirror(settings.model_copy(update={"mlflow_tracking_uri": address}))
+        write_mirror(settings.model_copy(update={"mlflow_tracking_uri": SecretUrl(address)}))
 
 
 def test_a_tracking_server_that_never_answers_is_given_up(settings):
@@ -287,7 +288,7 @@ def test_a_tracking_server_that_never_answers_is_given_up(settings):
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         silent = settings.model_copy(
             update={
-                "mlflow_tracking_uri": f"http://127.0.0.1:{server.getsockname()[1]}",
+                "mlflow_tracking_uri": SecretUrl(f"http://127.0.0.1:{server.getsockname()[1]}"),
                 "mlflow_timeout_seconds": 0.5,
             }
         )
