@@ -145,6 +145,12 @@ class Settings(BaseSettings):
     catch_up_wait_minutes: float = Field(
         30.0, ge=0, description="Wait after a failed run, doubled each time."
     )
+    nightly_maximum_hours: float = Field(
+        3.0, gt=0, description="A nightly run that takes longer is ended and counts as failed."
+    )
+    run_maximum_hours: float = Field(
+        6.0, gt=0, description="The same for runs of all other jobs; a training is the longest."
+    )
     sensor_seconds: int = Field(30, ge=1, description="Between two looks of a sensor.")
     automatic_retraining: bool = Field(
         True, description="The switch: false pauses retraining and rollback by themselves; people still can."

@@ -5,6 +5,7 @@ See https://docs.dagster.io/guides/build/jobs. When jobs start is for schedules 
 """
 
 from dagster import (
+    MAX_RUNTIME_SECONDS_TAG,
     AssetCheckKey,
     AssetKey,
     AssetSelection,
@@ -18,6 +19,7 @@ from dagster import (
 from pydantic import Field
 
 from moovitamix_assets.monitoring.freshness import FRESHNESS_CHECK, NEWEST_LISTEN_CHECK, WATCHED
+from moovitamix_assets.monitoring.run_processes import HOST_TAG, THIS_HOST
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, write_warehouse
 
@@ -27,20 +29,32 @@ FRESHNESS_CHECKS = [
     *(AssetCheckKey(AssetKey(asset), FRESHNESS_CHECK) for asset in WATCHED),
 ]
 
+# Like the first partition, a fact of the deployment: jobs are made when the process starts.
+_SETTINGS = Settings()
+
+
+def _run_tags(maximum_hours: float = _SETTINGS.run_maximum_hours) -> dict[str, str]:
+    """The machine that carries out the runs, and after how long Dagster's run monitoring ends one."""
+    return {HOST_TAG: THIS_HOST, MAX_RUNTIME_SECONDS_TAG: str(round(maximum_hours * 3600))}
+
+
 INGEST_JOB = define_asset_job(
     "ingest",
+    run_tags=_run_tags(),
     selection=AssetSelection.groups("ingestion", "warehouse") - AssetSelection.checks(*FRESHNESS_CHECKS),
     description="Read the source, land what changed, and clean it into the warehouse: a day or a range in one run.",
 )
 
 TRAIN_JOB = define_asset_job(
     "train",
+    run_tags=_run_tags(),
     selection=AssetSelection.groups("training"),
     description="Snapshot what was known on a day, train and measure a candidate, and decide whether it serves.",
 )
 
 RECOMMEND_JOB = define_asset_job(
     "recommend",
+    run_tags=_run_tags(),
     selection=AssetSelection.groups("recommendations") - AssetSelection.checks(*FRESHNESS_CHECKS),
     description="Make everyone's lists as of a day, or of each day of a range in one run.",
 )
@@ -48,6 +62,7 @@ RECOMMEND_JOB = define_asset_job(
 
 NIGHTLY_JOB = define_asset_job(
     "nightly",
+    run_tags=_run_tags(_SETTINGS.nightly_maximum_hours),
     selection=AssetSelection.groups("ingestion", "warehouse", "recommendations", "monitoring")
     - AssetSelection.checks(*FRESHNESS_CHECKS),
     description=(
@@ -58,6 +73,7 @@ NIGHTLY_JOB = define_asset_job(
 
 MONITOR_JOB = define_asset_job(
     "monitor",
+    run_tags=_run_tags(),
     selection=AssetSelection.assets("recommendation_quality", "drift").without_checks(),
     description="Measure again what the lists of the day before were worth, and how far a day has drifted.",
 )
@@ -93,6 +109,7 @@ def roll_back_champion(
 
 @job(
     name="rollback",
+    run_tags=_run_tags(),
     description="Make the previous champion the champion again, within seconds. The next recommendations are its.",
 )
 def ROLLBACK_JOB() -> None:  # noqa: N802 - a job is a constant, though it is declared as a function

@@ -12,6 +12,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter, S
 from moovitamix_assets.automation.jobs import INGEST_JOB, NIGHTLY_JOB
 from moovitamix_assets.automation.nights import Attempt, Night, NothingToRun, plan_night, read_made
 from moovitamix_assets.clock import now
+from moovitamix_assets.monitoring.failures import EVENTS_OF_FAILURE, died
 from moovitamix_assets.partitions import (
     NIGHT_FROM_TAG,
     NIGHT_TAG,
@@ -96,5 +97,12 @@ def _attempts(instance: DagsterInstance) -> list[Attempt]:
         by_a_person = NIGHT_TAG not in run.tags and succeeded and not run.asset_selection
         if by_a_person or NIGHT_TAG in run.tags:
             ended_at = datetime.fromtimestamp(record.end_time or 0.0, UTC).replace(tzinfo=None)
-            attempts.append(Attempt(days_to_make(days, run.tags)[0], days[-1], succeeded, ended_at))
+            ended_from_outside = run.status is DagsterRunStatus.FAILURE and _died(instance, run.run_id)
+            first = days_to_make(days, run.tags)[0]
+            attempts.append(Attempt(first, days[-1], succeeded, ended_at, ended_from_outside))
     return attempts
+
+
+def _died(instance: DagsterInstance, run_id: str) -> bool:
+    entries = instance.all_logs(run_id, of_type=EVENTS_OF_FAILURE)
+    return died(entry.dagster_event for entry in entries if entry.dagster_event)

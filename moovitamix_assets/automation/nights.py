@@ -36,12 +36,14 @@ class Attempt:
         last: Its last day.
         succeeded: Whether it made them.
         ended_at: When it ended, naive UTC of the machine's clock.
+        died: Whether its process was ended from outside, so that nothing is known to be wrong with its days.
     """
 
     first: date
     last: date
     succeeded: bool
     ended_at: datetime
+    died: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,9 @@ def plan_night(
 
     Missed is a day after the first one ever loaded, no further back than `catch_up_days`. A run that fails is
     tried again whole, wherever it failed, each time after twice the wait, `catch_up_attempts` times for one and the
-    same last day. The last of several tries takes that day alone: an older day whose data stop every run must not
-    stop the days after it. It stays missed, and the first run for the next day tries it again.
+    same last day; after one that died there is no wait. The last of several tries takes that day alone, if one failed:
+    an older day whose data stop every run must not stop the days after it. It stays missed, and the first run for the
+    next day tries it again.
 
     Args:
         made: What there is.
@@ -121,13 +124,14 @@ def plan_night(
         return NothingToRun(
             f"{len(failed)} runs for {last} failed: the next is for the day after, or one that a user starts."
         )
-    if failed:
-        wait = timedelta(minutes=settings.catch_up_wait_minutes * 2 ** (len(failed) - 1))
-        again_at = max(attempt.ended_at for attempt in failed) + wait
+    resting = [attempt.ended_at for attempt in failed if not attempt.died]
+    if resting:
+        wait = timedelta(minutes=settings.catch_up_wait_minutes * 2 ** (len(resting) - 1))
+        again_at = max(resting) + wait
         if machine_time < again_at:
             return NothingToRun(f"The run for {last} failed; it is tried again at {again_at:%H:%M:%S} UTC.")
     attempt = len(of_last) + 1
-    if failed and len(failed) + 1 == settings.catch_up_attempts:
+    if resting and len(failed) + 1 == settings.catch_up_attempts:
         return Night(read_from=last, first=last, last=last, attempt=attempt)
     first = min(missing)
     read_from = max(first - timedelta(days=settings.lookback_days - 1), min(made.loaded))

@@ -25,6 +25,7 @@ from dagster import (
 )
 
 from moovitamix_assets.automation.all_problems import all_problems
+from moovitamix_assets.automation.dead_runs import release_dead_runs
 from moovitamix_assets.automation.evidence import read_evidence
 from moovitamix_assets.automation.jobs import NIGHTLY_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.automation.night_runs import UNDER_WAY, night_requests
@@ -59,9 +60,13 @@ def _catch_up(settings: Settings) -> SensorDefinition:
         job=NIGHTLY_JOB,
         minimum_interval_seconds=settings.sensor_seconds,
         default_status=DefaultSensorStatus.RUNNING,
-        description="Fills the days that were missed, oldest first, in one run; tries a failed night again.",
+        description=(
+            "Releases runs whose process died; fills the days that were missed, oldest first, in one run; tries a "
+            "failed night again."
+        ),
     )
     def catch_up(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
+        release_dead_runs(context.instance)
         day = due_day(now(settings), settings, after=_SCHEDULE_GOES_FIRST)
         yield from night_requests(context.instance, settings, day)
 

@@ -1,7 +1,7 @@
-"""The Dagster instance that commands use, and setting it right after a crash.
+"""The Dagster instance that commands use.
 
-A process that was killed inside a pooled step leaves the pool's slot taken and its run started: without a daemon
-nobody would ever wait less. What runs are made of does not belong here.
+What was left by processes that were killed is released first: see `automation/dead_runs.py`. What runs are made of
+does not belong here.
 """
 
 import os
@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance
 from dagster._core.instance.ref import InstanceRef
 
+from moovitamix_assets.automation.dead_runs import release_dead_runs
 from moovitamix_assets.command.turns import own_turn
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 
 INSTANCE_DIR = ".dagster_home"
-_UNDER_WAY = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
 
 
 class NoInstance(RuntimeError):
@@ -53,39 +52,3 @@ def open_instance() -> Iterator[DagsterInstance]:
         instance.event_log_storage.set_concurrency_slots(WAREHOUSE_POOL, 1)
         release_dead_runs(instance)
         yield instance
-
-
-def release_dead_runs(instance: DagsterInstance) -> list[str]:
-    """Mark runs failed whose process is dead, and give back the slots of every run that is over.
-
-    Returns:
-        The ids of the runs that were found dead.
-    """
-    dead = [
-        run for run in instance.get_runs(RunsFilter(statuses=_UNDER_WAY)) if _process_is_dead(instance, run)
-    ]
-    for run in dead:
-        instance.report_run_failed(run, "The process of this run is gone; found and marked by moovitamix.")
-    for pool in instance.event_log_storage.get_concurrency_keys():
-        info = instance.event_log_storage.get_concurrency_info(pool)
-        for run_id in info.active_run_ids | info.pending_run_ids | info.assigned_run_ids:
-            holder = instance.get_run_by_id(run_id)
-            if holder is None or holder.is_finished:
-                instance.event_log_storage.free_concurrency_slots_for_run(run_id)
-    return [run.run_id for run in dead]
-
-
-def _process_is_dead(instance: DagsterInstance, run: DagsterRun) -> bool:
-    """Whether the process that last wrote to the run's log is gone; False where none wrote yet."""
-    events = [
-        entry for entry in instance.all_logs(run.run_id) if entry.dagster_event and entry.dagster_event.pid
-    ]
-    if not events:
-        return False
-    last = events[-1]
-    pid = last.dagster_event.pid if last.dagster_event else None
-    try:
-        # The number may have been given to another process since; that one started after the log was written.
-        return pid is None or psutil.Process(pid).create_time() > last.timestamp
-    except psutil.NoSuchProcess:
-        return True

@@ -14,6 +14,7 @@ EVENTS_OF_FAILURE = {
     DagsterEventType.RUN_FAILURE,
 }
 # Says only that a check did not pass; what it found is in its evaluation.
+_INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 _STOPPED_BY_CHECK = "DagsterAssetCheckFailedError"
 
 
@@ -32,6 +33,24 @@ def what_failed(events: Iterable[DagsterEvent]) -> list[str]:
             error = event.job_failure_data.error if event.event_specific_data else None
             ended.append(what_was_raised(error) if error else str(event.message))
     return [*raised, *blocked] or ended
+
+
+def died(events: Iterable[DagsterEvent]) -> bool:
+    """Whether a failed run was ended from outside (killed, interrupted, never begun) and by nothing that it met.
+
+    Args:
+        events: Of the run, at least those of `EVENTS_OF_FAILURE`.
+    """
+    errors: list[SerializableErrorInfo | None] = []
+    for event in events:
+        if event.event_type is DagsterEventType.STEP_FAILURE:
+            error = event.step_failure_data.error
+            if error is None:
+                return False
+            errors.append(error)
+        elif event.event_type is DagsterEventType.RUN_FAILURE and event.event_specific_data:
+            errors.append(event.job_failure_data.error)
+    return all(error is None or error.cls_name in _INTERRUPTIONS for error in errors)
 
 
 def what_was_raised(error: SerializableErrorInfo | None) -> str:

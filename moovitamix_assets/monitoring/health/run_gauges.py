@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import psutil
-from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
+from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 from moovitamix_assets.monitoring.health.gauges import Gauges
+from moovitamix_assets.monitoring.run_processes import living_process, process_of
 
 OTHER_JOBS = "other"
 """The label of runs under way of jobs that the definitions do not know (any more)."""
@@ -109,17 +110,10 @@ def _read_unfinished(
 
 
 def _processes(instance: DagsterInstance, under_way: Sequence[RunRecord]) -> Iterator[tuple[int, float]]:
-    """The number of each run's process and when it began the run; nothing for runs no process took up yet.
-
-    Other events may be written by who asked for the run, by who terminates it, or by a child for one step.
-    """
+    """The number of each run's process and when it last wrote; nothing for runs no process took up yet."""
     for record in under_way:
-        began = instance.get_records_for_run(
-            record.dagster_run.run_id, of_type=DagsterEventType.PIPELINE_START, limit=1, ascending=False
-        )
-        for event in (entry.event_log_entry for entry in began.records):
-            if event.dagster_event and event.dagster_event.pid:
-                yield event.dagster_event.pid, event.timestamp
+        if process := process_of(instance, record.dagster_run.run_id):
+            yield process
 
 
 def process_use(pid: int, written_at: float) -> ProcessUse | None:
@@ -129,11 +123,8 @@ def process_use(pid: int, written_at: float) -> ProcessUse | None:
         pid: Its number.
         written_at: When it was known to live (Unix time). One that began later was given the same number since.
     """
-    try:
-        process = psutil.Process(pid)
-        if process.create_time() > written_at or process.status() == psutil.STATUS_ZOMBIE:
-            return None
-    except psutil.NoSuchProcess:
+    process = living_process(pid, written_at)
+    if process is None:
         return None
     memory = cpu = 0.0
     for member in [process, *_children(process)]:

@@ -1,5 +1,6 @@
 """Which days a night makes: every missed one, bounded in how far back and how often."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -75,6 +76,18 @@ def test_a_failed_night_is_tried_again_after_twice_the_wait(failures: int, minut
     again = plan_night(made(LAST), LAST, [failed(minutes), *earlier], NOON, SETTINGS)
     assert isinstance(again, Night)
     assert again.attempt == failures + 1
+
+
+def test_a_night_whose_process_died_is_tried_again_at_once_and_no_more_often_than_others() -> None:
+    dead = replace(failed(0), died=True)
+    again = plan_night(made(LAST), LAST, [dead], NOON, SETTINGS)
+    assert isinstance(again, Night)
+    assert again.attempt == 2
+    rests = plan_night(made(LAST), LAST, [dead, failed(9)], NOON, SETTINGS)
+    assert isinstance(rests, NothingToRun)
+    assert "tried again at" in rests.reason
+    assert isinstance(plan_night(made(LAST), LAST, [dead, failed(10)], NOON, SETTINGS), Night)
+    assert isinstance(plan_night(made(LAST), LAST, [dead] * 3, NOON, SETTINGS), NothingToRun)
 
 
 def test_attempts_at_one_last_day_are_bounded_and_the_next_day_starts_anew() -> None:

@@ -1,0 +1,71 @@
+"""`dagster dev` killed with all its processes in the middle of a nightly run, and started again: it heals."""
+
+import os
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mock_api.server import running_server
+from moovitamix_assets_tests.conftest import LAST, small_world
+from moovitamix_assets_tests.end_to_end.daemon import Service
+from moovitamix_assets_tests.integration import fingerprints
+from moovitamix_assets_tests.integration.by_itself import copy_of
+from moovitamix_assets_tests.integration.deployment import Deployment
+
+KILLS = int(os.environ.get("DAEMON_KILLS", "2"))
+SEED = int(os.environ.get("DAEMON_KILLS_SEED", "1"))
+# From the moment the night has come to the end of its run, when nothing disturbs it.
+NIGHT_SECONDS = float(os.environ.get("DAEMON_NIGHT_SECONDS", "60"))
+GIVEN_UP_SECONDS = 300.0
+
+
+@pytest.fixture
+def service(undisturbed: Deployment, home: Path, tmp_path: Path) -> Iterator[Service]:
+    shutil.copytree(undisturbed.data_dir, tmp_path / "data")
+    with running_server(small_world()) as url:
+        service = Service(home, tmp_path / "data", url)
+        yield service
+        service.stop()
+
+
+@pytest.mark.long
+def test_killed_at_any_moment_of_a_night_it_makes_the_night_when_it_is_started_again(
+    service: Service, undisturbed: Deployment, tmp_path: Path
+) -> None:
+    draw, outcomes = random.Random(SEED), Counter[str]()
+    with running_server(small_world()) as url:
+        calm = copy_of(undisturbed, tmp_path / "calm", url)
+        service.start()
+        assert service.wait_for(service.is_up, GIVEN_UP_SECONDS)
+        for number in range(1, KILLS + 1):
+            day, moment = LAST + timedelta(days=number), f"{LAST + timedelta(days=number + 1)}T01:00"
+            service.at(moment)
+            time.sleep(draw.uniform(0, NIGHT_SECONDS))
+            found = service.nights(day)
+            outcomes[f"killed with the run {found[0].status.value if found else 'not begun'}"] += 1
+            killed = service.kill()
+            service.start()
+            healed = service.wait_for(lambda day=day: service.is_made(day), GIVEN_UP_SECONDS)
+            runs = [run.status.value for run in service.nights(day)]
+            took = f"{healed:.0f} s" if healed else "never"
+            calm.at(moment)
+            assert all(run.success for run in calm.start("catch_up", calm.look("catch_up").run_requests))
+            same = fingerprints.tables(tmp_path / "data" / "warehouse.duckdb") == fingerprints.tables(
+                calm.settings.warehouse_path
+            )
+            was = found[0].status.value if found else "not begun"
+            print(
+                f"{number} {day} {was}, {killed} processes; {runs}; made after {took}; same {same}",
+                flush=True,
+            )
+            outcomes["healed"] += healed is not None
+            outcomes["healed within 120 s"] += healed is not None and healed <= 120
+            outcomes["same tables"] += same
+    print(dict(outcomes), flush=True)
+    assert outcomes["healed"] == outcomes["same tables"] == KILLS
