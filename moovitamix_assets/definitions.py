@@ -13,13 +13,13 @@ from dagster import (
     InitResourceContext,
     ResourceDefinition,
     apply_freshness_policy,
-    in_process_executor,
     load_asset_checks_from_modules,
     load_assets_from_modules,
     map_asset_specs,
 )
 
 from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
+from moovitamix_assets.automation.run_ends import prompt_in_process_executor
 from moovitamix_assets.automation.schedules import build_nightly_schedule
 from moovitamix_assets.automation.sensors import build_sensors
 from moovitamix_assets.ingestion import assets as ingestion_assets
@@ -68,7 +68,7 @@ def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = 
         jobs=[*JOBS, ROLLBACK_JOB],
         schedules=[build_nightly_schedule(settings)],
         sensors=build_sensors(settings),
-        executor=in_process_executor,
+        executor=prompt_in_process_executor,
         loggers=console_loggers(settings),
         resources={
             "settings": ResourceDefinition.hardcoded_resource(settings),

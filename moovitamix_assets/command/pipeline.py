@@ -14,6 +14,7 @@ from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, Resour
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from moovitamix_assets.automation.jobs import INGEST_JOB, MONITOR_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
+from moovitamix_assets.automation.run_ends import ending_soon_after_a_signal
 from moovitamix_assets.clock import now
 from moovitamix_assets.command.looking import look_at_source
 from moovitamix_assets.command.source import source_for
@@ -189,14 +190,15 @@ def _execute(
     tags: Mapping[str, str] | None = None,
     run_config: Mapping[str, Any] | None = None,
 ) -> ExecuteInProcessResult:
-    result = definitions.resolve_job_def(job_name).execute_in_process(
-        # What goes wrong is told below, once; the whole log is in the UI.
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **(run_config or {})},
-        instance=instance,
-        tags=dict(tags or {}),
-        partition_key=(tags or {}).get(PARTITION_TAG),
-        raise_on_error=False,
-    )
+    with ending_soon_after_a_signal():
+        result = definitions.resolve_job_def(job_name).execute_in_process(
+            # What goes wrong is told below, once; the whole log is in the UI.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **(run_config or {})},
+            instance=instance,
+            tags=dict(tags or {}),
+            partition_key=(tags or {}).get(PARTITION_TAG),
+            raise_on_error=False,
+        )
     if not result.success:
         told = f"The run {result.run_id} of the job {job_name} failed."
         raise RunFailed("\n".join([told, *what_failed(result.all_events)]))

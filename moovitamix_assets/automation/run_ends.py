@@ -1,0 +1,93 @@
+"""A run that is asked to end (SIGTERM, Ctrl-C) ends within seconds, whatever it is doing.
+
+Python runs a signal's handler between two of its own instructions: an epoch of training in native code holds it for
+as long as it takes. What an ended process leaves is all or nothing, and `dead_runs.py` finds its run.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+from dagster import DagsterEvent, Executor, ExecutorDefinition, InitExecutorContext, in_process_executor
+from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.executor.in_process import InProcessExecutor
+
+GRACE_SECONDS = 8.0
+"""For what Python can still tidy up; supervisors kill after ten seconds."""
+
+_ASKED_TO_END = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def ending_soon_after_a_signal(grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
+    """End the process, and the processes that it started, some time after a signal if it has not ended itself.
+
+    The signal's own handler has its way first. Does nothing outside the main thread, which alone gets signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    left = threading.Event()
+    # Written to when a signal arrives, not only when its handler is run.
+    before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    watch = threading.Thread(target=_watch, args=(reading, left, grace_seconds), daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        left.set()
+        signal.set_wakeup_fd(before)
+        writing.close()
+        watch.join()
+        reading.close()
+
+
+def _watch(reading: socket.socket, left: threading.Event, grace_seconds: float) -> None:
+    while numbers := reading.recv(64):
+        asked = [number for number in numbers if number in _ASKED_TO_END]
+        if asked and not left.wait(grace_seconds):
+            _end(asked[0], grace_seconds)
+
+
+def _end(number: int, grace_seconds: float) -> None:
+    name = signal.Signals(number).name
+    print(
+        f"Asked to end by {name}, and still busy after {grace_seconds:g} s: ended.",
+        file=sys.stderr,
+        flush=True,
+    )
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    os._exit(128 + number)
+
+
+class _PromptExecutor(InProcessExecutor):
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[DagsterEvent]:
+        with ending_soon_after_a_signal():
+            yield from super().execute(plan_context, execution_plan)
+
+
+def _create(init_context: InitExecutorContext) -> Executor:
+    creation = in_process_executor.executor_creation_fn
+    assert creation is not None, "in_process_executor is made from a function"
+    made = creation(init_context)
+    assert isinstance(made, InProcessExecutor), "that is what it makes"
+    return _PromptExecutor(made.retries, made.step_dependency_config)
+
+
+prompt_in_process_executor = ExecutorDefinition(
+    name="in_process",
+    config_schema=in_process_executor.config_schema.as_field(),
+    executor_creation_fn=_create,
+    description="Dagster's in-process executor, in a process that ends soon after it was asked to.",
+)
