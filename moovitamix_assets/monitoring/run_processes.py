@@ -5,6 +5,7 @@ What follows from a process that is gone is in `automation/dead_runs.py`; what i
 
 import json
 import platform
+import socket
 
 import psutil
 from dagster import DagsterEventType, DagsterInstance, DagsterRun
@@ -17,6 +18,7 @@ THIS_HOST = platform.node()
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", THIS_HOST)
 _EVENTS_LOOKED_AT = 50
+_CONNECT_SECONDS = 1.0
 
 
 def is_of_this_host(run: DagsterRun) -> bool:
@@ -29,6 +31,28 @@ def is_of_this_host(run: DagsterRun) -> bool:
         return run.tags[HOST_TAG] == THIS_HOST
     code_server = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
     return code_server.get("host", "localhost") in _LOOPBACK
+
+
+def code_server_is_gone(run: DagsterRun) -> bool:
+    """Tell whether nobody listens any more where the code server that was to begin a run did, on this machine.
+
+    False also where it is not known where that was.
+    """
+    address = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+    if address.get("host") not in _LOOPBACK:
+        return False
+    try:
+        if path := address.get("socket"):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(_CONNECT_SECONDS)
+                client.connect(path)
+        else:
+            socket.create_connection((address["host"], address["port"]), _CONNECT_SECONDS).close()
+    except (FileNotFoundError, ConnectionRefusedError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def process_of(instance: DagsterInstance, run_id: str) -> tuple[int, float] | None:

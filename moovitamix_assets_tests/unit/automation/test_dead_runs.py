@@ -2,10 +2,13 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from dagster import (
@@ -21,7 +24,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from moovitamix_assets.automation.dead_runs import release_dead_runs
 from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
 from moovitamix_assets.monitoring.failures import EVENTS_OF_FAILURE, died, what_failed
-from moovitamix_assets.monitoring.run_processes import HOST_TAG, THIS_HOST
+from moovitamix_assets.monitoring.run_processes import HOST_TAG, THIS_HOST, code_server_is_gone
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 
 NO_PROCESS = 2**22 + 1  # Linux gives no greater numbers than 2**22.
@@ -153,6 +156,34 @@ def test_a_run_that_no_process_has_begun_is_left_to_the_time_limit(instance: Dag
     run = begun(instance, None)
     assert release_dead_runs(instance) == []
     assert status_of(instance, run) is DagsterRunStatus.STARTING
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "server_lives", "released"), [(30, False, True), (30, True, False), (5, False, False)]
+)
+def test_a_run_that_no_process_has_begun_is_released_when_its_code_server_died(
+    instance: DagsterInstance, seconds_ago: float, server_lives: bool, released: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = json.dumps({"host": "localhost", "port": server.getsockname()[1]})
+        run = begun(instance, None, **{GRPC_INFO_TAG.replace("/", "__"): address})
+        launched = DagsterEvent(DagsterEventType.PIPELINE_STARTING.value, "nightly")
+        instance.report_dagster_event(launched, run.run_id, timestamp=time.time() - seconds_ago)
+        if server_lives:
+            assert release_dead_runs(instance) == []
+    found = [] if server_lives else release_dead_runs(instance)
+    assert found == ([run.run_id] if released else [])
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_code_server_is_also_looked_for_at_a_socket(tmp_path: Path, listens: bool) -> None:
+    path = str(tmp_path / "code")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        if listens:
+            server.listen()
+        address = json.dumps({"host": "localhost", "socket": path})
+        assert code_server_is_gone(DagsterRun("job", tags={GRPC_INFO_TAG: address})) is not listens
 
 
 def test_every_job_names_its_machine_and_its_longest_time() -> None:
