@@ -151,6 +151,9 @@ class Settings(BaseSettings):
     run_maximum_hours: float = Field(
         6.0, gt=0, description="The same for runs of all other jobs; a training is the longest."
     )
+    runs_kept_days: int = Field(
+        90, ge=14, description="Dagster's records of runs that ended earlier are removed; their results stay."
+    )
     sensor_seconds: int = Field(30, ge=1, description="Between two looks of a sensor.")
     automatic_retraining: bool = Field(
         True, description="The switch: false pauses retraining and rollback by themselves; people still can."

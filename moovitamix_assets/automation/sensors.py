@@ -1,4 +1,4 @@
-"""The sensors: missed days, retraining and rollback, freshness, alerts.
+"""The sensors: missed days, retraining and rollback, freshness, alerts, housekeeping.
 
 Each gathers what is known and asks a pure function; none computes. Runs are requested with keys made of partition
 and evidence, so that nothing is started twice. See https://docs.dagster.io/guides/automate/sensors.
@@ -29,6 +29,7 @@ from moovitamix_assets.automation.dead_runs import release_dead_runs
 from moovitamix_assets.automation.evidence import read_evidence
 from moovitamix_assets.automation.jobs import NIGHTLY_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.automation.night_runs import UNDER_WAY, night_requests
+from moovitamix_assets.automation.old_runs import remove_old_runs
 from moovitamix_assets.automation.retraining import decide_retraining
 from moovitamix_assets.automation.retraining_runs import (
     asked_on,
@@ -48,10 +49,20 @@ from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMis
 # The schedule goes first; what it did not start by then was missed.
 _SCHEDULE_GOES_FIRST = timedelta(minutes=10)
 
+# A sensor has a minute for its look: what is left over is for the next.
+_HOUSEKEEPING_SECONDS = 3600
+_RUNS_REMOVED_AT_ONCE = 20
+
 
 def build_sensors(settings: Settings) -> list[SensorDefinition]:
     """The sensors of one deployment, running unless somebody stops them in the UI."""
-    return [_catch_up(settings), _retraining(settings), _freshness(settings), _alerts(settings)]
+    return [
+        _catch_up(settings),
+        _retraining(settings),
+        _freshness(settings),
+        _alerts(settings),
+        _housekeeping(settings),
+    ]
 
 
 def _catch_up(settings: Settings) -> SensorDefinition:
@@ -191,6 +202,20 @@ def _alerts(settings: Settings) -> SensorDefinition:
         return SensorResult(skip_reason=f"Open: {open_now}.{held}", cursor=told.to_json())
 
     return alerts
+
+
+def _housekeeping(settings: Settings) -> SensorDefinition:
+    @sensor(
+        name="housekeeping",
+        minimum_interval_seconds=_HOUSEKEEPING_SECONDS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Removes Dagster's records of runs that ended long ago; which partitions were made stays known.",
+    )
+    def housekeeping(context: SensorEvaluationContext) -> SkipReason:
+        removed = remove_old_runs(context.instance, settings.runs_kept_days, _RUNS_REMOVED_AT_ONCE)
+        return SkipReason(f"{removed} runs removed that ended more than {settings.runs_kept_days} days ago.")
+
+    return housekeeping
 
 
 def _under_way(context: SensorEvaluationContext, job_name: str) -> bool:

@@ -46,10 +46,12 @@ class Service:
             "PYTHONPATH": str(_PROJECT),
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._began_at = 0
 
     def start(self) -> None:
         """Start it as a group of its own."""
         with (self._home / "dev.log").open("ab") as log:
+            self._began_at = log.tell()
             self._process = subprocess.Popen(
                 [Path(sys.executable).with_name("dagster"), "dev", "--port", str(_free_port())],
                 cwd=self._home,
@@ -61,8 +63,9 @@ class Service:
 
     def is_up(self) -> bool:
         """Whether the web server of the newest start serves, and so the daemon has begun."""
-        told = (self._home / "dev.log").read_text(errors="replace")
-        return told.rfind("Serving dagster-webserver") > told.rfind("Launching Dagster services")
+        with (self._home / "dev.log").open(errors="replace") as log:
+            log.seek(self._began_at)
+            return "Serving dagster-webserver" in log.read()
 
     def kill(self) -> int:
         """Kill the whole group, and what left it, with SIGKILL; give the number of processes."""
