@@ -49,6 +49,14 @@ def test_the_slots_of_a_run_that_ended_are_given_back(instance: DagsterInstance)
     assert 0 < instance.run_monitoring_settings["free_slots_after_run_end_seconds"] <= 300
 
 
+def test_a_run_that_no_process_begins_is_given_up_in_a_minute_and_one_without_end_in_a_day(
+    instance: DagsterInstance,
+) -> None:
+    waits = instance.run_monitoring_start_timeout_seconds + instance.run_monitoring_poll_interval_seconds
+    assert 30 <= waits <= 90
+    assert 6 * 3600 <= instance.run_monitoring_max_runtime_seconds <= 24 * 3600
+
+
 def test_records_stay_in_the_folder_of_the_project(instance: DagsterInstance) -> None:
     assert Path(instance.storage_directory()).parts[0] == ".dagster_home"
 

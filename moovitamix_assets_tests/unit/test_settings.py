@@ -103,6 +103,9 @@ def bounded() -> list[tuple[str, object, object]]:
         ("catch_up_attempts", 1, 0),
         ("catch_up_wait_minutes", 0, -0.001),
         ("sensor_seconds", 1, 0),
+        ("nightly_maximum_hours", 0.001, 0),
+        ("run_maximum_hours", 0.001, 0),
+        ("runs_kept_days", 14, 13),
         ("freshness_hours", 0.001, 0),
         ("newest_listen_hours", 0.001, 0),
         ("models_kept", 2, 1),
@@ -155,7 +158,8 @@ def test_settings_never_change_once_they_were_read() -> None:
 
 @pytest.mark.parametrize("name", ["api_url", "clock_url", "mlflow_tracking_uri"])
 def test_a_server_is_named_by_its_address_without_a_slash_at_its_end(name: str) -> None:
-    assert getattr(Settings(**{name: "https://example.org/"}), name) == "https://example.org"
+    given = getattr(Settings(**{name: "https://example.org/"}), name)
+    assert given.get_secret_value() == "https://example.org"
     for wrong in ("example.org:80", "ftp://example.org"):
         with pytest.raises(ValueError, match="is not an http"):
             Settings(**{name: wrong})
@@ -163,7 +167,7 @@ def test_a_server_is_named_by_its_address_without_a_slash_at_its_end(name: str) 
         with pytest.raises(ValueError, match="is not an http"):
             Settings(api_url="http://")
     else:
-        assert getattr(Settings(**{name: ""}), name) == ""
+        assert not getattr(Settings(**{name: ""}), name)
 
 
 def test_secrets_are_not_shown() -> None:
