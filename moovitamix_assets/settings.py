@@ -5,7 +5,6 @@ Nothing but settings belongs here; the knobs of the bundled source are in `mock_
 """
 
 import os
-import re
 from datetime import date
 from pathlib import Path
 from typing import Literal

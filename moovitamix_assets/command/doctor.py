@@ -14,7 +14,6 @@ import yaml
 
 from moovitamix_assets.clock import ClockUnreadable, now
 from moovitamix_assets.command.looking import read_source_time
-from moovitamix_assets.ingestion.errors import without_credentials
 from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
 from moovitamix_assets.ingestion.source_api import SourceApi, SourceError
 from moovitamix_assets.monitoring.alerts import unusable_services
