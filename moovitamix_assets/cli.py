@@ -49,6 +49,10 @@ def run(
     ] = None,
     source_url: _SourceUrl = None,
     data_dir: _DataDir = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Read these days from the source again; damaged files are set aside."),
+    ] = False,
 ) -> None:
     """Backfill what is missing in one run, train, recommend, and show what was made."""
     settings = _settings(source_url, data_dir)
@@ -61,6 +65,8 @@ def run(
     from moovitamix_assets.command.turns import own_turn
     from moovitamix_assets.ingestion.landing import StartDateMoved
     from moovitamix_assets.ingestion.plausibility import DayNotEnded, ImplausibleSource
+    from moovitamix_assets.ingestion.landing_storage import set_aside_damaged
+    from moovitamix_assets.partitions import days_between
     from moovitamix_assets.progress import TerminalProgress
     from moovitamix_assets.warehouse.connection import WarehouseLocked
     from moovitamix_assets.warehouse.future import DaysOfTheFuture
@@ -72,8 +78,15 @@ def run(
         if last is None and (difference := compare_clocks(settings, to_day)):
             _console.print(f"[yellow]{difference}[/]", soft_wrap=True)
         with own_turn(settings.data_dir / ".run", _tell_of_waiting), open_instance() as instance:
-            outcome = run_pipeline(settings, from_day, to_day, instance, TerminalProgress(_console))
-        if not outcome.missing:
+            if again:
+                for file, now in set_aside_damaged(settings.data_dir, days_between(from_day, to_day)):
+                    _console.print(
+                        f"Damaged: {file} was set aside as {now}.", highlight=False, soft_wrap=True
+                    )
+            outcome = run_pipeline(
+                settings, from_day, to_day, instance, TerminalProgress(_console), again=again
+            )
+        if not outcome.missing and not again:
             _console.print("Nothing was missing.")
         if outcome.not_looked_at:
             _console.print(f"[yellow]{outcome.not_looked_at}[/]", soft_wrap=True)

@@ -15,6 +15,7 @@ import yaml
 from moovitamix_assets.clock import ClockUnreadable, now
 from moovitamix_assets.command.looking import read_source_time
 from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
+from moovitamix_assets.ingestion.landing import StartDateDamaged, recorded_first_partition
 from moovitamix_assets.ingestion.source_api import SourceApi, SourceError
 from moovitamix_assets.monitoring.alerts import unusable_services
 from moovitamix_assets.settings import Settings
@@ -98,11 +99,13 @@ def _variables(settings: Settings) -> Symptom:
 
 
 def _start_date(settings: Settings) -> Symptom:
-    recorded = settings.data_dir / "start_date"
-    if not recorded.exists():
+    try:
+        day = recorded_first_partition(settings.data_dir)
+    except StartDateDamaged as error:
+        return Symptom("start date", False, "unreadable", str(error))
+    if day is None:
         return Symptom("start date", True, f"{settings.start_date}, to be recorded at the first load")
-    day = recorded.read_text().strip()
-    if day == settings.start_date.isoformat():
+    if day == settings.start_date:
         return Symptom("start date", True, f"{day}, as recorded at the first load")
     return Symptom(
         "start date",

@@ -89,9 +89,17 @@ def find_missing(settings: Settings, first: date, last: date) -> Missing:
 
 
 def run_pipeline(
-    settings: Settings, first: date, last: date, instance: DagsterInstance, progress: Progress
+    settings: Settings,
+    first: date,
+    last: date,
+    instance: DagsterInstance,
+    progress: Progress,
+    *,
+    again: bool = False,
 ) -> Outcome:
     """Make what is missing from `first` to `last`: ingest in one run; train, recommend and measure as of the last day.
+
+    With `again`, all these days are read from the source, whether they were read before or not.
 
     Where nobody played anything before the hold-out days, no model is trained: everyone gets popular tracks, or
     what the version in force gives.
@@ -107,16 +115,17 @@ def run_pipeline(
     _refuse_future_days(settings)
     missing = find_missing(settings, first, last)
     seconds: dict[str, float] = {}
-    not_looked_at = "" if missing.days else look_at_source(settings)
-    if missing.days:
+    to_read = days_between(first, last) if again else missing.days
+    not_looked_at = "" if to_read else look_at_source(settings)
+    if to_read:
         # The last days are covered again: a record may have turned up late, with a time already read.
         late = last - timedelta(days=settings.lookback_days - 1)
-        from_day = max(first, min(missing.days[0], late))
+        from_day = max(first, min(to_read[0], late))
         with source_for(settings) as sourced:
             _run(
                 INGEST_JOB.name,
                 sourced,
-                range_tags(from_day, missing.days[-1]),
+                range_tags(from_day, to_read[-1]),
                 instance,
                 progress,
                 seconds,

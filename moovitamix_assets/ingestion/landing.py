@@ -1,15 +1,14 @@
 """Landing: every record as received, in append-only Parquet files, one per partition and run.
 
-Files appear by rename and are never changed. Records that a partition's files already hold are not written again, so
-that reading a day twice leaves what reading it once leaves. A record without identity or time that a later reading of
-its partition no longer brings is withdrawn: nothing else could ever supersede it. What a record means does not belong
-here.
+Files are never changed. Records that a partition's files already hold are not written again, so that reading a day
+twice leaves what reading it once leaves. A record without identity or time that a later reading of its partition no
+longer brings is withdrawn: nothing else could ever supersede it. How one file is written, read and verified is in
+`landing_storage.py`; what a record means does not belong here.
 See https://docs.dagster.io/guides/build/io-managers.
 """
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -19,9 +18,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow
-import pyarrow.parquet as parquet
 from dagster import ConfigurableIOManager, InputContext, OutputContext
 
+from moovitamix_assets.durable import Damaged, read_checked_text, write_checked_text
+from moovitamix_assets.ingestion.landing_storage import (
+    LandingDamaged,
+    begin_first_load,
+    count_landing_file,
+    landing_files,
+    read_landing_file,
+    was_loaded_from,
+    write_landing_file,
+)
 from moovitamix_assets.ingestion.records import Endpoint, identity
 
 LANDING_SCHEMA = pyarrow.schema(
@@ -55,23 +63,25 @@ class StartDateMoved(ValueError):
     """The first partition differs from the one recorded at the first load."""
 
 
-def landing_files(landing_dir: Path, endpoint: str, day: date) -> list[Path]:
-    """The files of one partition, by name; unfinished ones are not among them."""
-    return sorted((landing_dir / endpoint / day.isoformat()).glob("*.parquet"))
+class StartDateDamaged(Damaged):
+    """The record of the first partition cannot be read; the message names the file and the remedy."""
 
 
 def count_landed(landing_dir: Path, endpoint: str, day: date, judged: Iterable[str] | None = None) -> int:
-    """Records in a partition's files, from their footers.
+    """Records in a partition's files.
 
     Args:
         landing_dir: The landing folder.
         endpoint: The source's endpoint.
         day: The partition.
         judged: The names of the files to count; None for all. A file that is gone has no records.
+
+    Raises:
+        LandingDamaged: If a file is not what was written.
     """
     names = None if judged is None else set(judged)
     return sum(
-        parquet.read_metadata(file).num_rows
+        count_landing_file(file)
         for file in landing_files(landing_dir, endpoint, day)
         if names is None or file.name in names
     )
@@ -92,21 +102,33 @@ def record_judged(
     """
     for day, names in files_by_day.items():
         path = landing_dir / endpoint / day / _LOADS_FILE
-        loads = {**_loads(path), loaded_at.isoformat(): list(names)}
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        unfinished.write_text(json.dumps(dict(sorted(loads.items())[-_LOADS_REMEMBERED:])))
-        unfinished.rename(path)
+        try:
+            loads = _loads(path)
+        except LandingDamaged:
+            loads = {}  # of older loads only: this one is what the warehouse holds from now on
+        loads[loaded_at.isoformat()] = list(names)
+        write_checked_text(path, json.dumps(dict(sorted(loads.items())[-_LOADS_REMEMBERED:])))
 
 
 def judged_files(landing_dir: Path, endpoint: str, day: date, loaded_at: datetime) -> list[str] | None:
-    """The files of a partition that a load judged; None where it is not known."""
+    """The files of a partition that a load judged; None where it is not known.
+
+    Raises:
+        LandingDamaged: If what was remembered is not what was written.
+    """
     if pd.isna(loaded_at):
         return None
     return _loads(landing_dir / endpoint / day.isoformat() / _LOADS_FILE).get(loaded_at.isoformat())
 
 
 def _loads(path: Path) -> dict[str, list[str]]:
-    return json.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        loads: dict[str, list[str]] = json.loads(read_checked_text(path))
+    except ValueError as error:
+        raise LandingDamaged(path, str(error)) from error
+    return loads
 
 
 def read_landing(landing_dir: Path, endpoint: str, days: Sequence[date]) -> pd.DataFrame:
@@ -119,6 +141,7 @@ def read_landing(landing_dir: Path, endpoint: str, days: Sequence[date]) -> pd.D
 
     Raises:
         NotLanded: If a partition has no file at all; one read and found empty has a file without rows.
+        LandingDamaged: If a file is not what was written.
     """
     absent = [day.isoformat() for day in days if not landing_files(landing_dir, endpoint, day)]
     if absent:
@@ -149,39 +172,29 @@ def append_landing(landing_dir: Path, endpoint: Endpoint, day: date, records: pd
         The number of records written; the file is there even if that is none, as the mark of having read.
     """
     folder = landing_dir / endpoint / day.isoformat()
-    folder.mkdir(parents=True, exist_ok=True)
     earlier = _read_partition(landing_files(landing_dir, endpoint, day))
     earlier = earlier[~earlier["withdrawn"]]
     news = _not_told_yet(endpoint, earlier, records) if len(earlier) else records
     withdrawn = _no_longer_brought(endpoint, earlier, records)
-    run_id = str(records.attrs["run_id"])
-    path = folder / f"{run_id}.parquet"
-    repeat = 1
-    while path.exists():
-        # A step that was retried within its run: what its first attempt saw stays.
-        repeat += 1
-        path = folder / f"{run_id}-{repeat}.parquet"
-    unfinished = folder / f".{path.name}.{os.getpid()}"
     table = pyarrow.Table.from_pandas(news, schema=LANDING_SCHEMA, preserve_index=False)
     metadata = (
         {_WITHDRAWN: json.dumps(withdrawn).encode(), _READ_AT: str(records.attrs["read_at"]).encode()}
         if withdrawn
         else None
     )
-    with unfinished.open("wb") as file:
-        parquet.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
+    write_landing_file(folder, str(records.attrs["run_id"]), table.replace_schema_metadata(metadata))
     return len(news)
 
 
 def newest_identities(landing_dir: Path, endpoint: Endpoint, most: int) -> set[Any]:
-    """Up to `most` identities of records landed, from the newest partitions: a sample of what is known."""
+    """Up to `most` identities of records landed, from the newest partitions: a sample of what is known.
+
+    A damaged file is passed over: a sample does without it, and whoever reads its partition reports it.
+    """
     known: set[Any] = set()
     for folder in sorted((landing_dir / endpoint).glob("????-??-??"), reverse=True):
-        for file in sorted(folder.glob("*.parquet")):
-            for record in _read_file(file)["record"].to_pylist():
+        for file in landing_files(landing_dir, endpoint, date.fromisoformat(folder.name)):
+            for record in _records_unless_damaged(file):
                 key = identity(endpoint, json.loads(record))
                 if key is not None:
                     known.add(key)
@@ -190,20 +203,46 @@ def newest_identities(landing_dir: Path, endpoint: Endpoint, most: int) -> set[A
     return known
 
 
+def _records_unless_damaged(file: Path) -> list[str]:
+    try:
+        records: list[str] = read_landing_file(file)["record"].to_pylist()
+    except LandingDamaged:
+        return []
+    return records
+
+
+def recorded_first_partition(data_dir: Path) -> date | None:
+    """The first partition as recorded at the first load; None before it.
+
+    Raises:
+        StartDateDamaged: If the record is not what was written.
+    """
+    path = data_dir / "start_date"
+    if not path.exists():
+        return None
+    try:
+        return date.fromisoformat(read_checked_text(path).strip())
+    except (OSError, ValueError) as error:
+        raise StartDateDamaged(
+            f"{path} is damaged: {error}. It holds the first partition, which the oldest folder in "
+            f"{data_dir / 'landing' / 'users'} is named after. Remove the file; the next `moovitamix run` records "
+            "MOOVITAMIX_START_DATE anew, which must be that day."
+        ) from error
+
+
 def record_first_partition(data_dir: Path, start_date: date) -> None:
     """Remember the first partition at the first load, and refuse another one later.
 
     Raises:
         StartDateMoved: If another one is recorded; records would sit in the wrong partition.
+        StartDateDamaged: If what is recorded is not what was written.
     """
-    path = data_dir / "start_date"
-    if not path.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
-        unfinished = data_dir / f".start_date.{os.getpid()}"
-        unfinished.write_text(start_date.isoformat())
-        unfinished.rename(path)
-    recorded = path.read_text().strip()
-    if recorded != start_date.isoformat():
+    recorded = recorded_first_partition(data_dir)
+    if recorded is None:
+        if not was_loaded_from(data_dir / "landing"):
+            begin_first_load(data_dir / "landing")
+        write_checked_text(data_dir / "start_date", start_date.isoformat())
+    elif recorded != start_date:
         raise StartDateMoved(
             f"MOOVITAMIX_START_DATE is {start_date}, but {data_dir} was first loaded with {recorded}. "
             f"Set it back to {recorded}, or choose another MOOVITAMIX_DATA_DIR for a history that starts elsewhere."
@@ -288,7 +327,7 @@ def _no_longer_brought(endpoint: Endpoint, earlier: pd.DataFrame, records: pd.Da
 
 def _read_partition(files: Sequence[Path]) -> pd.DataFrame:
     """The records of a partition's files, with a column `withdrawn`."""
-    tables = [_read_file(file) for file in files]
+    tables = [read_landing_file(file) for file in files]
     frame: pd.DataFrame = _joined([table.replace_schema_metadata(None) for table in tables]).to_pandas()
     withdrawn_at: dict[str, datetime] = {}
     for table in tables:
@@ -318,11 +357,6 @@ def _landed_identity(endpoint: Endpoint, record: str) -> Any:
             return record
         key = identity(endpoint, value | {field: number})
     return record if key is None else key
-
-
-def _read_file(file: Path) -> pyarrow.Table:
-    with parquet.ParquetFile(file) as landed:
-        return landed.read()
 
 
 def _joined(tables: list[pyarrow.Table]) -> pyarrow.Table:

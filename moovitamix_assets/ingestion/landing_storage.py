@@ -1,0 +1,194 @@
+"""Landing files on disk: their names, how one is written and read, and which are damaged or gone.
+
+A file carries the SHA-256 of its bytes in its name and is compared with it at every reading. Which records go into
+a file, and what they mean, does not belong here.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+
+import psutil
+import pyarrow
+import pyarrow.parquet as parquet
+
+from moovitamix_assets.durable import Damaged, free_place, sha256, sync_folder, write_file
+
+# `<run_id>.<sha256>.parquet`; a file of an earlier version, `<run_id>.parquet`, has nothing to be compared with.
+_HASHED = re.compile(r"^(?P<stem>.+)\.(?P<sha256>[0-9a-f]{64})\.parquet$")
+_FIRST_LOAD = ".first_load"
+
+
+class LandingDamaged(Damaged):
+    """A landing file that is not what was written, or cannot be read.
+
+    Attributes:
+        file: The file.
+    """
+
+    def __init__(self, file: Path, found: str) -> None:
+        """Name the file, `found` in it, what is lost and the remedy."""
+        endpoint, day = file.parent.parent.name, file.parent.name
+        super().__init__(
+            f"The landing file {file} is damaged: {found}. Lost are the records of {endpoint} for {day} that this "
+            "reading brought. Restore the file from a copy, or read the day from the source again, which sets the "
+            f"file aside: `moovitamix run --again --from {day} --to {day}`."
+        )
+        self.file = file
+
+
+def landing_files(landing_dir: Path, endpoint: str, day: date) -> list[Path]:
+    """The files of one partition, by name; unfinished ones are not among them."""
+    return sorted(
+        file
+        for file in (landing_dir / endpoint / day.isoformat()).glob("*.parquet")
+        if not file.name.startswith(".")
+    )
+
+
+def landing_file_names(landing_dir: Path, endpoint: str, day: date) -> list[str]:
+    """The names of one partition's files, sorted: what is recorded of a load, to notice later that one is gone."""
+    return [file.name for file in landing_files(landing_dir, endpoint, day)]
+
+
+def missing_landing_files(landing_dir: Path, endpoint: str, day: date, recorded: Sequence[str]) -> list[str]:
+    """Which of the files recorded for a partition are no longer there, sorted."""
+    return sorted(set(recorded) - set(landing_file_names(landing_dir, endpoint, day)))
+
+
+def landed_days(landing_dir: Path, endpoint: str) -> list[date]:
+    """The partitions of an endpoint with at least one file, oldest first."""
+    days = [date.fromisoformat(folder.name) for folder in (landing_dir / endpoint).glob("????-??-??")]
+    return sorted(day for day in days if landing_files(landing_dir, endpoint, day))
+
+
+def write_landing_file(folder: Path, run_id: str, table: pyarrow.Table) -> Path:
+    """Write a file of a partition, named after the run and its own SHA-256.
+
+    A step that was retried within its run gets a file of its own: what its first attempt saw stays.
+
+    Args:
+        folder: Of the partition; made if absent.
+        run_id: The run that read the records.
+        table: The records; the metadata of its schema is kept.
+    """
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer, compression="zstd")
+    content = buffer.getvalue()
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(folder)
+    taken = {_stem(file) for file in folder.glob("*.parquet")}
+    stem, repeat = run_id, 1
+    while stem in taken:
+        repeat += 1
+        stem = f"{run_id}-{repeat}"
+    path = folder / f"{stem}.{sha256(content)}.parquet"
+    write_file(path, content)
+    return path
+
+
+def is_hashed(file: Path) -> bool:
+    """Whether the name of a landing file says what its bytes must be."""
+    return _HASHED.match(file.name) is not None
+
+
+def read_landing_file(file: Path) -> pyarrow.Table:
+    """Read a landing file: its bytes once, compared with its name, then parsed.
+
+    Raises:
+        LandingDamaged: If the bytes are not those that were written, or are no Parquet.
+    """
+    content = _verified_bytes(file)
+    try:
+        return parquet.read_table(io.BytesIO(content))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise LandingDamaged(file, f"it cannot be read as Parquet ({_first_line(error)})") from error
+
+
+def count_landing_file(file: Path) -> int:
+    """Records in a landing file; a footer is trusted where the whole file was compared with its hash.
+
+    Raises:
+        LandingDamaged: If the bytes are not those that were written, or are no Parquet.
+    """
+    if not is_hashed(file):
+        return int(read_landing_file(file).num_rows)
+    return int(parquet.read_metadata(io.BytesIO(_verified_bytes(file))).num_rows)
+
+
+def damaged_landing_files(landing_dir: Path, days: Sequence[date] | None = None) -> Iterator[LandingDamaged]:
+    """What is wrong with each damaged file of some partitions, or of all."""
+    wanted = None if days is None else {day.isoformat() for day in days}
+    for file in sorted(landing_dir.glob("*/????-??-??/*.parquet")):
+        if file.name.startswith(".") or (wanted is not None and file.parent.name not in wanted):
+            continue
+        try:
+            read_landing_file(file)
+        except LandingDamaged as damage:
+            yield damage
+
+
+def set_aside_damaged(data_dir: Path, days: Sequence[date] | None = None) -> list[tuple[Path, Path]]:
+    """Move the damaged landing files of some partitions, or of all, to `<data_dir>/damaged/landing/`; none is deleted.
+
+    Returns:
+        Where each file was, and where it is now.
+    """
+    moved = []
+    for damage in list(damaged_landing_files(data_dir / "landing", days)):
+        place = data_dir / "damaged" / damage.file.relative_to(data_dir)
+        now = free_place(place.parent, place.name)
+        damage.file.rename(now)
+        sync_folder(damage.file.parent)
+        moved.append((damage.file, now))
+    return moved
+
+
+def begin_first_load(landing_dir: Path) -> None:
+    """Note that nothing was ever made of what is about to be landed: a warehouse that is not there is not lost."""
+    landing_dir.mkdir(parents=True, exist_ok=True)
+    (landing_dir / _FIRST_LOAD).touch()
+
+
+def end_first_load(landing_dir: Path) -> None:
+    """Note that a warehouse was made; from now on it is lost if it is not there."""
+    (landing_dir / _FIRST_LOAD).unlink(missing_ok=True)
+
+
+def was_loaded_from(landing_dir: Path) -> bool:
+    """Whether there are landing files that a warehouse was once made of."""
+    if (landing_dir / _FIRST_LOAD).exists():
+        return False
+    return next(landing_dir.glob("*/????-??-??/*.parquet"), None) is not None
+
+
+def _verified_bytes(file: Path) -> bytes:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise LandingDamaged(file, f"it cannot be read ({error.strerror})") from error
+    named = _HASHED.match(file.name)
+    if named and sha256(content) != named["sha256"]:
+        raise LandingDamaged(file, "its bytes are not those that were written (another SHA-256)")
+    return content
+
+
+def _stem(file: Path) -> str:
+    named = _HASHED.match(file.name)
+    return named["stem"] if named else file.stem
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed writers left; a writer that is alive, in another process, keeps its own."""
+    for leftover in folder.glob(".*.parquet.*"):
+        writer = leftover.name.rpartition(".")[2]
+        if not (
+            writer.isdecimal() and int(writer) != psutil.Process().pid and psutil.pid_exists(int(writer))
+        ):
+            leftover.unlink(missing_ok=True)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].strip().rstrip(".")
