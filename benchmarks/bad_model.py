@@ -12,6 +12,7 @@ import pandas as pd
 
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts import artifact
+from moovitamix_assets.training.artifacts.storage import write_hashes
 from moovitamix_assets.training.promotion import Decision
 from moovitamix_assets.training.registry import Candidate, record_decision, version_in_force
 from moovitamix_assets.warehouse.connection import write_warehouse
@@ -55,3 +56,4 @@ def _mix_people_up(folder: Path, version: str) -> None:
     for plays in folder.glob("ease_*_plays_indptr.npy"):
         name = plays.name.removesuffix("_indptr.npy")
         artifact.write_matrix(folder, name, artifact.read_matrix(folder, name)[order])
+    write_hashes(folder)

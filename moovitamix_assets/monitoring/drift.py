@@ -4,7 +4,6 @@ The distances, and what chance alone makes of them, belong here. What is compare
 `training/profile.py`, for the training set and for the day alike.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from moovitamix_assets.training.interactions import MANIFEST_FILE
+from moovitamix_assets.training.interactions import verified_manifest
 from moovitamix_assets.training.profile import (
     POPULARITY_COLUMN,
     Distribution,
@@ -80,11 +79,14 @@ def trained_as_of(connection: duckdb.DuckDBPyConnection, model_version: str) -> 
 
 
 def read_reference(training_set: Path) -> Reference | None:
-    """The reference in the folder of a training set; None if the folder or the reference in it is not there."""
-    manifest = training_set / MANIFEST_FILE
-    if not manifest.exists():
+    """The reference in the folder of a training set; None if the folder or the reference in it is not there.
+
+    Raises:
+        TrainingSetDamaged: If a file of it is not the one that was written.
+    """
+    if not training_set.exists():
         return None
-    described = from_json(json.loads(manifest.read_text()).get("reference", {}))
+    described = from_json(verified_manifest(training_set).get("reference", {}))
     if not described:
         return None
     return Reference(

@@ -189,9 +189,10 @@ def champion_model(context: AssetExecutionContext, settings: ResourceParam[Setti
     """Decide about the candidate of the partition day, once."""
     from moovitamix_assets.training.promotion import NOBODY_MEASURED, Difference, decide, paired_difference
     from moovitamix_assets.training.registry import (
+        old_models,
         read_candidate,
         record_decision,
-        remove_old_models,
+        remove_models,
         version_in_force,
     )
 
@@ -215,12 +216,13 @@ def champion_model(context: AssetExecutionContext, settings: ResourceParam[Setti
     with write_warehouse(settings.warehouse_path) as connection:
         decision = record_decision(connection, candidate, as_of, decision, metrics)
         champion = version_in_force(connection, as_of)
-        removed = remove_old_models(
+        removed = old_models(
             connection,
             settings.models_dir,
             kept=settings.models_kept,
             served_days=settings.recommendations_kept_days,
         )
+    remove_models(settings.models_dir, removed)
     return MaterializeResult(
         metadata={
             "decision": decision.decision,

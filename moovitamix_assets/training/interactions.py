@@ -20,7 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
+from moovitamix_assets.durable import Damaged
 from moovitamix_assets.training import columns
+from moovitamix_assets.training.artifacts.storage import damage_in
 from moovitamix_assets.training.features import track_features, user_features
 from moovitamix_assets.training.profile import Profile, from_json, to_json
 
@@ -81,6 +83,18 @@ _KEYS = {
 }
 
 
+class TrainingSetDamaged(Damaged):
+    """A training set whose files are not those that were written."""
+
+    def __init__(self, folder: Path, found: str) -> None:
+        """Name the folder, `found` in it, what is lost and the remedy."""
+        super().__init__(
+            f"The training set {folder} is damaged: {found}. Lost is the snapshot of {folder.name} and nothing else: "
+            "the warehouse gives it again with `dagster asset materialize --select training_set "
+            f"--partition {folder.name} -m moovitamix_assets.definitions`."
+        )
+
+
 @dataclass(frozen=True)
 class TrainingSet:
     """Everything that a model may learn from as of one day; no name and no email is in it.
@@ -124,14 +138,14 @@ class TrainingSet:
         """Read what `write` wrote.
 
         Raises:
-            ValueError: If a file is not the one the manifest describes.
+            TrainingSetDamaged: If a file is not the one that was written.
         """
-        manifest = json.loads((directory / MANIFEST_FILE).read_text())
+        manifest = verified_manifest(directory)
         frames = {}
         for name, schema in _SCHEMAS.items():
             content = (directory / f"{name}.parquet").read_bytes()
             if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
-                raise ValueError(f"{directory / name}.parquet differs from its manifest; make the set again")
+                raise TrainingSetDamaged(directory, f"{name}.parquet differs from its manifest")
             known = pq.read_schema(io.BytesIO(content)).names
             frames[name] = pq.read_table(io.BytesIO(content), schema=_of(schema, known)).to_pandas()
         reference = from_json(manifest.get("reference", {}))
@@ -155,6 +169,22 @@ class TrainingSet:
         # The frame's own metadata names library versions, which would change the bytes of equal sets.
         pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")
         return buffer.getvalue()
+
+
+def verified_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest of a training set, once every file of its folder was compared with its hash.
+
+    Raises:
+        TrainingSetDamaged: If a file is not the one that was written.
+    """
+    try:
+        found = damage_in(directory)
+        if found is None:
+            manifest: dict[str, Any] = json.loads((directory / MANIFEST_FILE).read_text())
+            return manifest
+    except (OSError, ValueError) as error:
+        raise TrainingSetDamaged(directory, str(error)) from error
+    raise TrainingSetDamaged(directory, found)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ The table `promotions` is the truth. What a decision should be is in `promotion.
 """
 
 import json
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,8 +14,9 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from moovitamix_assets.durable import Damaged, read_checked_text, write_checked_text
 from moovitamix_assets.training.artifacts.artifact_trial import put_down_expected_lists
-from moovitamix_assets.training.artifacts.storage import write_folder, write_text
+from moovitamix_assets.training.artifacts.storage import damage_in, remove_folder, write_folder
 from moovitamix_assets.training.evaluation import Evaluation
 from moovitamix_assets.training.promotion import Decision
 from moovitamix_assets.training.recommender import Recommender
@@ -56,6 +56,18 @@ class ModelMissing(FileNotFoundError):
     """The folder of a version is gone; the message names the remedy."""
 
 
+class ModelDamaged(Damaged):
+    """A file of a model, or the pointer to a day's candidate, is not what was written."""
+
+    def __init__(self, file: Path, found: str, day: str, lost: str) -> None:
+        """Name the file, `found` in it, what is `lost` and the remedies; `day` is what the model was trained as of."""
+        super().__init__(
+            f"{file} is damaged: {found}. {lost} Restore it from a copy, or make it again with "
+            f"`dagster asset materialize --select training_set,lightfm_model --partition {day} "
+            "-m moovitamix_assets.definitions`, or return to the version before with `moovitamix rollback`."
+        )
+
+
 class NothingToRollBack(RuntimeError):
     """There is no earlier champion to return to; the message says what is in force."""
 
@@ -87,7 +99,7 @@ def store_candidate(models_dir: Path, model: Recommender, evaluations: Mapping[s
         candidate.per_user.to_parquet(folder / _PER_USER_FILE)
 
     write_folder(models_dir / model.model_version, write)
-    write_text(models_dir / "candidates" / model.as_of.isoformat(), model.model_version)
+    write_checked_text(models_dir / "candidates" / model.as_of.isoformat(), model.model_version)
     return candidate
 
 
@@ -96,15 +108,37 @@ def read_candidate(models_dir: Path, as_of: date) -> Candidate:
 
     Raises:
         NoCandidate: If none was.
+        ModelMissing: If its folder is gone.
+        ModelDamaged: If the pointer to it, or one of its files, is not what was written.
     """
     pointer = models_dir / "candidates" / as_of.isoformat()
     if not pointer.exists():
         raise NoCandidate(f"No model was trained as of {as_of}: materialize lightfm_model for {as_of} first.")
-    version = pointer.read_text().strip()
+    version = candidate_named_by(pointer)
     folder = models_dir / version
+    verify_model(models_dir, version)
     return Candidate(
         version, pd.read_parquet(folder / _EVALUATIONS_FILE), pd.read_parquet(folder / _PER_USER_FILE)
     )
+
+
+def candidate_named_by(pointer: Path) -> str:
+    """The version that a file `candidates/<day>` names.
+
+    Raises:
+        ModelDamaged: If the file is not what was written.
+    """
+    try:
+        version = read_checked_text(pointer).strip()
+    except ValueError as error:
+        raise ModelDamaged(
+            pointer, str(error), pointer.name, f"Lost is which model is the candidate of {pointer.name}."
+        ) from error
+    if not version:
+        raise ModelDamaged(
+            pointer, "it is empty", pointer.name, f"Lost is which model is the candidate of {pointer.name}."
+        )
+    return version
 
 
 def newest_candidate_day(models_dir: Path) -> date:
@@ -120,10 +154,27 @@ def newest_candidate_day(models_dir: Path) -> date:
 
 
 def load_model(models_dir: Path, model_version: str) -> Recommender:
-    """The model of a version; nothing is unpickled.
+    """The model of a version, verified; nothing is unpickled.
 
     Raises:
         ModelMissing: If its folder is gone.
+        ModelDamaged: If a file is not the one that was written.
+    """
+    verify_model(models_dir, model_version)
+    folder = models_dir / model_version
+    try:
+        return Recommender.load(folder)
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        # A folder of an earlier version has no hashes: its damage shows only here.
+        raise ModelDamaged(folder, str(error), model_version[:10], _lost(model_version)) from error
+
+
+def verify_model(models_dir: Path, model_version: str) -> None:
+    """Compare every file of a model with its hash.
+
+    Raises:
+        ModelMissing: If its folder is gone.
+        ModelDamaged: If a file is not the one that was written.
     """
     folder = models_dir / model_version
     if not folder.exists():
@@ -132,7 +183,14 @@ def load_model(models_dir: Path, model_version: str) -> Recommender:
             f"`dagster asset materialize --select lightfm_model --partition {model_version[:10]} "
             "-m moovitamix_assets.definitions`, or return to the version before with `moovitamix rollback`."
         )
-    return Recommender.load(folder)
+    found = damage_in(folder)
+    if found is not None:
+        name, _, finding = found.partition(": ")
+        raise ModelDamaged(folder / name, finding, model_version[:10], _lost(model_version))
+
+
+def _lost(model_version: str) -> str:
+    return f"The model {model_version} cannot be used."
 
 
 def version_in_force(connection: duckdb.DuckDBPyConnection, as_of: date) -> str | None:
@@ -217,10 +275,10 @@ def roll_back(
     return str(before[0]), current
 
 
-def remove_old_models(
+def old_models(
     connection: duckdb.DuckDBPyConnection, models_dir: Path, *, kept: int, served_days: int
 ) -> list[str]:
-    """Remove the folders of versions that are neither among the newest nor needed for the days kept.
+    """The versions on disk that are neither among the newest nor needed for the days kept.
 
     Args:
         connection: The warehouse.
@@ -228,9 +286,6 @@ def remove_old_models(
         kept: How many of the versions decided last are kept in any case.
         served_days: Versions in force in that many days up to the newest decision are kept too, and so is what
             a rollback would return to.
-
-    Returns:
-        The versions removed.
     """
     decisions = connection.execute(
         "SELECT model_version, as_of, decision, previous_version FROM promotions ORDER BY decision_number DESC"
@@ -241,14 +296,20 @@ def remove_old_models(
     in_force = {version_in_force(connection, newest - timedelta(days=back)) for back in range(served_days)}
     returned_to = set(decisions[decisions["model_version"].isin(in_force)]["previous_version"].dropna())
     needed: Collection[Any] = in_force | returned_to | set(decisions["model_version"].unique()[:kept])
-    removed = [
+    return [
         version
         for version in decisions["model_version"].unique()
         if version not in needed and (models_dir / version).exists()
     ]
-    for version in removed:
-        shutil.rmtree(models_dir / version)
-    return removed
+
+
+def remove_models(models_dir: Path, model_versions: Collection[str]) -> None:
+    """Remove the folders of some versions, each of them whole or not at all for whoever loads models.
+
+    Only for what a committed decision made old: a transaction that is rolled back brings no folder back.
+    """
+    for version in model_versions:
+        remove_folder(models_dir / version)
 
 
 def _version(connection: duckdb.DuckDBPyConnection, condition: str, values: list[Any]) -> str | None:

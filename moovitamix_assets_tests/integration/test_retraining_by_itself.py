@@ -12,6 +12,7 @@ from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB
 from moovitamix_assets.automation.retraining_runs import ask_for_retraining
 from moovitamix_assets.partitions import PARTITION_TAG, days_between
+from moovitamix_assets.training.artifacts.storage import write_hashes
 from moovitamix_assets.training.promotion import Decision
 from moovitamix_assets.training.registry import Candidate, record_decision, version_in_force
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
@@ -121,6 +122,7 @@ def with_a_bad_champion(service: RunningByItself) -> str:
     shutil.copytree(models / first, models / BAD)
     recipe = models / BAD / "recipe.json"
     recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {"model_version": BAD}))
+    write_hashes(recipe.parent)
     candidate = Candidate(BAD, empty_frame(MODEL_EVALUATIONS), empty_frame(MODEL_EVALUATIONS))
     with write_warehouse(service.settings.warehouse_path) as connection:
         record_decision(connection, candidate, LAST, Decision("promoted", "Forced in."), {})

@@ -13,6 +13,7 @@ from dagster import DagsterInstance, ResourceDefinition
 
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB
 from moovitamix_assets.definitions import build_definitions
+from moovitamix_assets.training.artifacts.storage import write_hashes
 from moovitamix_assets.training.promotion import Decision
 from moovitamix_assets.training.registry import Candidate, record_decision
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, write_warehouse
@@ -32,6 +33,7 @@ def with_two_champions(undisturbed: Deployment, new_deployment: Callable[..., De
     shutil.copytree(models / first_version(deployment), models / SECOND)
     recipe = models / SECOND / "recipe.json"
     recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {"model_version": SECOND}))
+    write_hashes(recipe.parent)
     candidate = Candidate(SECOND, empty_frame(MODEL_EVALUATIONS), empty_frame(MODEL_EVALUATIONS))
     with write_warehouse(deployment.settings.warehouse_path) as connection:
         record_decision(connection, candidate, LAST, Decision("promoted", "Better."), {})

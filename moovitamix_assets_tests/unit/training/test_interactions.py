@@ -5,7 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from moovitamix_assets.training.interactions import TrainingSet, split
+from moovitamix_assets.monitoring.drift import read_reference
+from moovitamix_assets.training.artifacts.storage import write_folder
+from moovitamix_assets.training.interactions import TrainingSet, TrainingSetDamaged, split
 from moovitamix_assets.training.profile import Distribution
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
@@ -78,6 +80,35 @@ def test_a_file_that_was_altered_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match=r"tracks\.parquet differs"):
         TrainingSet.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tracks.parquet", "manifest.json", "champion", "SHA256SUMS"])
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "emptied", "gone"])
+def test_damage_to_any_file_is_named_with_the_remedy(tmp_path, name, damage):
+    folder = tmp_path / "2026-09-05"
+
+    def write(unfinished):
+        taste_world().write(unfinished)
+        (unfinished / "champion").write_text("2026-09-04-0123abcd")
+
+    write_folder(folder, write)
+    assert len(TrainingSet.read(folder).tracks)
+    content = (folder / name).read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+    if damage == "gone":
+        (folder / name).unlink()
+        if name == "SHA256SUMS":
+            assert len(TrainingSet.read(folder).tracks), "sets of earlier versions have none"
+            return
+    else:
+        left = {"flipped": flipped, "truncated": content[:-3], "emptied": b""}[damage]
+        (folder / name).write_bytes(left)
+
+    with pytest.raises(TrainingSetDamaged, match=rf"{folder} .*--select training_set --partition 2026-09-05"):
+        TrainingSet.read(folder)
+    with pytest.raises(TrainingSetDamaged):
+        read_reference(folder)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ from moovitamix_assets.training.registry import (
     champion_before,
     load_model,
     newest_candidate_day,
+    old_models,
     read_candidate,
     record_decision,
-    remove_old_models,
+    remove_models,
     roll_back,
     version_in_force,
 )
@@ -158,9 +159,11 @@ def test_old_models_go_but_those_in_use_stay(connection, tmp_path):
     for number, version in enumerate(versions, start=1):
         decide_about(connection, version, day(number), PROMOTED if version in "ac" else REJECTED)
         (tmp_path / version).mkdir()
-    removed = remove_old_models(connection, tmp_path, kept=2, served_days=2)
+    old = old_models(connection, tmp_path, kept=2, served_days=2)
+    assert (tmp_path / "b").exists(), "nothing goes before the decision is committed"
+    remove_models(tmp_path, old)
     # c is in force, a is what a rollback returns to, e and f are the newest.
-    assert sorted(removed) == ["b", "d"]
+    assert sorted(old) == ["b", "d"]
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["a", "c", "e", "f"]
 
 
