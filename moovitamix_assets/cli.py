@@ -1,4 +1,5 @@
 """The `moovitamix` command: run, recommend, rollback, retrain, mirror, dev, exporter, doctor, forget, reset.
+"""The `moovitamix` command: run, recommend, rollback, retrain, rebuild, mirror, dev, exporter, doctor.
 
 Reading arguments and saying how it ended; what the commands do is in `command/`.
 """
@@ -193,6 +194,35 @@ def retrain(
         f"Asked for a candidate as of {day} or later. What the sensor `retraining` says of it stands in the UI; "
         "it needs `moovitamix dev`, or a Dagster daemon, to be running."
     )
+
+
+@app.command()
+def rebuild(
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="Write a damaged ledger anew from the warehouse instead.")
+    ] = False,
+    data_dir: _DataDir = None,
+) -> None:
+    """Make a lost or damaged warehouse whole from landing and the ledger, without asking the source."""
+    settings = _settings(None, data_dir)
+
+    from moovitamix_assets.command.instance import NoInstance, open_instance
+    from moovitamix_assets.command.pipeline import RunFailed
+    from moovitamix_assets.command.rebuild import print_rebuilt, renew_ledger
+    from moovitamix_assets.command.rebuild import rebuild as rebuild_warehouse
+    from moovitamix_assets.command.turns import own_turn
+    from moovitamix_assets.progress import TerminalProgress
+    from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
+
+    try:
+        with own_turn(settings.data_dir / ".run", _tell_of_waiting), open_instance() as instance:
+            if ledger:
+                renew_ledger(settings)
+                _console.print(f"The ledger in {settings.ledger_dir} was written anew.", highlight=False)
+            else:
+                print_rebuilt(_console, rebuild_warehouse(settings, instance, TerminalProgress(_console)))
+    except (RunFailed, NoInstance, WarehouseLocked, WarehouseMissing) as error:
+        _fail(str(error))
 
 
 @app.command()

@@ -235,6 +235,11 @@ class Settings(BaseSettings):
         return self.data_dir / "warehouse.duckdb"
 
     @property
+    def ledger_dir(self) -> Path:
+        """Folder of the ledger: decisions and measures, kept a second time."""
+        return self.data_dir / "ledger"
+
+    @property
     def training_sets_dir(self) -> Path:
         """Folder with one folder per trained day."""
         return self.data_dir / "training_sets"

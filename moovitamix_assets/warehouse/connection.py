@@ -15,6 +15,9 @@ import duckdb
 import pandas as pd
 import pandera.pandas as pa
 
+from moovitamix_assets.durable import Damaged
+from moovitamix_assets.ingestion.landing_storage import end_first_load, was_loaded_from
+from moovitamix_assets.warehouse.ledger import append_news, is_written
 from moovitamix_assets.warehouse.schemas import (
     FILLED_WHEN_ADDED,
     TABLES,
@@ -27,6 +30,14 @@ from moovitamix_assets.warehouse.schemas import (
 # The pool that every step which opens the warehouse runs in: two processes never hold the file.
 WAREHOUSE_POOL = "warehouse"
 
+# What DuckDB raises where a file is not what it wrote.
+_SIGNS_OF_DAMAGE = (
+    duckdb.IOException,
+    duckdb.SerializationException,
+    duckdb.InternalException,
+    duckdb.FatalException,
+)
+
 # A reader holds the file for moments; whoever holds it longer is another writer, and waiting hides that.
 _LOCK_WAIT_SECONDS = 10.0
 _LOCK_RETRY_SECONDS = 0.1
@@ -38,6 +49,14 @@ class WarehouseLocked(RuntimeError):
 
 class WarehouseMissing(FileNotFoundError):
     """The warehouse has not been made yet; the message names the remedy."""
+
+
+class WarehouseLost(Damaged):
+    """The warehouse was made and is gone; the message names what is lost with it and the remedy."""
+
+
+class WarehouseDamaged(Damaged):
+    """The warehouse cannot be read; the message names the file, what was found and the remedy."""
 
 
 class WarehouseOutdated(RuntimeError):
@@ -53,19 +72,18 @@ def read_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         WarehouseMissing: If there is no file at `path`, or no table in it since no write ever ended well.
+        WarehouseLost: If there was one, as landing or the ledger show.
+        WarehouseDamaged: If it cannot be read, be it on opening or later.
         WarehouseLocked: If another process is still writing after ten seconds.
     """
     if not path.exists():
-        raise _missing(path)
-    connection = _connect_waiting(path, read_only=True)
-    try:
+        raise _absent(path)
+    with _damage_named(path), _connected(path, read_only=True) as connection:
         found = _columns(connection)
         if not found:
-            raise _missing(path)
+            raise _absent(path)
         _complete_in_passing(connection, found)
         yield connection
-    finally:
-        connection.close()
 
 
 @contextmanager
@@ -73,15 +91,21 @@ def write_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection inside one transaction: committed on leaving, rolled back on any error, always closed.
 
     The file, its tables and views are made if absent; a nullable column that an older version of the project did
-    not have is added.
+    not have is added. After the commit the ledger beside the file gets what it has not yet; should that fail, the
+    next write makes up for it.
 
     Raises:
+        WarehouseLost: If the file or all tables in it are gone, as landing or the ledger show.
+        WarehouseDamaged: If it cannot be read, be it on opening or later.
         WarehouseLocked: If another process still holds the file after ten seconds.
         WarehouseOutdated: If a table there differs from its schema in any other way.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = _connect_waiting(path, read_only=False)
-    try:
+    if not path.exists() and _was_made(path):
+        raise _lost(path)
+    with _damage_named(path), _connected(path, read_only=False) as connection:
+        if _was_made(path) and first_row(connection, "SELECT 1 FROM duckdb_tables() LIMIT 1") is None:
+            raise _lost(path)
         connection.execute("BEGIN")
         try:
             _ensure_tables(connection, path)
@@ -91,8 +115,13 @@ def write_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
-    finally:
-        connection.close()
+        append_news(connection, ledger_beside(path))
+        end_first_load(path.parent / "landing")
+
+
+def ledger_beside(path: Path) -> Path:
+    """The folder of the ledger of a warehouse."""
+    return path.parent / "ledger"
 
 
 def first_row(
@@ -191,6 +220,46 @@ def _missing(path: Path) -> WarehouseMissing:
     return WarehouseMissing(
         f"There is no warehouse at {path}. Run `moovitamix run`, or materialize users, tracks and listens."
     )
+
+
+def _absent(path: Path) -> WarehouseMissing | WarehouseLost:
+    return _lost(path) if _was_made(path) else _missing(path)
+
+
+def _was_made(path: Path) -> bool:
+    return is_written(ledger_beside(path)) or was_loaded_from(path.parent / "landing")
+
+
+def _lost(path: Path) -> WarehouseLost:
+    return WarehouseLost(
+        f"The warehouse {path} is gone, though {path.parent} holds what was made with it. Lost are its tables; "
+        "landing has every record, and the ledger every decision and measure. `moovitamix rebuild` makes it whole."
+    )
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Name what DuckDB says of a file that it cannot read, and the remedy."""
+    try:
+        yield
+    except _SIGNS_OF_DAMAGE as error:
+        if not (path.is_file() and os.access(path, os.R_OK)):
+            raise
+        found = (str(error).splitlines() or [""])[0].rstrip(".")
+        raise WarehouseDamaged(
+            f"The warehouse {path} cannot be read ({found}). Landing has every record, and the ledger every decision "
+            "and measure: `moovitamix rebuild` sets the file aside and makes it whole; only recommendations are lost "
+            "until the next run."
+        ) from error
+
+
+@contextmanager
+def _connected(path: Path, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = _connect_waiting(path, read_only)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def _connect_waiting(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -1,0 +1,238 @@
+"""The ledger: what cannot be made again from landing, kept a second time beside the warehouse, in plain text.
+
+One file per table, `<data_dir>/ledger/<table>.jsonl`, append-only. A line is one version of a group of rows (a
+decision, a model's evaluations, a day's measures); the last line of a group counts. Each line carries the SHA-256 of
+its text and of the line before, so that an altered line and a lost one are both noticed. When lines are appended is
+decided in `connection.py`; what the rows mean belongs to the tables' owners.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from moovitamix_assets.durable import free_place, sha256, sync_folder, write_file
+from moovitamix_assets.warehouse.schemas import TABLES, sql_type
+
+# The columns that name a group. Rows of a group are replaced together, so a later line replaces an earlier one.
+LEDGER_TABLES: dict[str, list[str]] = {
+    "promotions": ["model_version", "as_of", "decided_at"],
+    "model_evaluations": ["model_version"],
+    "recommendation_quality": ["day"],
+    "drift": ["day"],
+    "partition_loads": ["table_name", "changed_on"],
+}
+# Written by loading the partitions again; the ledger only knows which were loaded.
+_REMADE = {"partition_loads"}
+
+_START = '{"sha256":"'
+_PREVIOUS = '"previous":"'
+_DIGEST_LENGTH = 64
+_NO_LINE_BEFORE = "0" * _DIGEST_LENGTH
+_ROWS_START = len(_START) + _DIGEST_LENGTH + len('",')
+
+Row = dict[str, Any]
+Group = tuple[Any, ...]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class LedgerFile:
+    """What a file of the ledger says.
+
+    Attributes:
+        groups: The rows of each group, by the values that name it, as its last line has them.
+        faults: What is wrong, each as `line <number>: <finding>`; such lines are left out of `groups`.
+        state: The fingerprint of the table when the last line was written; empty without any line.
+        last: The SHA-256 of the last line.
+    """
+
+    groups: dict[Group, list[Row]] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    state: str = ""
+    last: str = _NO_LINE_BEFORE
+
+
+def ledger_path(folder: Path, table: str) -> Path:
+    """The file of a table."""
+    return folder / f"{table}.jsonl"
+
+
+def is_written(folder: Path) -> bool:
+    """Whether anything was ever recorded, so that a warehouse must be there."""
+    return any(ledger_path(folder, table).exists() for table in LEDGER_TABLES)
+
+
+def append_news(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Append what the warehouse has and the ledger has not; what a crash kept from being appended is made up for.
+
+    A table that did not change costs a scan of it and the last line of its file. A damaged file is set aside in
+    `<data_dir>/damaged/ledger/`, with a warning, and written anew from its readable lines and the warehouse.
+
+    Args:
+        connection: The warehouse, outside a transaction: what is recorded must have been committed.
+        folder: The ledger's.
+    """
+    for table in LEDGER_TABLES:
+        state = _state(connection, table)
+        path = ledger_path(folder, table)
+        if state.startswith("0:") and not path.exists():
+            continue
+        if _last_state(path) == state:
+            continue
+        known = read_ledger(folder, table)
+        if known.faults:
+            aside = free_place(folder.parent / "damaged" / folder.name, path.name)
+            path.rename(aside)
+            _log.warning(
+                "%s was damaged (%s): it was set aside as %s and written anew from the warehouse.",
+                path, "; ".join(known.faults), aside,
+            )  # fmt: skip
+            groups = known.groups | groups_of(connection, table)
+            write_file(path, _lines(table, groups, state, _NO_LINE_BEFORE))
+            continue
+        news = {
+            group: rows
+            for group, rows in groups_of(connection, table).items()
+            if known.groups.get(group) != rows
+        }
+        _append(path, _lines(table, news, state, known.last))
+
+
+def renew(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Write every file anew: what the warehouse has, and what only the ledger's readable lines have."""
+    for table in LEDGER_TABLES:
+        groups = read_ledger(folder, table).groups | groups_of(connection, table)
+        if groups:
+            content = _lines(table, groups, _state(connection, table), _NO_LINE_BEFORE)
+            write_file(ledger_path(folder, table), content)
+
+
+def read_ledger(folder: Path, table: str) -> LedgerFile:
+    """Read the file of a table, each line verified; an absent file is empty."""
+    path = ledger_path(folder, table)
+    read = LedgerFile()
+    if not path.exists():
+        return read
+    *lines, unfinished = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        text = line.decode(errors="replace")
+        digest, rest = text[len(_START) : _ROWS_START - 2], text[_ROWS_START:]
+        if text != f'{_START}{digest}",{rest}' or sha256(rest.encode()) != digest:
+            read.faults.append(f"line {number}: it is not what was written")
+            read.last = ""
+            continue
+        entry = json.loads(text)
+        if read.last and entry["previous"] != read.last:
+            read.faults.append(f"line {number}: the line before it is missing")
+        read.groups[tuple(entry["group"])] = entry["rows"]
+        read.state, read.last = entry["state"], digest
+    if unfinished:
+        read.faults.append(f"line {len(lines) + 1}: it was not written to its end")
+    return read
+
+
+def groups_of(connection: duckdb.DuckDBPyConnection, table: str) -> dict[Group, list[Row]]:
+    """The rows of a table of the warehouse as the ledger has them, by group."""
+    columns = list(TABLES[table].columns)
+    listed = ", ".join(f'"{column}"' for column in columns)
+    groups: dict[Group, list[Row]] = {}
+    for values in connection.execute(f'SELECT {listed} FROM "{table}" ORDER BY ALL').fetchall():
+        # Through JSON and back: what is compared is what would be read.
+        row = json.loads(json.dumps(dict(zip(columns, values, strict=True)), default=_as_text))
+        groups.setdefault(tuple(row[name] for name in LEDGER_TABLES[table]), []).append(row)
+    return groups
+
+
+def rows_lost(connection: duckdb.DuckDBPyConnection, folder: Path, table: str) -> list[Group]:
+    """The groups that the ledger has and the warehouse has not: an older copy of the warehouse lacks them."""
+    return sorted(read_ledger(folder, table).groups.keys() - groups_of(connection, table).keys())
+
+
+def restored_frames(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each table that only the ledger can give back, with its rows."""
+    for table in LEDGER_TABLES.keys() - _REMADE:
+        rows = [row for group in read_ledger(folder, table).groups.values() for row in group]
+        frame = pd.DataFrame(rows, columns=list(TABLES[table].columns))
+        for name, column in TABLES[table].columns.items():
+            if sql_type(column) in ("DATE", "TIMESTAMP"):
+                frame[name] = frame[name].astype("datetime64[us]")
+        yield table, frame
+
+
+def loaded_partitions(folder: Path) -> dict[str, set[date]] | None:
+    """The days loaded into each source table; None if the ledger does not know."""
+    groups = read_ledger(folder, "partition_loads").groups
+    days: dict[str, set[date]] = {}
+    for table, day in groups:
+        days.setdefault(table, set()).add(date.fromisoformat(day))
+    return days or None
+
+
+def _append(path: Path, content: bytes) -> None:
+    is_new = not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        sync_folder(path.parent)
+
+
+def _lines(table: str, groups: Mapping[Group, list[Row]], state: str, previous: str) -> bytes:
+    lines = []
+    for group, rows in groups.items():
+        content = json.dumps({"group": group, "rows": rows, "state": state}, separators=(",", ":"))
+        rest = f'{_PREVIOUS}{previous}",{content[1:]}'
+        previous = sha256(rest.encode())
+        lines.append(f'{_START}{previous}",{rest}\n')
+    return "".join(lines).encode()
+
+
+def _last_state(path: Path) -> str | None:
+    """The state that the last line of a file was written at; None if there is no such line to be trusted."""
+    if not path.exists():
+        return None
+    last = _last_line(path)
+    digest, rest = last[len(_START) : _ROWS_START - 2], last[_ROWS_START:]
+    if sha256(rest.encode()) != digest:
+        return None
+    return str(json.loads(last)["state"])
+
+
+def _last_line(path: Path) -> str:
+    """The last line without its end, read from the end of the file; empty where none was finished."""
+    step = 65536
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        tail = b""
+        while size > 0 and tail.count(b"\n") < 2:
+            start = max(0, size - step)
+            file.seek(start)
+            tail = file.read(size - start) + tail
+            size = start
+    lines = tail.split(b"\n")
+    return lines[-2].decode(errors="replace") if len(lines) > 1 and not lines[-1] else ""
+
+
+def _state(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """A fingerprint of a table's rows, whatever their order; equal tables have equal ones."""
+    row = connection.execute(
+        f'SELECT count(*), coalesce(sum(hash(rows_of)::HUGEINT), 0) FROM "{table}" AS rows_of'
+    ).fetchall()[0]
+    return f"{row[0]}:{row[1]}"
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no form in the ledger")
