@@ -6,6 +6,7 @@ Reading arguments and saying how it ended; what the commands do is in `command/`
 
 import os
 import sys
+from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -13,11 +14,30 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from typer.core import TyperGroup
 
 from moovitamix_assets.secret_url import SecretUrl
 from moovitamix_assets.settings import Settings, UnusableThresholds
 
+
+class _Commands(TyperGroup):
+    """Every command; what any of them can meet is told in a sentence, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from moovitamix_assets.command.failures import told
+
+            message = told(error, _data_dir.get())
+            if message is None:
+                raise
+            _fail(message)
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="A music recommender that keeps itself right. Every setting is also an environment variable MOOVITAMIX_...",
     no_args_is_help=True,
     add_completion=False,
@@ -27,6 +47,8 @@ app = typer.Typer(
 _console = Console(width=None if sys.stdout.isatty() else 110)
 _errors = Console(stderr=True, style="red", highlight=False, markup=False)
 
+# Where the command at hand works: what went wrong with its disk is told by a place that knows no arguments.
+_data_dir: ContextVar[Path] = ContextVar("data_dir", default=Path("data"))
 _GREATEST_ID = 2**63 - 1
 
 _SourceUrl = Annotated[
@@ -58,6 +80,7 @@ def run(
     """Backfill what is missing in one run, train, recommend, and show what was made."""
     settings = _settings(source_url, data_dir)
 
+    from moovitamix_assets.command.failures import told_of_run
     from moovitamix_assets.command.instance import NoInstance, open_instance
     from moovitamix_assets.command.looking import compare_clocks
     from moovitamix_assets.command.pipeline import RunFailed, run_pipeline
@@ -103,6 +126,8 @@ def run(
         DayNotEnded, DaysOfTheFuture, ImplausibleSource, NoInstance, RunFailed, SourceNotStarted, WarehouseLocked,
     ) as error:  # fmt: skip
         _fail(str(error))
+    except (RunFailed, NoInstance, SourceNotStarted, WarehouseLocked) as error:
+        _fail(told_of_run(str(error), settings.data_dir))
 
 
 @app.command()
@@ -277,13 +302,24 @@ def exporter(
 
 
 @app.command()
-def doctor(source_url: _SourceUrl = None, data_dir: _DataDir = None) -> None:
+def doctor(
+    source_url: _SourceUrl = None,
+    data_dir: _DataDir = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Compare every file with its hash, and read every table.")
+    ] = False,
+) -> None:
     """Check the installation, and say in plain words what to do about each finding."""
+    from itertools import chain
+
+    from moovitamix_assets.command.deep_examination import examine_deeply
     from moovitamix_assets.command.doctor import examine
+    from moovitamix_assets.progress import TerminalProgress
 
     settings = _settings(source_url, data_dir)
     healthy = True
-    for symptom in examine(settings):
+    more = examine_deeply(settings, TerminalProgress(_console)) if deep else ()
+    for symptom in chain(examine(settings), more):
         healthy &= symptom.is_well
         mark = "[green]ok  [/]" if symptom.is_well else "[red]mend[/]"
         _console.print(
@@ -378,7 +414,9 @@ def _ask(yes: bool) -> None:
 def _settings(source_url: str | None, data_dir: Path | None) -> Settings:
     given: dict[str, Any] = {"api_url": source_url, "data_dir": data_dir}
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        _data_dir.set(settings.data_dir)
+        return settings
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(map(str, problem["loc"]))

@@ -3,13 +3,38 @@
 Every stage writes through here. What is in a file, and which command mends a damaged one, is said by its owner.
 """
 
+import errno
 import hashlib
 import os
+import re
 from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# As the system, SQLite and DuckDB put it.
+_SAYS_FULL = re.compile(
+    r"no space left on device|disk quota exceeded|database or disk is full|out of disk"
+    r"|could not write all bytes|requested and \d+ written",
+    re.IGNORECASE,
+)
 
 
 class Damaged(ValueError):
     """What is kept is not what was written; the message names the file, what is lost and what mends it."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, or what caused it, is a disk without room."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if (isinstance(seen, OSError) and seen.errno in _FULL) or says_disk_full(str(seen)):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def says_disk_full(message: str) -> bool:
+    """Whether a message is that of a disk without room."""
+    return _SAYS_FULL.search(message) is not None
 
 
 def sha256(content: bytes) -> str:

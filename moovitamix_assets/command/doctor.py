@@ -5,9 +5,10 @@ Each examination looks and tells; none mends anything.
 
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 
 import yaml
@@ -15,6 +16,9 @@ import yaml
 from moovitamix_assets.clock import ClockUnreadable, now
 from moovitamix_assets.command.looking import read_source_time
 from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
+from moovitamix_assets.command.failures import dagster_home, records_damaged_message
+from moovitamix_assets.command.symptoms import Symptom
+from moovitamix_assets.durable import Damaged
 from moovitamix_assets.ingestion.landing import StartDateDamaged, recorded_first_partition
 from moovitamix_assets.ingestion.source_api import SourceApi, SourceError
 from moovitamix_assets.monitoring.alerts import unusable_services
@@ -25,23 +29,7 @@ from moovitamix_assets.warehouse.future import find_future_days
 _SUPPORTED = ((3, 11), (3, 14))
 _COMPILERS = ("cc", "gcc", "clang")
 _FREE_GIGABYTES = 2.0
-
-
-@dataclass(frozen=True)
-class Symptom:
-    """One thing that was looked at.
-
-    Attributes:
-        subject: What.
-        is_well: Whether nothing needs to be done.
-        finding: What was found.
-        remedy: What to do; empty if nothing.
-    """
-
-    subject: str
-    is_well: bool
-    finding: str
-    remedy: str = ""
+_SHARED_RECORDS = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 
 
 def examine(settings: Settings) -> Iterator[Symptom]:
@@ -49,6 +37,8 @@ def examine(settings: Settings) -> Iterator[Symptom]:
     examinations: tuple[Callable[[Settings], Symptom], ...] = (
         _interpreter, _compiler, _disk, _variables, _start_date, _warehouse, _pool, _source,
         _clock, _days, _alerts,
+        _interpreter, _compiler, _disk, _variables, _start_date, _warehouse, _pool, _records, _source,
+        _clock, _alerts,
     )  # fmt: skip
     for examination in examinations:
         yield examination(settings)
@@ -125,6 +115,8 @@ def _warehouse(settings: Settings) -> Symptom:
         )
     except WarehouseLocked as error:
         return Symptom("warehouse", False, "locked", str(error))
+    except Damaged as error:
+        return Symptom("warehouse", False, "lost or damaged", str(error))
     newest = row[0] if row and row[0] else "none"
     return Symptom("warehouse", True, f"{settings.warehouse_path}, newest day loaded {newest}")
 
@@ -143,6 +135,21 @@ def _pool(settings: Settings) -> Symptom:
     if pools.get("default_limit") != 1 or pools.get("granularity") != "op":
         return Symptom("pool", False, f"{path} does not limit pools to one step at a time", remedy)
     return Symptom("pool", True, f"one step at a time opens the warehouse ({path})")
+
+
+def _records(settings: Settings) -> Symptom:
+    """Whether SQLite finds Dagster's databases in order; those of single runs are left out."""
+    storage = dagster_home() / "storage"
+    shared = [storage / name for name in _SHARED_RECORDS if (storage / name).exists()]
+    for path in shared:
+        try:
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+                (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+        if found != "ok":
+            return Symptom("records", False, str(path), records_damaged_message(found))
+    return Symptom("records", True, f"{len(shared)} databases of Dagster in {storage}")
 
 
 def _source(settings: Settings) -> Symptom:

@@ -64,6 +64,12 @@ def landed_days(landing_dir: Path, endpoint: str) -> list[date]:
     return sorted(day for day in days if landing_files(landing_dir, endpoint, day))
 
 
+def all_landing_files(landing_dir: Path) -> list[Path]:
+    """Every file of every partition, by path."""
+    files = landing_dir.glob("*/????-??-??/*.parquet")
+    return sorted(file for file in files if not file.name.startswith("."))
+
+
 def write_landing_file(folder: Path, run_id: str, table: pyarrow.Table) -> Path:
     """Write a file of a partition, named after the run and its own SHA-256.
 
@@ -121,8 +127,8 @@ def count_landing_file(file: Path) -> int:
 def damaged_landing_files(landing_dir: Path, days: Sequence[date] | None = None) -> Iterator[LandingDamaged]:
     """What is wrong with each damaged file of some partitions, or of all."""
     wanted = None if days is None else {day.isoformat() for day in days}
-    for file in sorted(landing_dir.glob("*/????-??-??/*.parquet")):
-        if file.name.startswith(".") or (wanted is not None and file.parent.name not in wanted):
+    for file in all_landing_files(landing_dir):
+        if wanted is not None and file.parent.name not in wanted:
             continue
         try:
             read_landing_file(file)
@@ -161,7 +167,7 @@ def was_loaded_from(landing_dir: Path) -> bool:
     """Whether there are landing files that a warehouse was once made of."""
     if (landing_dir / _FIRST_LOAD).exists():
         return False
-    return next(landing_dir.glob("*/????-??-??/*.parquet"), None) is not None
+    return bool(all_landing_files(landing_dir))
 
 
 def _verified_bytes(file: Path) -> bytes:

@@ -15,7 +15,7 @@ import duckdb
 import pandas as pd
 import pandera.pandas as pa
 
-from moovitamix_assets.durable import Damaged
+from moovitamix_assets.durable import Damaged, is_disk_full
 from moovitamix_assets.ingestion.landing_storage import end_first_load, was_loaded_from
 from moovitamix_assets.warehouse.ledger import append_news, is_written
 from moovitamix_assets.warehouse.schemas import (
@@ -30,7 +30,7 @@ from moovitamix_assets.warehouse.schemas import (
 # The pool that every step which opens the warehouse runs in: two processes never hold the file.
 WAREHOUSE_POOL = "warehouse"
 
-# What DuckDB raises where a file is not what it wrote.
+# What DuckDB raises where a file is not what it wrote; a wrong checksum is a plain duckdb.Error in some places.
 _SIGNS_OF_DAMAGE = (
     duckdb.IOException,
     duckdb.SerializationException,
@@ -122,6 +122,28 @@ def write_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def ledger_beside(path: Path) -> Path:
     """The folder of the ledger of a warehouse."""
     return path.parent / "ledger"
+
+
+def scan_warehouse(path: Path, on_progress: Callable[[int, int], None] = lambda done, total: None) -> int:
+    """Read every value of every table, so that DuckDB compares every block in use with its checksum.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        WarehouseDamaged: If a block is not what was written.
+        WarehouseMissing, WarehouseLost or WarehouseLocked: If it cannot be opened.
+    """
+    with read_warehouse(path) as connection:
+        tables = connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()
+        rows = 0
+        for done, (table,) in enumerate(tables, start=1):
+            counted = first_row(
+                connection, f'SELECT count(*), bit_xor(hash(all_of)) FROM "{table}" AS all_of'
+            )
+            rows += counted[0] if counted else 0
+            on_progress(done, len(tables))
+        return rows
 
 
 def first_row(
@@ -242,8 +264,9 @@ def _damage_named(path: Path) -> Iterator[None]:
     """Name what DuckDB says of a file that it cannot read, and the remedy."""
     try:
         yield
-    except _SIGNS_OF_DAMAGE as error:
-        if not (path.is_file() and os.access(path, os.R_OK)):
+    except duckdb.Error as error:
+        is_sign = isinstance(error, _SIGNS_OF_DAMAGE) or "corrupt" in str(error).lower()
+        if not is_sign or is_disk_full(error) or not (path.is_file() and os.access(path, os.R_OK)):
             raise
         found = (str(error).splitlines() or [""])[0].rstrip(".")
         raise WarehouseDamaged(

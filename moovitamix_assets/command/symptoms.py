@@ -1,0 +1,20 @@
+"""What an examination of `moovitamix doctor` gives: one finding, and what to do about it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """One thing that was looked at.
+
+    Attributes:
+        subject: What.
+        is_well: Whether nothing needs to be done.
+        finding: What was found.
+        remedy: What to do; empty if nothing.
+    """
+
+    subject: str
+    is_well: bool
+    finding: str
+    remedy: str = ""
