@@ -1,0 +1,97 @@
+"""Single bits that flip in anything that is kept: none may pass unseen by `doctor --deep`, or be used by a reader."""
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from moovitamix_assets.command.deep_examination import COPY_NAME, examine_deeply
+from moovitamix_assets.command.pipeline import run_pipeline
+from moovitamix_assets.ingestion.landing_storage import landing_files, set_aside_damaged
+from moovitamix_assets.progress import NoProgress
+from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
+from moovitamix_assets_tests.conftest import LAST
+from moovitamix_assets_tests.integration import fingerprints
+from moovitamix_assets_tests.integration.deployment import Deployment
+
+
+@pytest.fixture
+def deployment(undisturbed: Deployment, new_deployment: Callable[..., Deployment]) -> Deployment:
+    """A copy of the small world, with a copy of its warehouse beside it."""
+    made = new_deployment("flipped")
+    shutil.copytree(undisturbed.data_dir, made.data_dir)
+    shutil.copy(made.settings.warehouse_path, made.data_dir / COPY_NAME)
+    return made
+
+
+def flip(file: Path, bit: int) -> None:
+    with file.open("r+b") as opened:
+        opened.seek(bit // 8)
+        (byte,) = opened.read(1)
+        opened.seek(bit // 8)
+        opened.write(bytes([byte ^ 1 << bit % 8]))
+
+
+def found_wrong(deployment: Deployment) -> list[str]:
+    return [
+        f"{symptom.finding} {symptom.remedy}"
+        for symptom in examine_deeply(deployment.settings, NoProgress())
+        if not symptom.is_well
+    ]
+
+
+@pytest.mark.parametrize("flips", [24, pytest.param(1000, marks=pytest.mark.long)])
+def test_a_bit_that_flips_anywhere_is_found_with_file_and_remedy(deployment: Deployment, flips: int) -> None:
+    assert found_wrong(deployment) == []
+    data_dir, chance = deployment.data_dir, random.Random(flips)
+    kinds = {
+        "landing": sorted((data_dir / "landing").rglob("*.parquet")),
+        "training sets": sorted(path for path in (data_dir / "training_sets").rglob("*") if path.is_file()),
+        "models": sorted(path for path in (data_dir / "models").rglob("*") if path.is_file()),
+        "ledger": sorted((data_dir / "ledger").iterdir()),
+        "warehouse": [deployment.settings.warehouse_path, data_dir / COPY_NAME],
+    }
+    without_consequence = 0
+    for number in range(flips):
+        file = chance.choice(kinds[list(kinds)[number % len(kinds)]])
+        bit = chance.randrange(8 * file.stat().st_size)
+        flip(file, bit)
+        found = found_wrong(deployment)
+        if not found and file.suffix == ".duckdb":
+            # A block that holds nothing: DuckDB never reads it, and writes it anew before it uses it.
+            assert fingerprints.tables(file) == fingerprints.tables(data_dir / COPY_NAME)
+            without_consequence += 1
+        else:
+            named = file.parent if file.name == "SHA256SUMS" else file
+            assert any(str(named) in one for one in found) or str(file.parent) in found[0], (file, bit, found)
+            assert any("moovitamix" in one or "remove" in one for one in found), found
+        flip(file, bit)
+    assert found_wrong(deployment) == []
+    assert without_consequence == 0
+
+
+def test_damaged_landing_files_stop_a_rebuild_of_their_partition_and_are_read_again(
+    deployment: Deployment, undisturbed: Deployment
+) -> None:
+    landing_dir = deployment.settings.landing_dir
+    (damaged,) = landing_files(landing_dir, "listen_history", LAST)
+    flip(damaged, 8 * 1000)
+    before = fingerprints.tables(deployment.settings.warehouse_path)
+
+    result = deployment.ingest(LAST, LAST)
+    assert not result.success
+    assert fingerprints.tables(deployment.settings.warehouse_path) == before
+
+    ((was, now),) = set_aside_damaged(deployment.data_dir, [LAST])
+    assert was == damaged
+    assert now.exists()
+    outcome = run_pipeline(deployment.settings, LAST, LAST, deployment.instance, NoProgress(), again=True)
+
+    assert not outcome.missing
+    assert fingerprints.landing(deployment.data_dir) == fingerprints.landing(undisturbed.data_dir)
+    for table in SOURCE_TABLES:
+        found = fingerprints.tables(deployment.settings.warehouse_path)[table]
+        assert found == fingerprints.tables(undisturbed.settings.warehouse_path)[table]
+    assert found_wrong(deployment) == []
