@@ -27,6 +27,8 @@ class _Commands(TyperGroup):
         """Run the command that was named."""
         try:
             return super().invoke(ctx)
+        except typer.Exit:
+            raise
         except Exception as error:
             from moovitamix_assets.command.failures import told
 

@@ -43,13 +43,24 @@ def sha256(content: bytes) -> str:
 
 
 def write_file(target: Path, content: bytes) -> None:
-    """Write a file that appears by rename once its bytes are on the disk; its folder is made if absent."""
+    """Write a file that appears by rename once its bytes are on the disk; its folder is made if absent.
+
+    Raises:
+        OSError: If it cannot be written; where the disk is full, the message says how many bytes were needed.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.parent / f".{target.name}.{os.getpid()}"
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        if error.errno in _FULL:
+            needed = f"{error.strerror} ({len(content)} requested and 0 written)"
+            raise OSError(error.errno, needed, str(target)) from error
+        raise
     unfinished.rename(target)
     sync_folder(target.parent)
 

@@ -48,9 +48,9 @@ def records_damaged_message(found: str) -> str:
     home = dagster_home()
     first_line = (found.splitlines() or [""])[0].strip().rstrip(".")
     return (
-        f"Dagster's records in {home} cannot be read ({first_line}). Lost is the history of runs; landing, warehouse "
-        f"and models are not affected. Move the records away, and the next command begins new ones: "
-        f"`mv {home / 'storage'} {home / 'storage.damaged'}`."
+        f"Dagster's records in {home} cannot be read ({first_line}). Lost are the history of runs and what "
+        "sensors remember; landing, warehouse and models are not affected. Move the records away, and the next command "
+        f"begins new ones: `mv {home / 'storage'} {home / 'storage.damaged'}`."
     )
 
 
@@ -60,7 +60,7 @@ def disk_full_message(found: str, data_dir: Path) -> str:
         (_existing(data_dir), _existing(dagster_home())), key=lambda path: shutil.disk_usage(path).free
     )
     requested = _REQUESTED.search(found)
-    needed = f", where a write needed {int(requested[1]) - int(requested[2]):,} more" if requested else ""
+    needed = f", where one write needed {int(requested[1]):,}" if requested else ""
     return (
         f"The disk of {folder} is full: {shutil.disk_usage(folder).free:,} bytes are free{needed}. What was written "
         f"before is whole. Free {_NEEDED_GIGABYTES} GB or more there (or set "

@@ -180,10 +180,15 @@ def loaded_partitions(folder: Path) -> dict[str, set[date]] | None:
 def _append(path: Path, content: bytes) -> None:
     is_new = not path.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    size = 0 if is_new else path.stat().st_size
+    try:
+        with path.open("ab") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        os.truncate(path, size)  # half a line, on a full disk, would be taken for damage
+        raise
     if is_new:
         sync_folder(path.parent)
 

@@ -42,34 +42,36 @@ def found_wrong(deployment: Deployment) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("flips", [24, pytest.param(1000, marks=pytest.mark.long)])
-def test_a_bit_that_flips_anywhere_is_found_with_file_and_remedy(deployment: Deployment, flips: int) -> None:
+@pytest.mark.parametrize("rounds", [5, pytest.param(200, marks=pytest.mark.long)])
+def test_a_bit_that_flips_anywhere_is_found_with_file_and_remedy(deployment: Deployment, rounds: int) -> None:
+    """In each round one bit in a file of each of five kinds."""
     assert found_wrong(deployment) == []
-    data_dir, chance = deployment.data_dir, random.Random(flips)
-    kinds = {
-        "landing": sorted((data_dir / "landing").rglob("*.parquet")),
-        "training sets": sorted(path for path in (data_dir / "training_sets").rglob("*") if path.is_file()),
-        "models": sorted(path for path in (data_dir / "models").rglob("*") if path.is_file()),
-        "ledger": sorted((data_dir / "ledger").iterdir()),
-        "warehouse": [deployment.settings.warehouse_path, data_dir / COPY_NAME],
-    }
-    without_consequence = 0
-    for number in range(flips):
-        file = chance.choice(kinds[list(kinds)[number % len(kinds)]])
-        bit = chance.randrange(8 * file.stat().st_size)
-        flip(file, bit)
+    data_dir, chance = deployment.data_dir, random.Random(rounds)
+    kinds = [
+        _files(data_dir / "landing"),
+        _files(data_dir / "training_sets"),
+        _files(data_dir / "models"),
+        _files(data_dir / "ledger"),
+        [deployment.settings.warehouse_path, data_dir / COPY_NAME],
+    ]
+    for _ in range(rounds):
+        flipped = [(file, chance.randrange(8 * file.stat().st_size)) for file in map(chance.choice, kinds)]
+        for file, bit in flipped:
+            flip(file, bit)
         found = found_wrong(deployment)
-        if not found and file.suffix == ".duckdb":
-            # A block that holds nothing: DuckDB never reads it, and writes it anew before it uses it.
-            assert fingerprints.tables(file) == fingerprints.tables(data_dir / COPY_NAME)
-            without_consequence += 1
-        else:
-            named = file.parent if file.name == "SHA256SUMS" else file
-            assert any(str(named) in one for one in found) or str(file.parent) in found[0], (file, bit, found)
-            assert any("moovitamix" in one or "remove" in one for one in found), found
-        flip(file, bit)
+        for file, bit in flipped:
+            # Which file of a folder it is cannot be said where the list of its hashes was hit.
+            named = [one for one in found if str(file.parent if file.name == "SHA256SUMS" else file) in one]
+            named = named or [one for one in found if str(file.parent) in one and file.name in one]
+            assert named, (file, bit, found)
+            assert any(word in one for one in named for word in ("moovitamix", "remove")), found
+            flip(file, bit)
     assert found_wrong(deployment) == []
-    assert without_consequence == 0
+
+
+def _files(folder: Path) -> list[Path]:
+    """Its files that have any bit."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
 
 
 def test_damaged_landing_files_stop_a_rebuild_of_their_partition_and_are_read_again(
