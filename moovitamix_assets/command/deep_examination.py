@@ -9,6 +9,7 @@ from datetime import date
 from moovitamix_assets.command.symptoms import Symptom
 from moovitamix_assets.durable import Damaged
 from moovitamix_assets.ingestion import landing_storage
+from moovitamix_assets.ingestion.landing import damaged_loads
 from moovitamix_assets.progress import OnProgress, Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training import registry
@@ -53,6 +54,9 @@ def _landing(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
             faults += 1
             yield Symptom("landing", False, str(error))
         on_progress(done, len(files))
+    for damage in damaged_loads(settings.landing_dir):
+        faults += 1
+        yield Symptom("landing", False, str(damage))
     hashed = sum(map(landing_storage.is_hashed, files))
     yield from _well("landing", faults, len(files), hashed)
 

@@ -6,12 +6,20 @@ ledger is decided in `warehouse/ledger.py`; what a partition's rows are, by the 
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
-from dagster import AssetSelection, DagsterInstance, Definitions, ResourceDefinition, define_asset_job
+from dagster import (
+    AssetSelection,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    Definitions,
+    ResourceDefinition,
+    define_asset_job,
+)
 from rich.console import Console
 
 from moovitamix_assets.command.pipeline import RunFailed
@@ -29,7 +37,7 @@ from moovitamix_assets.warehouse.connection import (
     read_warehouse,
     write_warehouse,
 )
-from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
+from moovitamix_assets.warehouse.duckdb_io import PartitionsRefused, WarehouseIOManager
 from moovitamix_assets.warehouse.findings import ENDPOINTS, nothing_lost
 from moovitamix_assets.warehouse.ledger import (
     LEDGER_TABLES,
@@ -38,6 +46,7 @@ from moovitamix_assets.warehouse.ledger import (
     renew,
     restored_frames,
 )
+from moovitamix_assets.warehouse.loads import loaded_days
 from moovitamix_assets.warehouse.schemas import SOURCE_TABLES, TABLES
 
 _JOB = "rebuild"
@@ -81,7 +90,6 @@ def rebuild(settings: Settings, instance: DagsterInstance, progress: Progress) -
     incomplete = {date.fromisoformat(was.parent.name) for was, _ in damaged}
     expected, landed = _expected_days(settings)
     made.days = sorted((expected & landed) - incomplete)
-    made.missing = sorted(expected - set(made.days))
     if not expected and not any(read_ledger(settings.ledger_dir, table).groups for table in LEDGER_TABLES):
         raise WarehouseMissing(
             f"There is nothing to rebuild {settings.warehouse_path} from: neither landing nor the ledger in "
@@ -93,6 +101,9 @@ def rebuild(settings: Settings, instance: DagsterInstance, progress: Progress) -
     built = workshop / settings.warehouse_path.name
     _load_partitions(settings, instance, progress, built, made.days)
     _restore_from_ledger(settings, built, made)
+    with read_warehouse(built) as connection:
+        made.days = sorted(loaded_days(connection))
+    made.missing = sorted(expected - set(made.days))
     _refuse_unless_nothing_lost(settings, built, made.days)
     old = _set_aside(settings.warehouse_path)
     made.set_aside += [old] if old else []
@@ -172,11 +183,23 @@ def _load_partitions(
             tags=range_tags(first, last),
             raise_on_error=False,
         )
-        if not result.success:
+        if not result.success and not _only_refused(result.all_events):
             told = (
                 f"The warehouse could not be rebuilt: the run {result.run_id} for {first} to {last} failed."
             )
             raise RunFailed("\n".join([told, *what_failed(result.all_events)]))
+
+
+def _only_refused(events: Sequence[DagsterEvent]) -> bool:
+    """Whether steps failed for nothing but partitions that a check refuses, now as before; the others are stored."""
+    raised = []
+    for event in events:
+        if event.event_type is DagsterEventType.STEP_FAILURE:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            raised.append(error.cls_name if error else None)
+    return bool(raised) and set(raised) == {PartitionsRefused.__name__}
 
 
 def _ranges(days: list[date]) -> Iterator[tuple[date, date]]:

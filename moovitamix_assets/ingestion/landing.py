@@ -10,7 +10,7 @@ See https://docs.dagster.io/guides/build/io-managers.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,10 @@ class StartDateDamaged(Damaged):
     """The record of the first partition cannot be read; the message names the file and the remedy."""
 
 
+class LoadsDamaged(Damaged):
+    """What is remembered of the loads of a partition is not what was written; the message names file and remedy."""
+
+
 def count_landed(landing_dir: Path, endpoint: str, day: date, judged: Iterable[str] | None = None) -> int:
     """Records in a partition's files.
 
@@ -104,7 +108,7 @@ def record_judged(
         path = landing_dir / endpoint / day / _LOADS_FILE
         try:
             loads = _loads(path)
-        except LandingDamaged:
+        except LoadsDamaged:
             loads = {}  # of older loads only: this one is what the warehouse holds from now on
         loads[loaded_at.isoformat()] = list(names)
         write_checked_text(path, json.dumps(dict(sorted(loads.items())[-_LOADS_REMEMBERED:])))
@@ -114,11 +118,20 @@ def judged_files(landing_dir: Path, endpoint: str, day: date, loaded_at: datetim
     """The files of a partition that a load judged; None where it is not known.
 
     Raises:
-        LandingDamaged: If what was remembered is not what was written.
+        LoadsDamaged: If what was remembered is not what was written.
     """
     if pd.isna(loaded_at):
         return None
     return _loads(landing_dir / endpoint / day.isoformat() / _LOADS_FILE).get(loaded_at.isoformat())
+
+
+def damaged_loads(landing_dir: Path) -> Iterator[LoadsDamaged]:
+    """What is wrong with each damaged file of remembered loads."""
+    for path in sorted(landing_dir.glob(f"*/????-??-??/{_LOADS_FILE}")):
+        try:
+            _loads(path)
+        except LoadsDamaged as damage:
+            yield damage
 
 
 def _loads(path: Path) -> dict[str, list[str]]:
@@ -127,7 +140,11 @@ def _loads(path: Path) -> dict[str, list[str]]:
     try:
         loads: dict[str, list[str]] = json.loads(read_checked_text(path))
     except ValueError as error:
-        raise LandingDamaged(path, str(error)) from error
+        day = path.parent.name
+        raise LoadsDamaged(
+            f"{path} is damaged: {error}. Lost is which landing files the load of {day} judged, and no record: "
+            f"`moovitamix run --again --from {day} --to {day}` loads the day again."
+        ) from error
     return loads
 
 

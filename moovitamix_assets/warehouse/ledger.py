@@ -28,9 +28,12 @@ LEDGER_TABLES: dict[str, list[str]] = {
     "recommendation_quality": ["day"],
     "drift": ["day"],
     "partition_loads": ["table_name", "changed_on"],
+    "partitions_made": ["table_name", "day"],
 }
-# Written by loading the partitions again; the ledger only knows which were loaded.
+# Written by loading the partitions again; the ledger knows which were loaded, and which no longer count as loaded.
 _REMADE = {"partition_loads"}
+# Made again from what is restored, so that the mark of having been made must not come back without them.
+_NOT_RESTORED = ("partitions_made", "recommendations")
 
 _START = '{"sha256":"'
 _PREVIOUS = '"previous":"'
@@ -96,14 +99,14 @@ def append_news(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
                 "%s was damaged (%s): it was set aside as %s and written anew from the warehouse.",
                 path, "; ".join(known.faults), aside,
             )  # fmt: skip
-            groups = known.groups | groups_of(connection, table)
+            now = groups_of(connection, table)
+            groups = now if table in _REMADE else known.groups | now
             write_file(path, _lines(table, groups, state, _NO_LINE_BEFORE))
             continue
-        news = {
-            group: rows
-            for group, rows in groups_of(connection, table).items()
-            if known.groups.get(group) != rows
-        }
+        now = groups_of(connection, table)
+        news = {group: rows for group, rows in now.items() if known.groups.get(group) != rows}
+        if table in _REMADE:
+            news |= {group: [] for group, rows in known.groups.items() if rows and group not in now}
         _append(path, _lines(table, news, state, known.last))
 
 
@@ -154,13 +157,17 @@ def groups_of(connection: duckdb.DuckDBPyConnection, table: str) -> dict[Group, 
 
 def rows_lost(connection: duckdb.DuckDBPyConnection, folder: Path, table: str) -> list[Group]:
     """The groups that the ledger has and the warehouse has not: an older copy of the warehouse lacks them."""
-    return sorted(read_ledger(folder, table).groups.keys() - groups_of(connection, table).keys())
+    known = {group for group, rows in read_ledger(folder, table).groups.items() if rows}
+    return sorted(known - groups_of(connection, table).keys())
 
 
 def restored_frames(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each table that only the ledger can give back, with its rows."""
     for table in LEDGER_TABLES.keys() - _REMADE:
-        rows = [row for group in read_ledger(folder, table).groups.values() for row in group]
+        groups = read_ledger(folder, table).groups
+        rows = [
+            row for group, members in groups.items() if (table, group[0]) != _NOT_RESTORED for row in members
+        ]
         frame = pd.DataFrame(rows, columns=list(TABLES[table].columns))
         for name, column in TABLES[table].columns.items():
             if sql_type(column) in ("DATE", "TIMESTAMP"):
@@ -172,9 +179,10 @@ def loaded_partitions(folder: Path) -> dict[str, set[date]] | None:
     """The days loaded into each source table; None if the ledger does not know."""
     groups = read_ledger(folder, "partition_loads").groups
     days: dict[str, set[date]] = {}
-    for table, day in groups:
-        days.setdefault(table, set()).add(date.fromisoformat(day))
-    return days or None
+    for (table, day), rows in groups.items():
+        if rows:
+            days.setdefault(table, set()).add(date.fromisoformat(day))
+    return days if groups else None
 
 
 def _append(path: Path, content: bytes) -> None:

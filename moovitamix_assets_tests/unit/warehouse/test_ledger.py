@@ -22,6 +22,7 @@ from moovitamix_assets.warehouse.ledger import (
     restored_frames,
     rows_lost,
 )
+from moovitamix_assets.warehouse.loads import withdraw_loads
 from moovitamix_assets.warehouse.schemas import TABLES
 
 
@@ -196,6 +197,10 @@ def test_it_knows_which_partitions_were_loaded(path: Path) -> None:
                TIMESTAMP '2026-09-06' AS loaded_at"""
         )
     assert loaded_partitions(ledger_beside(path)) == {"users": {date(2026, 9, 5)}}
+
+    with write_warehouse(path) as connection:
+        withdraw_loads(connection, "users", [date(2026, 9, 5)])
+    assert loaded_partitions(ledger_beside(path)) == {}
 
 
 # What is lost without it
