@@ -1,6 +1,6 @@
 import os
 import random
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pyarrow
@@ -10,11 +10,15 @@ import pytest
 from moovitamix_assets.durable import sha256
 from moovitamix_assets.ingestion.landing import (
     LANDING_SCHEMA,
+    LoadsDamaged,
     StartDateDamaged,
     count_landed,
+    damaged_loads,
+    judged_files,
     newest_identities,
     read_landing,
     record_first_partition,
+    record_judged,
 )
 from moovitamix_assets.ingestion.landing_storage import (
     LandingDamaged,
@@ -121,6 +125,24 @@ def test_damaged_files_of_the_days_named_are_set_aside_and_none_is_deleted(tmp_p
     assert now.read_bytes() == content
     assert landing_files(tmp_path / "landing", "users", DAY) == [whole]
     assert [damage.file for damage in damaged_landing_files(tmp_path / "landing")] == [other_day]
+
+
+def test_what_is_remembered_of_loads_is_named_if_altered_and_begun_anew_by_the_next_load(
+    tmp_path: Path,
+) -> None:
+    moment = datetime(2026, 9, 6)
+    name = land(tmp_path, 1).name
+    record_judged(tmp_path, "users", moment, {DAY.isoformat(): [name]})
+    file = tmp_path / "users" / DAY.isoformat() / "loads.json"
+    assert judged_files(tmp_path, "users", DAY, moment) == [name]
+    flip(file, 300)
+
+    with pytest.raises(LoadsDamaged, match=rf"{file} .*`moovitamix run --again --from {DAY} --to {DAY}`"):
+        judged_files(tmp_path, "users", DAY, moment)
+    assert len(list(damaged_loads(tmp_path))) == 1
+
+    record_judged(tmp_path, "users", moment, {DAY.isoformat(): [name]})
+    assert judged_files(tmp_path, "users", DAY, moment) == [name]
 
 
 def test_a_sample_of_what_is_known_does_without_a_damaged_file(tmp_path: Path) -> None:
