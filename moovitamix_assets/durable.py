@@ -82,14 +82,14 @@ def write_checked_text(target: Path, text: str) -> None:
 def read_checked_text(path: Path) -> str:
     """Read what `write_checked_text` wrote.
 
-    A text without any line end was written by an earlier version, which kept no hash: it is returned as it is.
+    One line alone was written by hand or by an earlier version, which kept no hash: it is returned as it is.
 
     Raises:
         ValueError: If the text is not the one its hash was made of.
     """
     content = path.read_bytes()
-    text, line_end, _ = content.partition(b"\n")
-    if line_end and content != b"%s\n%s\n" % (text, sha256(text).encode()):
+    text, _, rest = content.partition(b"\n")
+    if rest and content != b"%s\n%s\n" % (text, sha256(text).encode()):
         raise ValueError("its text is not the one its SHA-256 was made of")
     return text.decode()
 

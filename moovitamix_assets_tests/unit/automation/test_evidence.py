@@ -77,7 +77,7 @@ def test_nothing_is_known_while_nothing_was_recommended(connection):
 
 
 def test_everything_is_read_over_a_read_only_connection(connection, tmp_path):
-    path = tmp_path / "another.duckdb"
+    path = tmp_path / "another" / "warehouse.duckdb"
     with write_warehouse(path) as writing:
         decide_about(writing, A)
         decide_about(writing, B)

@@ -349,7 +349,7 @@ def write_source_table(warehouse: Warehouse, table: str, days: Sequence[date]) -
 def test_a_range_in_one_run_is_its_days_in_any_order_and_any_number_of_times(
     table: str, warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    in_one_run, shuffled = warehouse, Warehouse(tmp_path / "other.duckdb")
+    in_one_run, shuffled = warehouse, Warehouse(tmp_path / "other" / "warehouse.duckdb")
     write_source_table(in_one_run, table, DAYS)
     for day in (THIRD, FIRST, FOURTH, SECOND):
         write_source_table(shuffled, table, [day])
