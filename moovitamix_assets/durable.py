@@ -89,7 +89,8 @@ def read_checked_text(path: Path) -> str:
     """
     content = path.read_bytes()
     text, _, rest = content.partition(b"\n")
-    if rest and content != b"%s\n%s\n" % (text, sha256(text).encode()):
+    # A line as long as a hash has swallowed one: its end was altered.
+    if (rest or len(text) >= len(sha256(b""))) and content != b"%s\n%s\n" % (text, sha256(text).encode()):
         raise ValueError("its text is not the one its SHA-256 was made of")
     return text.decode()
 

@@ -130,7 +130,7 @@ def test_a_run_makes_both_ends_of_its_range_and_says_what_was_not_done(
     asked: list[tuple[date, date]] = []
     nothing = Missing([], decision=False, made=False)
 
-    def made(settings: object, first: date, last: date, *_: object) -> Outcome:
+    def made(settings: object, first: date, last: date, *_: object, **__: object) -> Outcome:
         asked.append((first, last))
         return Outcome(nothing, nothing_to_learn=True)
 
@@ -143,5 +143,5 @@ def test_a_run_makes_both_ends_of_its_range_and_says_what_was_not_done(
     # The first partition and a single day are ranges too.
     assert invoke("run", "--from", "2026-09-01", "--to", "2026-09-01").exit_code == 0
     nothing_less = Missing([date(2026, 9, 1)], decision=False, made=False)
-    monkeypatch.setattr(pipeline, "run_pipeline", lambda *_: Outcome(nothing_less))
+    monkeypatch.setattr(pipeline, "run_pipeline", lambda *_, **__: Outcome(nothing_less))
     assert "No" not in invoke(*RUN).output.replace("MooVitamix", "")

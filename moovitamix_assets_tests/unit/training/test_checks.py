@@ -9,6 +9,7 @@ from dagster import AssetCheckSeverity, AssetSelection, DagsterInstance, materia
 
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.artifacts.storage import write_hashes
 from moovitamix_assets.training.checks import lightfm_model_checks
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.evaluation import Evaluation
@@ -39,6 +40,7 @@ def stored(tmp_path):
         store_candidate(settings.models_dir, each, evaluations)
     vectors = settings.models_dir / model.model_version / "track_vectors.npy"
     np.save(vectors, np.load(vectors)[::-1])
+    write_hashes(vectors.parent)
     return settings
 
 
