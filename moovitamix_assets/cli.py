@@ -1,5 +1,4 @@
-"""The `moovitamix` command: run, recommend, rollback, retrain, mirror, dev, exporter, doctor, forget, reset.
-"""The `moovitamix` command: run, recommend, rollback, retrain, rebuild, mirror, dev, exporter, doctor.
+"""The `moovitamix` command: run, recommend, rollback, retrain, rebuild, mirror, dev, exporter, doctor, forget, reset.
 
 Reading arguments and saying how it ended; what the commands do is in `command/`.
 """
@@ -90,8 +89,8 @@ def run(
     from moovitamix_assets.command.summary import print_summary
     from moovitamix_assets.command.turns import own_turn
     from moovitamix_assets.ingestion.landing import StartDateMoved
-    from moovitamix_assets.ingestion.plausibility import DayNotEnded, ImplausibleSource
     from moovitamix_assets.ingestion.landing_storage import set_aside_damaged
+    from moovitamix_assets.ingestion.plausibility import DayNotEnded, ImplausibleSource
     from moovitamix_assets.partitions import days_between
     from moovitamix_assets.progress import TerminalProgress
     from moovitamix_assets.warehouse.connection import WarehouseLocked
@@ -127,8 +126,6 @@ def run(
     except (
         DayNotEnded, DaysOfTheFuture, ImplausibleSource, NoInstance, RunFailed, SourceNotStarted, WarehouseLocked,
     ) as error:  # fmt: skip
-        _fail(str(error))
-    except (RunFailed, NoInstance, SourceNotStarted, WarehouseLocked) as error:
         _fail(told_of_run(str(error), settings.data_dir))
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import yaml
 
 from moovitamix_assets.clock import ClockUnreadable, now
-from moovitamix_assets.command.looking import read_source_time
-from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
 from moovitamix_assets.command.failures import dagster_home, records_damaged_message
+from moovitamix_assets.command.looking import read_source_time
 from moovitamix_assets.command.symptoms import Symptom
 from moovitamix_assets.durable import Damaged
 from moovitamix_assets.ingestion.landing import StartDateDamaged, recorded_first_partition
+from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
 from moovitamix_assets.ingestion.source_api import SourceApi, SourceError
 from moovitamix_assets.monitoring.alerts import unusable_services
 from moovitamix_assets.settings import Settings
@@ -35,10 +35,8 @@ _SHARED_RECORDS = ("history/runs.db", "history/runs/index.db", "schedules/schedu
 def examine(settings: Settings) -> Iterator[Symptom]:
     """Look at everything, one after the other."""
     examinations: tuple[Callable[[Settings], Symptom], ...] = (
-        _interpreter, _compiler, _disk, _variables, _start_date, _warehouse, _pool, _source,
-        _clock, _days, _alerts,
         _interpreter, _compiler, _disk, _variables, _start_date, _warehouse, _pool, _records, _source,
-        _clock, _alerts,
+        _clock, _days, _alerts,
     )  # fmt: skip
     for examination in examinations:
         yield examination(settings)
@@ -197,7 +195,7 @@ def _clock(settings: Settings) -> Symptom:
 def _days(settings: Settings) -> Symptom:
     try:
         found = find_future_days(settings, now(settings))
-    except (WarehouseMissing, WarehouseLocked, ClockUnreadable):
+    except (WarehouseMissing, WarehouseLocked, Damaged, ClockUnreadable):
         return Symptom("days", True, "not looked at: see warehouse and clock")
     if found:
         return Symptom("days", False, found.finding, found.remedy)

@@ -15,9 +15,10 @@ from moovitamix_assets.command.holding import sole_turn
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.known_records import forget_reading
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import write_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.findings import ENDPOINTS
 from moovitamix_assets.warehouse.future import forget_days_after
+from moovitamix_assets.warehouse.ledger import record_deletions
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def forget(settings: Settings, instance: DagsterInstance, last: date) -> Forgott
         )
         with write_warehouse(settings.warehouse_path) as connection:
             rows, unloaded = forget_days_after(connection, settings, last)
+        with read_warehouse(settings.warehouse_path) as connection:
+            record_deletions(connection, settings.ledger_dir)
         partitions += sum(
             forget_reading(settings.landing_dir, endpoint, day)
             for endpoint in ENDPOINTS.values()

@@ -12,6 +12,7 @@ import duckdb
 import psutil
 
 from moovitamix_assets.command.turns import own_turn
+from moovitamix_assets.durable import Damaged
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseMissing, read_warehouse
 
@@ -34,7 +35,7 @@ def sole_turn(settings: Settings) -> Iterator[None]:
         try:
             with read_warehouse(settings.warehouse_path):
                 pass
-        except (WarehouseMissing, duckdb.Error):
+        except (WarehouseMissing, Damaged, duckdb.Error):
             pass  # What is not there, or cannot be read any more, is held by nobody.
         yield
 

@@ -5,14 +5,19 @@ does not belong here.
 """
 
 import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-import pyarrow.parquet as parquet
+from pyarrow import compute
 
-from moovitamix_assets.ingestion.landing import landing_files
+from moovitamix_assets.durable import read_checked_text, write_checked_text
+from moovitamix_assets.ingestion.landing_storage import (
+    LandingDamaged,
+    landing_files,
+    read_landing_file,
+    read_landing_footer,
+)
 from moovitamix_assets.ingestion.records import Endpoint, Identity, Record, identity
 
 # Names of the files that were there when a day was forgotten: they stay, and no longer say that it was read.
@@ -31,7 +36,7 @@ def was_read_after_end(landing_dir: Path, endpoint: str, day: date) -> bool:
     """
     end = datetime.combine(day + timedelta(days=1), time.min)
     marker = landing_dir / endpoint / day.isoformat() / _FORGOTTEN
-    forgotten = set(marker.read_text().split("\n")) if marker.exists() else set()
+    forgotten = set(_forgotten_in(marker)) if marker.exists() else set()
     files = [file for file in landing_files(landing_dir, endpoint, day) if file.name not in forgotten]
     return any(_observed_at(file) >= end for file in reversed(files))
 
@@ -60,9 +65,7 @@ def forget_reading(landing_dir: Path, endpoint: str, day: date) -> bool:
     if not files:
         return False
     marker = files[0].parent / _FORGOTTEN
-    unfinished = marker.with_name(f"{_FORGOTTEN}.{os.getpid()}")
-    unfinished.write_text("\n".join(file.name for file in files))
-    unfinished.rename(marker)
+    write_checked_text(marker, json.dumps([file.name for file in files]))
     return True
 
 
@@ -81,23 +84,44 @@ def count_unknown(
     Returns:
         The number of records looked for, and how many of them are unknown there.
     """
-    telling = [day for day in records if was_read_after_end(landing_dir, endpoint, day)]
-    chosen = sorted(telling, key=lambda day: (-len(records[day]), day))[:_DAYS_LOOKED_AT]
-    looked_for = unknown = 0
-    for day in chosen:
+    looked_for = unknown = looked_at = 0
+    for day in sorted(records, key=lambda day: (-len(records[day]), day)):
+        if looked_at == _DAYS_LOOKED_AT:
+            break
+        try:
+            known = _known_at(landing_dir, endpoint, day, {record.changed_at for record in records[day]})
+        except LandingDamaged:
+            continue  # It says nothing; whoever reads the partition reports the damage.
+        if known is None:
+            continue
         wanted = {_identity(endpoint, record.json) for record in records[day]} - {None}
-        times = {record.changed_at for record in records[day]}
-        known = {
-            _identity(endpoint, text)
-            for file in landing_files(landing_dir, endpoint, day)
-            # The changing of a record that is known stands there with the same time: the others are not decoded.
-            for text in parquet.read_table(
-                file, columns=["record"], filters=[("changed_at", "in", times)], partitioning=None
-            )["record"].to_pylist()
-        }
+        looked_at += 1
         looked_for += len(wanted)
         unknown += len(wanted - known)
     return looked_for, unknown
+
+
+def _known_at(
+    landing_dir: Path, endpoint: Endpoint, day: date, times: Collection[datetime | None]
+) -> set[Identity | None] | None:
+    """The identities of a partition's records that changed at some times; None if it was not read after its end."""
+    if not was_read_after_end(landing_dir, endpoint, day):
+        return None
+    # The changing of a record that is known stands there with the same time: the others are not decoded.
+    at_these_times = compute.field("changed_at").isin(list(times))
+    return {
+        _identity(endpoint, text)
+        for file in landing_files(landing_dir, endpoint, day)
+        for text in read_landing_file(file).filter(at_these_times)["record"].to_pylist()
+    }
+
+
+def _forgotten_in(marker: Path) -> list[str]:
+    try:
+        names: list[str] = json.loads(read_checked_text(marker))
+    except ValueError as error:
+        raise LandingDamaged(marker, str(error)) from error
+    return names
 
 
 def _identity(endpoint: Endpoint, text: str) -> Identity | None:
@@ -105,7 +129,7 @@ def _identity(endpoint: Endpoint, text: str) -> Identity | None:
 
 
 def _observed_at(file: Path) -> datetime:
-    footer = parquet.read_metadata(file)
+    footer = read_landing_footer(file)
     column = footer.schema.names.index("observed_at")
     for group in range(footer.num_row_groups):
         statistics = footer.row_group(group).column(column).statistics

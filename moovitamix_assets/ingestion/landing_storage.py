@@ -113,15 +113,25 @@ def read_landing_file(file: Path) -> pyarrow.Table:
         raise LandingDamaged(file, f"it cannot be read as Parquet ({_first_line(error)})") from error
 
 
-def count_landing_file(file: Path) -> int:
-    """Records in a landing file; a footer is trusted where the whole file was compared with its hash.
+def read_landing_footer(file: Path) -> parquet.FileMetaData:
+    """Read the footer of a landing file; it is trusted where the whole file is as it was written.
 
     Raises:
         LandingDamaged: If the bytes are not those that were written, or are no Parquet.
     """
+    content = _verified_bytes(file)
     if not is_hashed(file):
-        return int(read_landing_file(file).num_rows)
-    return int(parquet.read_metadata(io.BytesIO(_verified_bytes(file))).num_rows)
+        read_landing_file(file)
+    return parquet.read_metadata(io.BytesIO(content))
+
+
+def count_landing_file(file: Path) -> int:
+    """Records in a landing file, from its footer.
+
+    Raises:
+        LandingDamaged: If the bytes are not those that were written, or are no Parquet.
+    """
+    return int(read_landing_footer(file).num_rows)
 
 
 def damaged_landing_files(landing_dir: Path, days: Sequence[date] | None = None) -> Iterator[LandingDamaged]:

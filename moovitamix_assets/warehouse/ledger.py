@@ -110,6 +110,18 @@ def append_news(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
         _append(path, _lines(table, news, state, known.last))
 
 
+def record_deletions(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Append that groups were deleted on purpose, for each that the ledger has and the warehouse has not.
+
+    Nobody but who deleted them calls this: an older copy of the warehouse lacks groups too.
+    """
+    for table in LEDGER_TABLES:
+        known = read_ledger(folder, table)
+        gone: dict[Group, list[Row]] = {group: [] for group in rows_lost(connection, folder, table)}
+        if gone and not known.faults:
+            _append(ledger_path(folder, table), _lines(table, gone, _state(connection, table), known.last))
+
+
 def renew(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """Write every file anew: what the warehouse has, and what only the ledger's readable lines have."""
     for table in LEDGER_TABLES:

@@ -237,4 +237,4 @@ def test_every_symptom_that_is_ill_has_a_remedy(home: Path) -> None:
     )
     assert {each.subject for each in symptoms if not each.is_well} == {"pool", "source", "clock"}
     assert all(bool(each.remedy) is not each.is_well for each in symptoms)
-    assert len({each.subject for each in symptoms}) == len(symptoms) == 11
+    assert len({each.subject for each in symptoms}) == len(symptoms) == 12

@@ -19,6 +19,7 @@ from moovitamix_assets.warehouse.connection import (
 from moovitamix_assets.warehouse.ledger import (
     loaded_partitions,
     read_ledger,
+    record_deletions,
     restored_frames,
     rows_lost,
 )
@@ -186,6 +187,19 @@ def test_an_older_copy_of_the_warehouse_is_seen_to_lack_decisions(path: Path) ->
         assert rows_lost(connection, ledger_beside(path), "promotions") == [
             ("b", "2026-09-05", "2026-09-06T01:02:03.004000")
         ]
+
+
+def test_what_was_deleted_on_purpose_does_not_come_back(path: Path) -> None:
+    promote(path, "a", "b")
+    with write_warehouse(path) as connection:
+        connection.execute("DELETE FROM promotions WHERE model_version = 'b'")
+    assert versions(path) == ["a", "b"]
+
+    with read_warehouse(path) as connection:
+        record_deletions(connection, ledger_beside(path))
+        assert rows_lost(connection, ledger_beside(path), "promotions") == []
+    assert versions(path) == ["a"]
+    assert read_ledger(ledger_beside(path), "promotions").faults == []
 
 
 def test_it_knows_which_partitions_were_loaded(path: Path) -> None:
