@@ -37,7 +37,7 @@ def promote(path: Path, version: str, *more: str) -> None:
         for one in (version, *more):
             connection.execute(
                 "INSERT INTO promotions VALUES (?, '2026-09-05', '2026-09-06 01:02:03.004', 'promoted', "
-                """'Better, "so".', '{"a": 0.1}', NULL)""",
+                """'Better, "so".', '{"a": 0.1}', NULL, NULL)""",
                 [one],
             )
 
