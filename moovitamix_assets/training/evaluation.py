@@ -1,7 +1,8 @@
 """How good lists are: full ranking, heard tracks left out, split in time, per segment and with standard errors.
 
-Ranking of score blocks and the metrics belong here; whether a candidate is let in is decided in `promotion.py`,
-and what yesterday's recommendations were worth in `monitoring/quality.py`. Negatives are never sampled.
+Ranking of score blocks and what is measured for whom belong here; the metrics' formulas are in `metrics.py`, whether
+a candidate is let in is decided in `promotion.py`, and what yesterday's recommendations were worth in
+`monitoring/quality.py`. Negatives are never sampled.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from moovitamix_assets.training import columns
+from moovitamix_assets.training import columns, metrics
 from moovitamix_assets.training.interactions import TrainingView
 
 Segment = Literal["all", "warm", "cold", "new_tracks"]
@@ -167,7 +168,7 @@ def evaluate_lists(
 
 
 def metrics_per_user(lists: npt.NDArray[np.int32], relevant: sparse.csr_matrix) -> pd.DataFrame:
-    """Return the ranking metrics of each list that has something relevant, by RecTools.
+    """Return the ranking metrics of each list that has something relevant.
 
     Args:
         lists: Track positions, int32 (n, k), best first, -1 as padding.
@@ -177,44 +178,23 @@ def metrics_per_user(lists: npt.NDArray[np.int32], relevant: sparse.csr_matrix) 
         Index: row of `lists`; columns ndcg_at_10 (divided by the best achievable), recall_at_20,
         precision_at_10, map_at_10, hit_rate_at_10. Rows without a relevant track are left out.
     """
-    from rectools.metrics import MAP, NDCG, HitRate, Precision, Recall
-
-    metrics = {
-        "ndcg_at_10": NDCG(k=10, divide_by_achievable=True),
-        "recall_at_20": Recall(k=20),
-        "precision_at_10": Precision(k=10),
-        "map_at_10": MAP(k=10),
-        "hit_rate_at_10": HitRate(k=10),
-    }
     rows = np.flatnonzero(np.diff(relevant.indptr))
-    if not len(rows):
-        return pd.DataFrame(columns=list(metrics), index=rows, dtype=np.float64)
-    recommended, interactions = _rectools_frames(lists, relevant)
-    values = {name: metric.calc_per_user(recommended, interactions) for name, metric in metrics.items()}
-    return pd.DataFrame(values).reindex(rows).astype(np.float64)
+    found = metrics.hits(lists[rows], relevant[rows])
+    return pd.DataFrame(
+        {
+            "ndcg_at_10": metrics.ndcg(found, 10),
+            "recall_at_20": metrics.recall(found, 20),
+            "precision_at_10": metrics.precision(found, 10),
+            "map_at_10": metrics.average_precision(found, 10),
+            "hit_rate_at_10": metrics.hit_rate(found, 10),
+        },
+        index=rows,
+    )
 
 
 def ndcg_per_user(lists: npt.NDArray[np.int32], relevant: sparse.csr_matrix) -> npt.NDArray[np.float64]:
-    """Return NDCG@10 of each list, by RecTools; every row must have something relevant. Shape (n,)."""
-    from rectools.metrics import NDCG
-
-    recommended, interactions = _rectools_frames(lists, relevant)
-    values = NDCG(k=10, divide_by_achievable=True).calc_per_user(recommended, interactions)
-    ordered: npt.NDArray[np.float64] = values.reindex(np.arange(len(lists))).to_numpy(np.float64)
-    return ordered
-
-
-def _rectools_frames(
-    lists: npt.NDArray[np.int32], relevant: sparse.csr_matrix
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return lists and relevant pairs as RecTools wants them; lists without a relevant track are left out."""
-    from rectools import Columns
-
-    row, place = np.nonzero((lists >= 0) & (np.diff(relevant.indptr) > 0)[:, None])
-    recommended = pd.DataFrame({Columns.User: row, Columns.Item: lists[row, place], Columns.Rank: place + 1})
-    pairs = relevant.tocoo()
-    interactions = pd.DataFrame({Columns.User: pairs.row.astype(np.int64), Columns.Item: pairs.col})
-    return recommended, interactions
+    """Return NDCG@10 of each list; every row must have something relevant, else it has NaN. Shape (n,)."""
+    return metrics.ndcg(metrics.hits(lists, relevant), 10)
 
 
 def _taste_per_user(lists: npt.NDArray[np.int32], view: TrainingView) -> pd.DataFrame:
