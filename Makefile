@@ -1,5 +1,7 @@
 # Everything a person does with the project. `make run` and `make test` set up what they need.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3.11)
+# The oldest Python has the smallest choice of versions: what is pinned there installs on all three.
+LOCK_PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -52,10 +54,12 @@ else
 	$(BIN)/python -m benchmarks.quality
 endif
 
-lock:  ## pin the newest versions that satisfy pyproject.toml, by name and version alone
-	$(PYTHON) -m venv .venv-lock
+lock:  ## pin the newest versions for Python 3.11 that satisfy pyproject.toml, by name and version alone
+	$(LOCK_PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]' 'setuptools>=77'
-	.venv-lock/bin/python -m pip freeze --all --exclude-editable --exclude pip > requirements.lock
+	.venv-lock/bin/python -m pip freeze --all --exclude-editable --exclude pip \
+		| awk -F== '{ name = tolower($$1); gsub(/[_.]+/, "-", name); print name "==" $$2 }' \
+		| LC_ALL=C sort -t= -k1,1 > requirements.lock
 	rm -rf .venv-lock
 
 reset: setup  ## delete what runs made: data and Dagster's records; asks first

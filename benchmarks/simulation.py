@@ -64,7 +64,7 @@ def simulated_training_set(interactions: int, tracks: int, niches: int, seed: in
     taste = Taste(
         niche_of_track=random.integers(0, niches, tracks),
         niches_of_person=random.integers(0, niches, (people, NICHES_A_PERSON)),
-        appeal=1.0 / (FLATNESS + random.permutation(tracks)),
+        appeal=1.0 / (FLATNESS + random.permutation(tracks).astype(np.float64)),
     )
     pairs, recent = _pairs(taste, interactions, random)
     return TrainingSet(

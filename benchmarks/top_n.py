@@ -1,9 +1,11 @@
 """Lists per second of the top N on one core, beside what LightFM, implicit and RecTools offer for it.
 
 All measured interleaved in one run on the same vectors and heard tracks, lists compared with a sort of all
-scores. Not here: the quality of recommendations. Run as `python -m benchmarks.top_n`.
+scores; RecTools only where it is installed. Not here: the quality of recommendations. Run as
+`python -m benchmarks.top_n`.
 """
 
+import importlib.util
 import json
 import time
 from collections.abc import Callable
@@ -17,7 +19,6 @@ import numpy.typing as npt
 import typer
 from implicit.cpu.topk import topk
 from lightfm import LightFM
-from rectools.models.rank import Distance, ImplicitRanker
 from rich.console import Console
 from rich.table import Table
 from scipy import sparse
@@ -31,6 +32,11 @@ Lists = npt.NDArray[Any]
 OURS = "top_n"
 LIGHTFM = "LightFM.predict + argsort"
 RECTOOLS = "RecTools ImplicitRanker"
+RECTOOLS_MISSING = """RecTools is not installed, so it is left out. It wants older packages than requirements.lock
+pins, hence a virtual environment of its own:
+  python -m venv .venv-benchmark
+  .venv-benchmark/bin/pip install --editable '.[source,benchmark]'
+  .venv-benchmark/bin/python -m benchmarks.top_n"""
 IMPLICIT = "implicit topk"
 PEAK_OF_BLOCKS = "sgemm alone, whole blocks"
 PEAK_OF_TILES = "sgemm alone, tiles of top_n"
@@ -84,18 +90,13 @@ def draw_problem(users: int, tracks: int, dimensions: int, heard: int, k: int) -
 def contestants(problem: Problem) -> list[Contestant]:
     """All that is measured; buffers of the bare products are allocated once, as top_n does."""
     users, tracks, heard, k = problem.users, problem.tracks, problem.heard, problem.k
-    everyone = np.arange(len(users))
     few = min(LIGHTFM_USERS, len(users))
     model = lightfm_with(users, tracks)
-    ranker = ImplicitRanker(Distance.DOT, users, tracks, num_threads=1)
     block = np.empty((BLOCK_SIZE, len(tracks)), np.float32)
     tile = np.empty((TILE_TRACKS, BLOCK_SIZE), np.float32)
 
     def lightfm() -> Lists:
         return np.stack([predict_and_sort(model, user, problem) for user in range(few)])
-
-    def rectools() -> Lists:
-        return ranker_lists(ranker.rank(everyone, k, filter_pairs_csr=heard)[1], k)
 
     def implicit() -> Lists:
         indices: Lists = topk(tracks, users, k, filter_query_items=heard, num_threads=1)[0]
@@ -116,11 +117,33 @@ def contestants(problem: Problem) -> list[Contestant]:
     return [
         Contestant(OURS, len(users), lambda: top_n(users, tracks, k, heard, block_size=BLOCK_SIZE).indices),
         Contestant(LIGHTFM, few, lightfm),
-        Contestant(RECTOOLS, len(users), rectools),
+        *rectools_contestants(problem),
         Contestant(IMPLICIT, len(users), implicit),
         Contestant(PEAK_OF_BLOCKS, len(users), blocks),
         Contestant(PEAK_OF_TILES, len(users), tiles),
     ]
+
+
+def rectools_contestants(problem: Problem) -> list[Contestant]:
+    """RecTools' ranker, where it is installed."""
+    if not has_rectools():
+        return []
+    from rectools.models.rank import Distance, ImplicitRanker
+
+    ranker = ImplicitRanker(Distance.DOT, problem.users, problem.tracks, num_threads=1)
+    everyone = np.arange(len(problem.users))
+
+    def rectools() -> Lists:
+        # Everyone has k tracks here, so RecTools' flat answer folds into lists.
+        ranked = ranker.rank(everyone, problem.k, filter_pairs_csr=problem.heard)[1]
+        return np.asarray(ranked).reshape(-1, problem.k)
+
+    return [Contestant(RECTOOLS, len(everyone), rectools)]
+
+
+def has_rectools() -> bool:
+    """Whether RecTools can be imported."""
+    return importlib.util.find_spec("rectools") is not None
 
 
 def lightfm_with(users: Floats, tracks: Floats) -> LightFM:
@@ -136,11 +159,6 @@ def predict_and_sort(model: LightFM, user: int, problem: Problem) -> Lists:
     scores = model.predict(user, np.arange(len(problem.tracks), dtype=np.int32), num_threads=1)
     scores[problem.heard.indices[problem.heard.indptr[user] : problem.heard.indptr[user + 1]]] = -np.inf
     return np.argsort(-scores)[: problem.k]
-
-
-def ranker_lists(ranked: Any, k: int) -> Lists:
-    """Fold RecTools' flat answer into lists; everyone has k tracks here."""
-    return np.asarray(ranked).reshape(-1, k)
 
 
 def count_wrong(lists: Lists, problem: Problem) -> int:
@@ -191,6 +209,8 @@ def main(
     """Measure lists per second on one core; fail if any list is wrong."""
     problem = draw_problem(users, tracks, dimensions, heard, k)
     entrants = contestants(problem)
+    if not has_rectools():
+        Console().print(RECTOOLS_MISSING, style="yellow", markup=False)
     with threadpool_limits(limits=1):
         # The first run of each is its warm-up and its examination.
         wrong = {

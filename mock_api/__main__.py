@@ -4,14 +4,17 @@ Only the command line belongs here; what the flags mean is said in `settings.py`
 """
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
 
-from mock_api.server import open_server
 from mock_api.settings import MockApiSettings
+
+_EXTRA = ("fastapi", "uvicorn", "httptools", "orjson", "faker")
+"""The packages of the extra `source`: whoever reads another source does without them."""
 
 
 def read_settings(arguments: Sequence[str]) -> MockApiSettings:
@@ -33,9 +36,27 @@ def read_settings(arguments: Sequence[str]) -> MockApiSettings:
         parser.error("; ".join(reasons))
 
 
+def refuse_without_packages() -> None:
+    """End with a sentence, not a traceback, where the extra `source` is not installed.
+
+    Raises:
+        SystemExit: a package is missing; which, and the remedy, is on standard error.
+    """
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        sys.exit(
+            f"The bundled source needs {', '.join(missing)}, which is not installed. Install what it needs with "
+            "`make setup` or `pip install 'moovitamix-assets[source]'`, or name another source in MOOVITAMIX_API_URL."
+        )
+
+
 def main() -> None:
     """Serve until interrupted; says where in one line once it can be asked."""
-    server, listener, url = open_server(read_settings(sys.argv[1:]))
+    settings = read_settings(sys.argv[1:])
+    refuse_without_packages()
+    from mock_api.server import open_server
+
+    server, listener, url = open_server(settings)
     print(f"mock_api listening on {url}", flush=True)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])

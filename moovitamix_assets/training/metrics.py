@@ -90,8 +90,7 @@ def average_precision(found: Hits, k: int) -> Values:
 
 def hit_rate(found: Hits, k: int) -> Values:
     """Return 1 where any of the first k is relevant, else 0. Shape (n,)."""
-    any_hit: Values = found.found[:k].any(axis=0).astype(np.float64)
-    return any_hit
+    return (found.counted(k) > 0).astype(np.float64)
 
 
 def _exact_sum(places: Values) -> Values:

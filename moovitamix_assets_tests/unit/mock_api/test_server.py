@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from mock_api.__main__ import read_settings
+from mock_api.__main__ import main, read_settings
 from mock_api.served_log import record_sha256
 from mock_api.server import running_server
 from moovitamix_assets_tests.unit.mock_api.conftest import read_all, small_settings
@@ -128,3 +128,11 @@ def test_an_impossible_setting_is_named(
     with pytest.raises(SystemExit):
         read_settings(arguments)
     assert reason in capsys.readouterr().err
+
+
+def test_without_its_packages_the_command_names_them_and_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["mock_api", "--port", "0"])
+    for name in ("faker", "orjson"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(SystemExit, match=r"needs orjson, faker, which .* 'moovitamix-assets\[source\]'"):
+        main()
