@@ -57,7 +57,7 @@ endif
 lock:  ## pin the newest versions for Python 3.11 that satisfy pyproject.toml, by name and version alone
 	$(LOCK_PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]' 'setuptools>=77'
-	.venv-lock/bin/python -m pip freeze --all --exclude-editable --exclude pip \
+	.venv-lock/bin/python -m pip freeze --all --exclude moovitamix-assets --exclude pip \
 		| awk -F== '{ name = tolower($$1); gsub(/[_.]+/, "-", name); print name "==" $$2 }' \
 		| LC_ALL=C sort -t= -k1,1 > requirements.lock
 	rm -rf .venv-lock
