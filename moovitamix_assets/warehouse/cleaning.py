@@ -160,7 +160,8 @@ def _observed_again(
         place is not None and observed_at < newest[place]
         for place, observed_at in zip(places, current["observed_at"], strict=True)
     ]
-    return np.array(again, dtype=bool)[~is_usable]
+    of_unusable: np.ndarray[Any, np.dtype[np.bool_]] = np.array(again, dtype=bool)[~is_usable]
+    return of_unusable
 
 
 def _accepted_rows(table: str, changed_on: pd.Series, values: list[Any], loaded_at: datetime) -> pd.DataFrame:
