@@ -90,8 +90,8 @@ def read_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def write_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection inside one transaction: committed on leaving, rolled back on any error, always closed.
 
-    The file, its tables and views are made if absent; a nullable column that an older version of the project did
-    not have is added. After the commit the ledger beside the file gets what it has not yet; should that fail, the
+    The file, its tables and views are made if absent; a column that an older version of the project did not
+    have is added. After the commit the ledger beside the file gets what it has not yet; should that fail, the
     next write makes up for it.
 
     Raises:
@@ -181,8 +181,7 @@ def _ensure_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         _require_schema(path, schema, found[table] | added)
         for column, kind in added.items():
             connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{column}" {kind}')
-            if (table, column) in FILLED_WHEN_ADDED:
-                connection.execute(FILLED_WHEN_ADDED[table, column])
+            connection.execute(FILLED_WHEN_ADDED[table, column])
     for name, query in VIEWS.items():
         connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
 
@@ -212,11 +211,14 @@ def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]
 
 
 def _addable(schema: pa.DataFrameSchema, found: dict[str, str]) -> dict[str, str]:
-    """The columns that a table lacks and that may be NULL, with their types."""
+    """The columns that a table lacks because an older version of the project made it, with their types.
+
+    Any other column that is not there was lost, and must not come back as NULL.
+    """
     return {
         name: sql_type(column)
         for name, column in schema.columns.items()
-        if column.nullable and name not in found
+        if (schema.name, name) in FILLED_WHEN_ADDED and name not in found
     }
 
 

@@ -268,7 +268,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
     )
 }
 
-# What fills a column that a warehouse of an older version lacks, once it was added; other columns stay NULL.
+# The columns that a warehouse of an older version lacks, and what fills each once it was added. They are nullable.
 FILLED_WHEN_ADDED = {
     ("promotions", "decision_number"): """
         UPDATE promotions SET decision_number = numbered.decision_number FROM (
