@@ -17,6 +17,7 @@ from moovitamix_assets.automation.jobs import INGEST_JOB, MONITOR_JOB, RECOMMEND
 from moovitamix_assets.automation.run_ends import ending_soon_after_a_signal
 from moovitamix_assets.clock import now
 from moovitamix_assets.command.looking import look_at_source
+from moovitamix_assets.command.records import quickly_written
 from moovitamix_assets.command.source import source_for
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.landing import record_first_partition
@@ -199,7 +200,7 @@ def _execute(
     tags: Mapping[str, str] | None = None,
     run_config: Mapping[str, Any] | None = None,
 ) -> ExecuteInProcessResult:
-    with ending_soon_after_a_signal():
+    with ending_soon_after_a_signal(), quickly_written(instance):
         result = definitions.resolve_job_def(job_name).execute_in_process(
             # What goes wrong is told below, once; the whole log is in the UI.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **(run_config or {})},
