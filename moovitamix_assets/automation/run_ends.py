@@ -25,23 +25,27 @@ _ASKED_TO_END = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def ending_soon_after_a_signal(grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
+def ending_soon_after_a_signal(grace_seconds: float = GRACE_SECONDS) -> Iterator[list[int]]:
     """End the process, and the processes that it started, some time after a signal if it has not ended itself.
 
     The signal's own handler has its way first. Does nothing outside the main thread, which alone gets signals.
+
+    Yields:
+        The numbers of the signals that asked for an end, once left: Dagster's own handler may have kept one to itself.
     """
+    asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield asked
         return
     reading, writing = socket.socketpair()
     writing.setblocking(False)
     left = threading.Event()
     # Written to when a signal arrives, not only when its handler is run.
     before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-    watch = threading.Thread(target=_watch, args=(reading, left, grace_seconds), daemon=True)
+    watch = threading.Thread(target=_watch, args=(reading, left, asked, grace_seconds), daemon=True)
     watch.start()
     try:
-        yield
+        yield asked
     finally:
         left.set()
         signal.set_wakeup_fd(before)
@@ -50,9 +54,9 @@ def ending_soon_after_a_signal(grace_seconds: float = GRACE_SECONDS) -> Iterator
         reading.close()
 
 
-def _watch(reading: socket.socket, left: threading.Event, grace_seconds: float) -> None:
+def _watch(reading: socket.socket, left: threading.Event, asked: list[int], grace_seconds: float) -> None:
     while numbers := reading.recv(64):
-        asked = [number for number in numbers if number in _ASKED_TO_END]
+        asked += [number for number in numbers if number in _ASKED_TO_END]
         if asked and not left.wait(grace_seconds):
             _end(asked[0], grace_seconds)
 

@@ -4,6 +4,7 @@ What is missing is asked of every table that a nightly run makes, and of `promot
 `automation/jobs.py`.
 """
 
+import signal
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,19 @@ from moovitamix_assets.warehouse.loads import loaded_days, made_days
 
 class RunFailed(RuntimeError):
     """A run failed; the message says where and why, and how to look at it."""
+
+    code = 1
+
+
+class Interrupted(RunFailed):
+    """A run was asked to end by a signal; nothing after it was begun."""
+
+    def __init__(self, job_name: str, number: int) -> None:
+        super().__init__(
+            f"Stopped by {signal.Signals(number).name} in the job {job_name}. What was made before stays; run again "
+            "to go on from there."
+        )
+        self.code = 128 + number
 
 
 @dataclass(frozen=True)
@@ -131,6 +145,9 @@ def run_pipeline(
                 progress,
                 seconds,
             )
+    if again and not missing.days:
+        # Days that were loaded were read once more, perhaps long past: nothing is decided as of them.
+        return Outcome(missing, seconds)
     as_of = {PARTITION_TAG: last.isoformat()}
     with read_warehouse(settings.warehouse_path) as connection:
         learns = anything_played_before(connection, last, _holdout(settings, last))
@@ -200,7 +217,7 @@ def _execute(
     tags: Mapping[str, str] | None = None,
     run_config: Mapping[str, Any] | None = None,
 ) -> ExecuteInProcessResult:
-    with ending_soon_after_a_signal(), quickly_written(instance):
+    with ending_soon_after_a_signal() as asked, quickly_written(instance):
         result = definitions.resolve_job_def(job_name).execute_in_process(
             # What goes wrong is told below, once; the whole log is in the UI.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **(run_config or {})},
@@ -209,6 +226,8 @@ def _execute(
             partition_key=(tags or {}).get(PARTITION_TAG),
             raise_on_error=False,
         )
+    if asked:
+        raise Interrupted(job_name, asked[0])
     if not result.success:
         told = f"The run {result.run_id} of the job {job_name} failed."
         raise RunFailed("\n".join([told, *what_failed(result.all_events)]))

@@ -168,8 +168,12 @@ def groups_of(connection: duckdb.DuckDBPyConnection, table: str) -> dict[Group, 
 
 
 def rows_lost(connection: duckdb.DuckDBPyConnection, folder: Path, table: str) -> list[Group]:
-    """The groups that the ledger has and the warehouse has not: an older copy of the warehouse lacks them."""
-    known = {group for group, rows in read_ledger(folder, table).groups.items() if rows}
+    """The groups that the ledger has and the warehouse has not: an older copy of the warehouse lacks them.
+
+    What a rebuild leaves to the next run to make is not among them: only the newest days are made again.
+    """
+    groups = read_ledger(folder, table).groups
+    known = {group for group, rows in groups.items() if rows and (table, group[0]) != _NOT_RESTORED}
     return sorted(known - groups_of(connection, table).keys())
 
 

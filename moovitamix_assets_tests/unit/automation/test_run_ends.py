@@ -1,5 +1,6 @@
 """A process that is asked to end while native code holds it ends all the same, with what it started."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -91,3 +92,16 @@ def test_a_run_in_native_code_ends_and_is_found(tmp_path) -> None:
         (run,) = instance.get_runs()
         assert run.status is DagsterRunStatus.STARTED
         assert release_dead_runs(instance) == [run.run_id]
+
+
+def test_a_signal_that_a_handler_kept_to_itself_is_known_once_left() -> None:
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        with run_ends.ending_soon_after_a_signal() as asked:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert asked == [signal.SIGINT]
+        with run_ends.ending_soon_after_a_signal() as asked:
+            pass
+        assert asked == []
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -23,7 +23,7 @@ from moovitamix_assets.warehouse.ledger import (
     restored_frames,
     rows_lost,
 )
-from moovitamix_assets.warehouse.loads import withdraw_loads
+from moovitamix_assets.warehouse.loads import record_made, withdraw_loads
 from moovitamix_assets.warehouse.schemas import TABLES
 
 
@@ -248,3 +248,17 @@ def test_landing_alone_tells_that_a_warehouse_was_made_unless_the_first_load_is_
     path.unlink()
     with pytest.raises(WarehouseLost), write_warehouse(path):
         pass
+
+
+def test_marks_of_recommendations_that_a_rebuild_leaves_to_the_next_run_are_not_lost(path: Path) -> None:
+    days = {date(2026, 9, day): 1 for day in (4, 5)}
+    with write_warehouse(path) as connection:
+        for table in ("recommendations", "drift"):
+            record_made(connection, table, days)
+    with write_warehouse(path) as connection:
+        connection.execute("DELETE FROM partitions_made WHERE day = '2026-09-04'")
+
+    with read_warehouse(path) as connection:
+        lost = rows_lost(connection, ledger_beside(path), "partitions_made")
+
+    assert lost == [("drift", "2026-09-04")]
