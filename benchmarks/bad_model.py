@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from foundation.artifact_folder import write_hashes
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts import artifact
-from moovitamix_assets.training.artifacts.storage import write_hashes
-from moovitamix_assets.training.promotion import Decision
-from moovitamix_assets.training.registry import Candidate, record_decision, version_in_force
+from moovitamix_assets.training.gate.promotion import Decision
+from moovitamix_assets.training.gate.registry import Candidate, record_decision, version_in_force
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
 

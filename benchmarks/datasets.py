@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from moovitamix_assets.training.features import row_normalised
-from moovitamix_assets.training.interactions import TrainingView
+from moovitamix_assets.training.dataset.features import row_normalised
+from moovitamix_assets.training.dataset.training_set import TrainingView
 
 Format = Literal["hetrec", "movielens"]
 SplitName = Literal["random", "time"]

@@ -25,19 +25,19 @@ from benchmarks.bundled_world import world_training_set
 from benchmarks.datasets import TEST_SHARES, Format, SplitName, load, split_views, without_features
 from benchmarks.quality_report import as_table, cold_in_words, summarise, write
 from mock_api.settings import MockApiSettings
+from moovitamix_assets.training.artifacts.recommender import Recommender
+from moovitamix_assets.training.artifacts.serving import Served
 from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.base import ComponentParameters
 from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.item_knn import ItemKNN
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.popularity import Popularity
-from moovitamix_assets.training.evaluation import COLD_PLAYS, Evaluation, Scorer, evaluate
-from moovitamix_assets.training.interactions import TrainingView, split
-from moovitamix_assets.training.recipes.choosing import recipe_of
-from moovitamix_assets.training.recipes.recipe import Recipe
-from moovitamix_assets.training.recipes.trials import Trial, best_trial
-from moovitamix_assets.training.recommender import Recommender
-from moovitamix_assets.training.served import Served
+from moovitamix_assets.training.dataset.training_set import TrainingView, split
+from moovitamix_assets.training.evaluation.offline import COLD_PLAYS, Evaluation, Scorer, evaluate
+from moovitamix_assets.training.selection.model_selection import recipe_of
+from moovitamix_assets.training.selection.recipe import Recipe
+from moovitamix_assets.training.selection.tuning import Trial, best_trial
 
 FIRST_SEED = 42
 METRICS = (

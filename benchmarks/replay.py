@@ -27,7 +27,7 @@ from dagster import DagsterInstance, RunsFilter
 from benchmarks.bad_model import force_bad_model
 from mock_api.server import running_server
 from mock_api.settings import MockApiSettings
-from moovitamix_assets.automation.night_runs import UNDER_WAY
+from moovitamix_assets.automation.nightly_runs import UNDER_WAY
 from moovitamix_assets.automation.retraining_runs import lists_to_remake
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseLocked, first_row, read_warehouse

@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.simulation import simulated_training_set
-from moovitamix_assets.recommendations.everyone import Known, recommend_everyone
+from moovitamix_assets.recommendations.batch import Known, recommend_everyone
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.candidate import train_candidate
-from moovitamix_assets.training.interactions import TrainingSet
-from moovitamix_assets.training.recipes.recipe import Recipe
-from moovitamix_assets.training.registry import load_model
+from moovitamix_assets.training.dataset.training_set import TrainingSet
+from moovitamix_assets.training.gate.candidate import train_candidate
+from moovitamix_assets.training.gate.registry import load_model
+from moovitamix_assets.training.selection.recipe import Recipe
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 7

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training import columns
-from moovitamix_assets.training.interactions import TrainingSet
+from moovitamix_assets.training.dataset import columns
+from moovitamix_assets.training.dataset.training_set import TrainingSet
 
 Integers = npt.NDArray[np.int64]
 

@@ -18,19 +18,19 @@ from dagster import (
     map_asset_specs,
 )
 
+from foundation.progress import NoProgress
 from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
-from moovitamix_assets.automation.run_ends import prompt_in_process_executor
 from moovitamix_assets.automation.schedules import build_nightly_schedule
 from moovitamix_assets.automation.sensors import build_sensors
 from moovitamix_assets.ingestion import assets as ingestion_assets
+from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets.ingestion.landing import LandingIOManager
-from moovitamix_assets.ingestion.source_api import SourceApi
 from moovitamix_assets.monitoring import assets as monitoring_assets
-from moovitamix_assets.monitoring import checks as monitoring_checks
-from moovitamix_assets.monitoring.freshness import WATCHED, freshness_policy
-from moovitamix_assets.monitoring.logs import console_loggers
+from moovitamix_assets.operations import checks as monitoring_checks
+from moovitamix_assets.operations.freshness import WATCHED, freshness_policy
+from moovitamix_assets.operations.logs import console_loggers
+from moovitamix_assets.operations.run_ends import prompt_in_process_executor
 from moovitamix_assets.partitions import DAILY
-from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.recommendations import assets as recommendation_assets
 from moovitamix_assets.recommendations import checks as recommendation_checks
 from moovitamix_assets.settings import Settings

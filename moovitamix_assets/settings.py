@@ -18,7 +18,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from moovitamix_assets.secret_url import SecretUrl
+from foundation.secret_url import SecretUrl
 
 _THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
 

@@ -29,7 +29,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PRODUCT, TESTS = "moovitamix_assets", "moovitamix_assets_tests"
+PACKAGES, TESTS = ("foundation", "moovitamix_assets"), "moovitamix_assets_tests"
 # Slow to import: loaded once, before the processes part, as is all that conftest.py imports.
 PRELOADED = (
     "lightfm",
@@ -39,6 +39,7 @@ PRELOADED = (
     "hypothesis",
     "matplotlib.pyplot",
 )
+_RELOADED = (*PACKAGES, *(f"{name}_tests" for name in PACKAGES), "mock_api")
 SHORTEST_TIMEOUT, TIMEOUT_FACTOR = 20.0, 5.0
 # Keyword arguments that only people read, or that no test should ask about.
 COSMETIC = {"description", "owners", "kinds", "group_name", "metadata", "frozen", "dtype", "strict"}
@@ -135,8 +136,10 @@ def files_testing(path: Path) -> list[Path]:
     """The test files that may notice a change of a module: its mirror image, those that import it, its neighbours."""
     package = ".".join(path.relative_to(ROOT).parent.parts)
     imports = re.compile(rf"{re.escape(package)}(\.| import .*\b){path.stem}\b")
-    mirror = ROOT / TESTS / "unit" / path.relative_to(ROOT / PRODUCT).with_name(f"test_{path.name}")
-    found = [test for part in ("unit", "checks") for test in sorted((ROOT / TESTS / part).rglob("test_*.py"))]
+    package, *rooms = path.relative_to(ROOT).parent.parts
+    mirror = ROOT.joinpath(f"{package}_tests", "unit", *rooms, f"test_{path.name}")
+    folders = [ROOT / f"{name}_tests" / part for name in PACKAGES for part in ("unit", "checks")]
+    found = [test for folder in folders for test in sorted(folder.rglob("test_*.py"))]
     importing = [test for test in found if imports.search(test.read_text())]
     neighbours = [test for test in found if test.parent == mirror.parent]
     return list(dict.fromkeys([*(test for test in found if test == mirror), *importing, *neighbours]))
@@ -172,7 +175,7 @@ def _run(tests: list[Path], path: Path, code: CodeType | None, report: Path) -> 
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
-    for name in [name for name in sys.modules if name.partition(".")[0] in (PRODUCT, TESTS, "mock_api")]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in _RELOADED]:
         del sys.modules[name]
     called: set[int] = set()
 
@@ -219,7 +222,8 @@ def survivors(path: Path, lines: set[int] | None, most: int | None) -> tuple[lis
 
 def changed_since(base: str) -> dict[Path, set[int] | None]:
     """The lines of each product module that differ from a revision."""
-    command = ["git", "diff", "--unified=0", "--no-color", "--diff-filter=d", base, "--", f"{PRODUCT}/*.py"]
+    command = ["git", "diff", "--unified=0", "--no-color", "--diff-filter=d", base, "--"]
+    command += [f"{package}/*.py" for package in PACKAGES]
     text = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     changed: dict[Path, set[int] | None] = {}
     for file in text.split("\n+++ b/")[1:]:

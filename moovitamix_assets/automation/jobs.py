@@ -18,8 +18,8 @@ from dagster import (
 )
 from pydantic import Field
 
-from moovitamix_assets.monitoring.freshness import FRESHNESS_CHECK, NEWEST_LISTEN_CHECK, WATCHED
-from moovitamix_assets.monitoring.run_processes import HOST_TAG, THIS_HOST
+from moovitamix_assets.operations.freshness import FRESHNESS_CHECK, NEWEST_LISTEN_CHECK, WATCHED
+from moovitamix_assets.operations.run_processes import HOST_TAG, THIS_HOST
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, write_warehouse
 
@@ -94,7 +94,7 @@ def roll_back_champion(
     context: OpExecutionContext, config: Rollback, settings: ResourceParam[Settings]
 ) -> tuple[str, str] | None:
     """Put the champion before the current one in force again; nothing is trained."""
-    from moovitamix_assets.training.registry import roll_back
+    from moovitamix_assets.training.gate.registry import roll_back
 
     with write_warehouse(settings.warehouse_path) as connection:
         outcome = roll_back(connection, config.reason, only_if=config.model_version or None)

@@ -25,7 +25,7 @@ from moovitamix_assets.automation.rollback import RollbackDecision
 from moovitamix_assets.clock import last_ended_day, now
 from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.registry import version_in_force
+from moovitamix_assets.training.gate.registry import version_in_force
 from moovitamix_assets.warehouse.connection import first_row, read_warehouse
 
 TRIGGER_TAG = "moovitamix/trigger"

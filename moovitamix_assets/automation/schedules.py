@@ -1,6 +1,6 @@
 """The schedule: the nightly run, for the day that ended and whatever was missed before it.
 
-What is due is planned in `nights.py`; what a run contains is in `jobs.py`.
+What is due is planned in `missed_partitions.py`; what a run contains is in `jobs.py`.
 See https://docs.dagster.io/guides/automate/schedules.
 """
 
@@ -16,7 +16,7 @@ from dagster import (
 )
 
 from moovitamix_assets.automation.jobs import NIGHTLY_JOB
-from moovitamix_assets.automation.night_runs import night_requests
+from moovitamix_assets.automation.nightly_runs import night_requests
 from moovitamix_assets.clock import due_day, now
 from moovitamix_assets.settings import Settings
 

@@ -24,12 +24,10 @@ from dagster import (
     sensor,
 )
 
-from moovitamix_assets.automation.all_problems import all_problems
-from moovitamix_assets.automation.dead_runs import release_dead_runs
 from moovitamix_assets.automation.evidence import read_evidence
+from moovitamix_assets.automation.incidents import all_problems
 from moovitamix_assets.automation.jobs import NIGHTLY_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
-from moovitamix_assets.automation.night_runs import UNDER_WAY, night_requests
-from moovitamix_assets.automation.old_runs import remove_old_runs
+from moovitamix_assets.automation.nightly_runs import UNDER_WAY, night_requests
 from moovitamix_assets.automation.retraining import decide_retraining
 from moovitamix_assets.automation.retraining_runs import (
     asked_on,
@@ -40,9 +38,11 @@ from moovitamix_assets.automation.retraining_runs import (
 )
 from moovitamix_assets.automation.rollback import decide_rollback
 from moovitamix_assets.clock import due_day, last_ended_day, now
-from moovitamix_assets.monitoring.alerts import Told, compose, send
-from moovitamix_assets.monitoring.checks import look_at_freshness
-from moovitamix_assets.monitoring.problems import run_problems
+from moovitamix_assets.operations.alerts import Told, compose, send
+from moovitamix_assets.operations.checks import look_at_freshness
+from moovitamix_assets.operations.dead_runs import release_dead_runs
+from moovitamix_assets.operations.old_runs import remove_old_runs
+from moovitamix_assets.operations.problems import run_problems
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
 

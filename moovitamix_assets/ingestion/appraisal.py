@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import get_args
 
+from moovitamix_assets.ingestion.client.records import Endpoint, Record
+from moovitamix_assets.ingestion.client.source_api import Pull, Sample, SourceApi
 from moovitamix_assets.ingestion.known_records import count_unknown
 from moovitamix_assets.ingestion.landing import newest_identities
 from moovitamix_assets.ingestion.plausibility import (
@@ -19,8 +21,6 @@ from moovitamix_assets.ingestion.plausibility import (
     judge_number,
     worst,
 )
-from moovitamix_assets.ingestion.records import Endpoint, Record
-from moovitamix_assets.ingestion.source_api import Pull, Sample, SourceApi
 from moovitamix_assets.partitions import partition_of
 from moovitamix_assets.settings import Settings
 

@@ -24,13 +24,13 @@ from dagster import (
     asset,
 )
 
+from foundation.progress import Progress
 from moovitamix_assets.clock import now
 from moovitamix_assets.ingestion.appraisal import appraise_pull
+from moovitamix_assets.ingestion.client.records import Endpoint
+from moovitamix_assets.ingestion.client.source_api import Pull, SourceApi
 from moovitamix_assets.ingestion.plausibility import Judgement, refuse_unless_ended
-from moovitamix_assets.ingestion.records import Endpoint
-from moovitamix_assets.ingestion.source_api import Pull, SourceApi
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, day_start, partition_of
-from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 
 _LANDED_COLUMNS = TableSchema(

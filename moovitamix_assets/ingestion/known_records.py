@@ -11,14 +11,14 @@ from pathlib import Path
 
 from pyarrow import compute
 
-from moovitamix_assets.durable import read_checked_text, write_checked_text
+from foundation.durable import read_checked_text, write_checked_text
+from moovitamix_assets.ingestion.client.records import Endpoint, Identity, Record, identity
 from moovitamix_assets.ingestion.landing_storage import (
     LandingDamaged,
     landing_files,
     read_landing_file,
     read_landing_footer,
 )
-from moovitamix_assets.ingestion.records import Endpoint, Identity, Record, identity
 
 # Names of the files that were there when a day was forgotten: they stay, and no longer say that it was read.
 _FORGOTTEN = ".forgotten"

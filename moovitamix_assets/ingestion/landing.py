@@ -20,7 +20,8 @@ import pandas as pd
 import pyarrow
 from dagster import ConfigurableIOManager, InputContext, OutputContext
 
-from moovitamix_assets.durable import Damaged, read_checked_text, write_checked_text
+from foundation.durable import Damaged, read_checked_text, write_checked_text
+from moovitamix_assets.ingestion.client.records import Endpoint, identity
 from moovitamix_assets.ingestion.landing_storage import (
     LandingDamaged,
     begin_first_load,
@@ -30,7 +31,6 @@ from moovitamix_assets.ingestion.landing_storage import (
     was_loaded_from,
     write_landing_file,
 )
-from moovitamix_assets.ingestion.records import Endpoint, identity
 
 LANDING_SCHEMA = pyarrow.schema(
     [

@@ -14,7 +14,7 @@ import psutil
 import pyarrow
 import pyarrow.parquet as parquet
 
-from moovitamix_assets.durable import Damaged, free_place, sha256, sync_folder, write_file
+from foundation.durable import Damaged, free_place, sha256, sync_folder, write_file
 
 # `<run_id>.<sha256>.parquet`; a file of an earlier version, `<run_id>.parquet`, has nothing to be compared with.
 _HASHED = re.compile(r"^(?P<stem>.+)\.(?P<sha256>[0-9a-f]{64})\.parquet$")

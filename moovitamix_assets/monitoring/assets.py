@@ -19,9 +19,9 @@ from dagster import (
     asset,
 )
 
-from moovitamix_assets import plots
+from foundation import plots
+from foundation.progress import Progress
 from moovitamix_assets.partitions import DAILY, OF_THE_DAY_BEFORE, RANGE_IN_ONE_RUN, days_to_make
-from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
 from moovitamix_assets.warehouse.duckdb_io import table_schema
@@ -151,7 +151,7 @@ def _drift_of(
 ) -> tuple[pd.DataFrame, str]:
     """The rows of a day, and what it was compared with, or why with nothing."""
     from moovitamix_assets.monitoring.drift import drift_rows, read_reference, read_today, trained_as_of
-    from moovitamix_assets.training.registry import version_in_force
+    from moovitamix_assets.training.gate.registry import version_in_force
 
     version = version_in_force(connection, day)
     if version is None:

@@ -1,7 +1,7 @@
 """How far a day's listens, people and tracks are from what the champion was trained on.
 
 The distances, and what chance alone makes of them, belong here. What is compared is described by
-`training/profile.py`, for the training set and for the day alike.
+`training/dataset/reference_profile.py`, for the training set and for the day alike.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from moovitamix_assets.training.interactions import verified_manifest
-from moovitamix_assets.training.profile import (
+from moovitamix_assets.training.dataset.reference_profile import (
     POPULARITY_COLUMN,
     Distribution,
     Profile,
     from_json,
     profile,
 )
+from moovitamix_assets.training.dataset.training_set import verified_manifest
 from moovitamix_assets.warehouse.as_of import listens_changed, tracks_changed, users_changed
 from moovitamix_assets.warehouse.connection import first_row
 from moovitamix_assets.warehouse.schemas import DRIFT, empty_frame

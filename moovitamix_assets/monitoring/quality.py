@@ -1,7 +1,7 @@
 """What the lists of the day before were worth on what people heard for the first time on a day.
 
 Reading the evidence and the figures made of it belong here; the metrics themselves are those of
-`training/evaluation.py`, so that a model is measured in service as it was before it was let in.
+`training/evaluation/offline.py`, so that a model is measured in service as it was before it was let in.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,12 @@ from scipy import sparse
 
 from moovitamix_assets.recommendations.cold_start import cold_vectors
 from moovitamix_assets.recommendations.top_n import top_n
-from moovitamix_assets.training.evaluation import COLD_PLAYS, LIST_LENGTH, metrics_per_user, ndcg_per_user
+from moovitamix_assets.training.evaluation.offline import (
+    COLD_PLAYS,
+    LIST_LENGTH,
+    metrics_per_user,
+    ndcg_per_user,
+)
 from moovitamix_assets.warehouse.as_of import ever_played, first_heard_on, interactions_as_of, tracks_as_of
 from moovitamix_assets.warehouse.connection import first_row
 from moovitamix_assets.warehouse.schemas import RECOMMENDATION_QUALITY, empty_frame

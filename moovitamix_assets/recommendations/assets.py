@@ -1,6 +1,6 @@
 """recommendations: the top N of everyone known as of each day, by the version in force on that day.
 
-A range is one run; only the days that are kept are made. How lists come to be is in `everyone.py`.
+A range is one run; only the days that are kept are made. How lists come to be is in `batch.py`.
 See https://docs.dagster.io/guides/build/assets.
 """
 
@@ -11,9 +11,9 @@ import duckdb
 import pandas as pd
 from dagster import AssetExecutionContext, MetadataValue, Output, ResourceParam, asset
 
-from moovitamix_assets import plots
+from foundation import plots
+from foundation.progress import Progress
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, days_to_make
-from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, first_row, read_warehouse
@@ -71,8 +71,8 @@ def recommendations(
 
 
 def _lists_of(connection: duckdb.DuckDBPyConnection, day: date, settings: Settings) -> pd.DataFrame:
-    from moovitamix_assets.recommendations.everyone import Known, recommend_everyone
-    from moovitamix_assets.training.registry import load_model, version_in_force
+    from moovitamix_assets.recommendations.batch import Known, recommend_everyone
+    from moovitamix_assets.training.gate.registry import load_model, version_in_force
 
     version = version_in_force(connection, day)
     known = Known(

@@ -22,11 +22,11 @@ from dagster import (
 )
 from pydantic import Field
 
-from moovitamix_assets import plots
+from foundation import plots
+from foundation.artifact_folder import write_folder
+from foundation.progress import Progress
 from moovitamix_assets.partitions import DAILY
-from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.artifacts.storage import write_folder
 from moovitamix_assets.warehouse.as_of import (
     interactions_as_of,
     listens_changed,
@@ -71,9 +71,9 @@ def training_set(
     context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
 ) -> MaterializeResult:  # type: ignore[type-arg]
     """Snapshot the warehouse as of the partition day."""
-    from moovitamix_assets.training.interactions import TrainingSet
-    from moovitamix_assets.training.profile import REFERENCE_DAYS, profile
-    from moovitamix_assets.training.registry import champion_before
+    from moovitamix_assets.training.dataset.reference_profile import REFERENCE_DAYS, profile
+    from moovitamix_assets.training.dataset.training_set import TrainingSet
+    from moovitamix_assets.training.gate.registry import champion_before
 
     as_of = date.fromisoformat(context.partition_key)
     holdout = as_of + timedelta(days=1 - settings.holdout_days)
@@ -142,8 +142,8 @@ def lightfm_model(
     progress: ResourceParam[Progress],
 ) -> MaterializeResult:  # type: ignore[type-arg]
     """Choose, measure and fit the model of the partition day."""
-    from moovitamix_assets.training.candidate import train_candidate
-    from moovitamix_assets.training.interactions import TrainingSet
+    from moovitamix_assets.training.dataset.training_set import TrainingSet
+    from moovitamix_assets.training.gate.candidate import train_candidate
 
     as_of = date.fromisoformat(context.partition_key)
     folder = settings.training_sets_dir / as_of.isoformat()
@@ -187,8 +187,13 @@ def lightfm_model(
 )
 def champion_model(context: AssetExecutionContext, settings: ResourceParam[Settings]) -> MaterializeResult:  # type: ignore[type-arg]
     """Decide about the candidate of the partition day, once."""
-    from moovitamix_assets.training.promotion import NOBODY_MEASURED, Difference, decide, paired_difference
-    from moovitamix_assets.training.registry import (
+    from moovitamix_assets.training.gate.promotion import (
+        NOBODY_MEASURED,
+        Difference,
+        decide,
+        paired_difference,
+    )
+    from moovitamix_assets.training.gate.registry import (
         old_models,
         read_candidate,
         record_decision,

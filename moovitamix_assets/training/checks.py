@@ -36,8 +36,8 @@ def lightfm_model_checks(
     context: AssetCheckExecutionContext, settings: ResourceParam[Settings]
 ) -> Iterator[AssetCheckResult]:
     """Examine the candidate of the run's day, or the newest one."""
-    from moovitamix_assets.training.artifacts.artifact_trial import examine_artifact
-    from moovitamix_assets.training.registry import newest_candidate_day, read_candidate
+    from moovitamix_assets.training.artifacts.artifact_verification import examine_artifact
+    from moovitamix_assets.training.gate.registry import newest_candidate_day, read_candidate
 
     days = partitions_of_run(context.run.tags) or [newest_candidate_day(settings.models_dir)]
     version = read_candidate(settings.models_dir, days[-1]).model_version

@@ -22,11 +22,11 @@ from dagster import (
     asset,
 )
 
-from moovitamix_assets import plots
+from foundation import plots
+from foundation.progress import Progress
 from moovitamix_assets.ingestion.known_records import refuse_read_too_early
 from moovitamix_assets.ingestion.landing import record_judged
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN
-from moovitamix_assets.progress import Progress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.cleaning import CleanedPartitions, clean
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL

@@ -15,7 +15,7 @@ import duckdb
 import pandas as pd
 import pandera.pandas as pa
 
-from moovitamix_assets.durable import Damaged, is_disk_full
+from foundation.durable import Damaged, is_disk_full
 from moovitamix_assets.ingestion.landing_storage import end_first_load, was_loaded_from
 from moovitamix_assets.warehouse.ledger import append_news, is_written
 from moovitamix_assets.warehouse.schemas import (

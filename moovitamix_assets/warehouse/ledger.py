@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from moovitamix_assets.durable import free_place, sha256, sync_folder, write_file
+from foundation.durable import free_place, sha256, sync_folder, write_file
 from moovitamix_assets.warehouse.schemas import TABLES, sql_type
 
 # The columns that name a group. Rows of a group are replaced together, so a later line replaces an earlier one.

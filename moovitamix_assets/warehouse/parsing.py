@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from moovitamix_assets.ingestion.records import canonical_json, parse_timestamp
+from moovitamix_assets.ingestion.client.records import canonical_json, parse_timestamp
 from moovitamix_assets.warehouse.schemas import MAXIMUM_POSITION
 
 _LEAST, _GREATEST = -(2**63), 2**63 - 1

@@ -19,13 +19,13 @@ from dagster import (
     materialize,
 )
 
+from foundation.progress import NoProgress
 from moovitamix_assets.ingestion.assets import raw_listens, raw_tracks, raw_users
+from moovitamix_assets.ingestion.client.pull import Pull, PullStatistics
+from moovitamix_assets.ingestion.client.records import Endpoint, Record, canonical_json, changed_at, identity
+from moovitamix_assets.ingestion.client.source_api import Sample
 from moovitamix_assets.ingestion.landing import LandingIOManager
-from moovitamix_assets.ingestion.pull import Pull, PullStatistics
-from moovitamix_assets.ingestion.records import Endpoint, Record, canonical_json, changed_at, identity
-from moovitamix_assets.ingestion.source_api import Sample
 from moovitamix_assets.partitions import range_tags
-from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.assets import listens, tracks, users
 from moovitamix_assets.warehouse.checks import listens_checks, tracks_checks, users_checks

@@ -9,7 +9,7 @@ import pytest
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, ExecuteInProcessResult
 
 from moovitamix_assets.ingestion.landing import count_landed, read_landing
-from moovitamix_assets.monitoring.failures import what_failed
+from moovitamix_assets.operations.failures import what_failed
 from moovitamix_assets_tests.checks.conftest import FIRST, LAST, good_records, person, session, track
 from moovitamix_assets_tests.checks.house import House
 from moovitamix_assets_tests.integration import fingerprints

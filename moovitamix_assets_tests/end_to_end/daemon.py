@@ -19,7 +19,7 @@ import requests
 import yaml
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
-from moovitamix_assets.automation.night_runs import UNDER_WAY
+from moovitamix_assets.automation.nightly_runs import UNDER_WAY
 from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets_tests.integration.deployment import environment
 

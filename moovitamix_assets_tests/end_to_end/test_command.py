@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mock_api.server import running_server
-from moovitamix_assets.cli import app
+from moovitamix_assets.cli.app import app
 from moovitamix_assets_tests.conftest import FIRST, LAST, small_world
 from moovitamix_assets_tests.integration import fingerprints
 from moovitamix_assets_tests.integration.deployment import Deployment, environment, finish, moovitamix

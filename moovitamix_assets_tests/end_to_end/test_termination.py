@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from moovitamix_assets_tests.integration.deployment import environment, moovitamix
-from moovitamix_assets_tests.unit.ingestion.dripping_source import Drip, dripping
+from moovitamix_assets_tests.unit.ingestion.client.dripping_source import Drip, dripping
 
 START_SECONDS = 120
 # Ten are promised; what is left alone drips on for ever, and a machine under load takes its time to exit.

@@ -16,11 +16,11 @@ from typing import Any
 import duckdb
 from dagster import AssetSelection, DagsterInstance, Definitions, ExecuteInProcessResult, define_asset_job
 
+from foundation.progress import NoProgress
 from moovitamix_assets.automation.jobs import INGEST_JOB
-from moovitamix_assets.command.pipeline import Outcome, run_pipeline
+from moovitamix_assets.cli.running.pipeline import Outcome, run_pipeline
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.partitions import range_tags
-from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
 

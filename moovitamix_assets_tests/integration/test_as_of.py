@@ -15,7 +15,7 @@ from dagster import AssetSelection
 from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import TRAIN_JOB
 from moovitamix_assets.partitions import days_between
-from moovitamix_assets.training.registry import read_candidate
+from moovitamix_assets.training.gate.registry import read_candidate
 from moovitamix_assets_tests.conftest import FIRST, small_world
 from moovitamix_assets_tests.integration import fingerprints
 from moovitamix_assets_tests.integration.deployment import Deployment

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from moovitamix_assets.command.deep_examination import COPY_NAME, examine_deeply
-from moovitamix_assets.command.pipeline import run_pipeline
+from foundation.progress import NoProgress
+from moovitamix_assets.cli.running.pipeline import run_pipeline
+from moovitamix_assets.cli.showing.deep_examination import COPY_NAME, examine_deeply
 from moovitamix_assets.ingestion.landing_storage import landing_files, set_aside_damaged
-from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
 from moovitamix_assets_tests.conftest import LAST
 from moovitamix_assets_tests.integration import fingerprints

@@ -9,10 +9,10 @@ from dagster import AssetSelection
 
 from mock_api.server import running_server
 from moovitamix_assets.automation.evidence import read_evidence
-from moovitamix_assets.command.doctor import examine
-from moovitamix_assets.command.forgetting import forget
-from moovitamix_assets.command.recommend import NothingToShow, _day
-from moovitamix_assets.monitoring.failures import what_failed
+from moovitamix_assets.cli.mending.forgetting import forget
+from moovitamix_assets.cli.showing.doctor import examine
+from moovitamix_assets.cli.showing.recommend import NothingToShow, _day
+from moovitamix_assets.operations.failures import what_failed
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.future import DaysOfTheFuture
 from moovitamix_assets_tests.conftest import small_world

@@ -10,17 +10,17 @@ from dagster import AssetCheckKey, AssetKey, AssetSelection
 
 from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import FRESHNESS_CHECKS, ROLLBACK_JOB
-from moovitamix_assets.monitoring.freshness import WATCHED
+from moovitamix_assets.operations.freshness import WATCHED
 from moovitamix_assets.partitions import days_between
-from moovitamix_assets.training.promotion import Decision
-from moovitamix_assets.training.registry import Candidate, record_decision
+from moovitamix_assets.training.gate.promotion import Decision
+from moovitamix_assets.training.gate.registry import Candidate, record_decision
 from moovitamix_assets.warehouse import connection as connection_module
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
 from moovitamix_assets_tests.conftest import FIRST, LAST, small_world
 from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment
-from moovitamix_assets_tests.unit.monitoring.sinks import webhook_sink
+from moovitamix_assets_tests.unit.operations.sinks import webhook_sink
 from moovitamix_assets_tests.unit.warehouse.second_process import holding
 
 NIGHT = LAST + timedelta(days=1)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from dagster import DagsterRunStatus, ResourceDefinition, RunRequest
 
+from foundation.progress import NoProgress
 from mock_api.server import running_server
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.partitions import days_between, partitions_of_run
-from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.warehouse import connection as connection_module
 from moovitamix_assets_tests.conftest import LAST, small_world
 from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moovitamix_assets.command.pipeline import RunFailed
+from moovitamix_assets.cli.running.pipeline import RunFailed
 from moovitamix_assets_tests.integration import fingerprints
 from moovitamix_assets_tests.integration.by_itself import RunningByItself
 from moovitamix_assets_tests.integration.deployment import Deployment
@@ -99,7 +99,7 @@ def test_a_night_is_refused_until_the_source_is_well(tmp_path: Path, clean: Depl
 
 def request(service: RunningByItself, night: date) -> bool:
     """Carry out the run that is planned for a night."""
-    from moovitamix_assets.automation.night_runs import night_requests
+    from moovitamix_assets.automation.nightly_runs import night_requests
 
     (planned,) = night_requests(service.instance, service.settings, night)
     return service.carry_out(planned).success

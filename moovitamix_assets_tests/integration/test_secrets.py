@@ -8,7 +8,7 @@ from dagster import AssetSelection
 from typer.testing import CliRunner
 
 from mock_api.server import running_server
-from moovitamix_assets.cli import app
+from moovitamix_assets.cli.app import app
 from moovitamix_assets_tests.conftest import LAST, small_world
 from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from moovitamix_assets.definitions import build_definitions
-from moovitamix_assets.monitoring.health.gauges import Gauges
+from moovitamix_assets.operations.health.gauges import Gauges
 from moovitamix_assets.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

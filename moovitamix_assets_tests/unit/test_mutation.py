@@ -1,6 +1,6 @@
 """The mutants themselves: one change each, where it matters, and the tests that may notice it."""
 
-from moovitamix_assets_tests.mutation import PRODUCT, ROOT, TESTS, files_testing, mutants
+from moovitamix_assets_tests.mutation import ROOT, TESTS, files_testing, mutants
 
 SOURCE = '''"""Docstring: 1 < 2."""
 
@@ -72,11 +72,11 @@ def test_lines_may_be_chosen_and_functions_are_known(tmp_path):
 
 
 def test_the_mirror_image_of_a_module_is_run_first_then_what_imports_it_and_its_neighbours():
-    tests = files_testing(ROOT / PRODUCT / "training" / "promotion.py")
+    tests = files_testing(ROOT / "moovitamix_assets" / "training" / "gate" / "promotion.py")
     names = [test.relative_to(ROOT / TESTS / "unit").as_posix() for test in tests]
-    assert names[0] == "training/test_promotion.py"
-    assert "training/test_registry.py" in names
+    assert names[0] == "training/gate/test_promotion.py"
+    assert "training/gate/test_registry.py" in names
     assert "recommendations/test_top_n.py" not in names
     assert len(names) == len(set(names))
-    cold_start = files_testing(ROOT / PRODUCT / "recommendations" / "cold_start.py")
-    assert ROOT / TESTS / "unit" / "recommendations" / "test_everyone.py" in cold_start
+    cold_start = files_testing(ROOT / "moovitamix_assets" / "recommendations" / "cold_start.py")
+    assert ROOT / TESTS / "unit" / "recommendations" / "test_batch.py" in cold_start

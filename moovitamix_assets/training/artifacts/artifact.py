@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from moovitamix_assets.training.blend import Blend, WeightedBlock
+from moovitamix_assets.training.components.blend import Blend, WeightedBlock
 from moovitamix_assets.training.components.ease import FittedEase
 
 MODEL_FILE = "recipe.json"

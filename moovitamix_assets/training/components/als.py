@@ -17,7 +17,7 @@ from moovitamix_assets.training.components.base import (
     with_average_for_unknown,
     with_features_as_listeners,
 )
-from moovitamix_assets.training.interactions import TrainingView
+from moovitamix_assets.training.dataset.training_set import TrainingView
 
 
 @dataclass(frozen=True)

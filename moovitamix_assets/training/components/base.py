@@ -1,7 +1,7 @@
 """What every component of the model has in common: parameters that fit on a view, and what comes out.
 
 The interface, the vectors most components consist of, and the thread limit belong here; each algorithm has
-a file of its own, and how components are added up is in `training/blend.py`.
+a file of its own, and how components are added up is in `training/components/blend.py`.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from moovitamix_assets.training.interactions import TrainingView
+from moovitamix_assets.training.dataset.training_set import TrainingView
 
 ComponentName = Literal["lightfm", "als", "ease", "popularity", "random", "item_knn"]
 

@@ -20,7 +20,7 @@ from moovitamix_assets.training.components.base import (
     weighted,
     with_features_as_listeners,
 )
-from moovitamix_assets.training.interactions import TrainingView
+from moovitamix_assets.training.dataset.training_set import TrainingView
 
 _BLOCK = 2048
 """Tracks handled at once where a dense block of users by tracks is needed."""

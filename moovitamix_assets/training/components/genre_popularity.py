@@ -1,7 +1,7 @@
 """Recent popularity, a person's favourite genres first: what is known to please someone nobody knows.
 
 The order as a component of two-part vectors belongs here, so that cold lists are ranked and measured like all
-others. Who gets such a list is for `served.py` and `recommendations/` to say.
+others. Who gets such a list is for `serving.py` and `recommendations/` to say.
 """
 
 from collections.abc import Iterable

@@ -16,7 +16,7 @@ from moovitamix_assets.training.components.base import (
     WeightingName,
     weighted,
 )
-from moovitamix_assets.training.interactions import TrainingView
+from moovitamix_assets.training.dataset.training_set import TrainingView
 
 
 @dataclass(frozen=True)

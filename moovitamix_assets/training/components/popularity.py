@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from moovitamix_assets.training.components.base import Factors
-from moovitamix_assets.training.interactions import TrainingView
+from moovitamix_assets.training.dataset.training_set import TrainingView
 
 
 @dataclass(frozen=True)

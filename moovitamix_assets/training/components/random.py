@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from moovitamix_assets.training.components.base import BoolArray, FloatArray, RowArray
-from moovitamix_assets.training.interactions import TrainingView
+from moovitamix_assets.training.dataset.training_set import TrainingView
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from moovitamix_assets.secret_url import SecretUrl
+from foundation.secret_url import SecretUrl
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.artifact import MODEL_FILE, read_json
-from moovitamix_assets.training.interactions import MANIFEST_FILE
+from moovitamix_assets.training.dataset.training_set import MANIFEST_FILE
 from moovitamix_assets.training.mirroring.mlflow_writer import REFUSED, MirroredVersion, Outcome, Plan
 from moovitamix_assets.warehouse.connection import read_warehouse
 

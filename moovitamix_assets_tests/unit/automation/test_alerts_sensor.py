@@ -16,12 +16,12 @@ from dagster import (
 )
 
 from moovitamix_assets.automation import sensors
-from moovitamix_assets.monitoring.alerts import AlertNotSent, Message
-from moovitamix_assets.monitoring.freshness import WATCHED
+from moovitamix_assets.operations.alerts import AlertNotSent, Message
+from moovitamix_assets.operations.freshness import WATCHED
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseLocked, write_warehouse
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about, put_down_run
-from moovitamix_assets_tests.unit.monitoring.loads import add_loads
+from moovitamix_assets_tests.unit.operations.loads import add_loads
 from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session
 
 DAY = date(2026, 9, 6)

@@ -13,8 +13,8 @@ from moovitamix_assets.automation.evidence import (
     Training,
     read_evidence,
 )
-from moovitamix_assets.training.promotion import Decision
-from moovitamix_assets.training.registry import Candidate, record_decision, roll_back
+from moovitamix_assets.training.gate.promotion import Decision
+from moovitamix_assets.training.gate.registry import Candidate, record_decision, roll_back
 from moovitamix_assets.warehouse.connection import insert, read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import (
     DRIFT,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from moovitamix_assets_tests.unit.ingestion.scripted_source import ScriptedSource, serving
+from moovitamix_assets_tests.unit.ingestion.client.scripted_source import ScriptedSource, serving
 
 
 @pytest.fixture(scope="package")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from moovitamix_assets.ingestion.client.records import Record, canonical_json, changed_at
 from moovitamix_assets.ingestion.known_records import (
     ReadTooEarly,
     count_unknown,
@@ -15,7 +16,6 @@ from moovitamix_assets.ingestion.known_records import (
     was_read_after_end,
 )
 from moovitamix_assets.ingestion.landing import append_landing, landing_files
-from moovitamix_assets.ingestion.records import Record, canonical_json, changed_at
 
 DAY, NEXT = date(2026, 9, 3), date(2026, 9, 4)
 EARLY, AFTER = datetime(2026, 9, 3, 23, 59), datetime(2026, 9, 4)

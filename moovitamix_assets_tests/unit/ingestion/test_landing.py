@@ -20,6 +20,7 @@ from dagster import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moovitamix_assets.ingestion.client.records import Endpoint, canonical_json, changed_at
 from moovitamix_assets.ingestion.landing import (
     LANDING_SCHEMA,
     LandingIOManager,
@@ -33,7 +34,6 @@ from moovitamix_assets.ingestion.landing import (
     read_landing,
     record_first_partition,
 )
-from moovitamix_assets.ingestion.records import Endpoint, canonical_json, changed_at
 
 DAY, NEXT_DAY = date(2026, 9, 2), date(2026, 9, 3)
 NOON = datetime(2026, 9, 5, 12)

@@ -7,7 +7,7 @@ import pyarrow
 import pyarrow.parquet as parquet
 import pytest
 
-from moovitamix_assets.durable import sha256
+from foundation.durable import sha256
 from moovitamix_assets.ingestion.landing import (
     LANDING_SCHEMA,
     LoadsDamaged,

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from dagster import AssetsDefinition, DagsterInstance, materialize
 
+from foundation.progress import NoProgress
 from moovitamix_assets.monitoring.assets import drift, recommendation_quality
 from moovitamix_assets.partitions import range_tags
-from moovitamix_assets.progress import NoProgress
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.profile import POPULARITY_COLUMN, profile
-from moovitamix_assets.training.registry import roll_back
+from moovitamix_assets.training.dataset.reference_profile import POPULARITY_COLUMN, profile
+from moovitamix_assets.training.gate.registry import roll_back
 from moovitamix_assets.warehouse.as_of import listens_changed
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about
-from moovitamix_assets_tests.unit.monitoring.loads import add_loads
+from moovitamix_assets_tests.unit.operations.loads import add_loads
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session, add_tracks, add_users
 

@@ -20,9 +20,15 @@ from moovitamix_assets.monitoring.drift import (
     read_reference,
     trained_as_of,
 )
-from moovitamix_assets.training.profile import POPULARITY_COLUMN, Distribution, from_json, profile, to_json
-from moovitamix_assets.training.promotion import Decision
-from moovitamix_assets.training.registry import Candidate, record_decision, roll_back
+from moovitamix_assets.training.dataset.reference_profile import (
+    POPULARITY_COLUMN,
+    Distribution,
+    from_json,
+    profile,
+    to_json,
+)
+from moovitamix_assets.training.gate.promotion import Decision
+from moovitamix_assets.training.gate.registry import Candidate, record_decision, roll_back
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import DRIFT, MODEL_EVALUATIONS, empty_frame, to_arrow
 from moovitamix_assets_tests.unit.training.worlds import taste_world

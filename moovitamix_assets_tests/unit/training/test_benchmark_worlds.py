@@ -10,8 +10,8 @@ from benchmarks.simulation import simulated_training_set
 from mock_api.settings import MockApiSettings
 from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.popularity import Popularity
-from moovitamix_assets.training.evaluation import evaluate
-from moovitamix_assets.training.interactions import split
+from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.evaluation.offline import evaluate
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from moovitamix_assets.training.interactions import TrainingSet
+from moovitamix_assets.training.dataset.training_set import TrainingSet
 
 AS_OF = date(2026, 10, 14)
 GENRES = ("Jazz", "Metal", "Pop", "Techno")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from moovitamix_assets.ingestion.records import canonical_json, changed_at
+from moovitamix_assets.ingestion.client.records import canonical_json, changed_at
 from moovitamix_assets.partitions import days_between, partition_of
 
 FIRST = date(2026, 9, 1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from moovitamix_assets.ingestion.records import canonical_json
+from moovitamix_assets.ingestion.client.records import canonical_json
 from moovitamix_assets.warehouse.parsing import (
     PROFILE_COLUMNS,
     Session,

@@ -13,8 +13,8 @@ from moovitamix_assets.training.components.item_knn import ItemKNN
 from moovitamix_assets.training.components.lightfm import LightFM, mixed_with_history
 from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.components.random import Random
-from moovitamix_assets.training.evaluation import evaluate
-from moovitamix_assets.training.interactions import split
+from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.evaluation.offline import evaluate
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 LIGHTFM = LightFM(components=16, epochs=10)

@@ -5,7 +5,7 @@ import pytest
 
 from moovitamix_assets.training.components.base import weighted, with_features_as_listeners
 from moovitamix_assets.training.components.ease import EASE, _track_side, _user_side
-from moovitamix_assets.training.interactions import split
+from moovitamix_assets.training.dataset.training_set import split
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 

@@ -11,9 +11,10 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from moovitamix_assets import cli
-from moovitamix_assets.secret_url import SecretUrl
+from foundation.secret_url import SecretUrl
+from moovitamix_assets.cli.app import app as cli
 from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.gate.registry import version_in_force
 from moovitamix_assets.training.mirroring import mirror
 from moovitamix_assets.training.mirroring.mirror import (
     MirrorFailed,
@@ -22,7 +23,6 @@ from moovitamix_assets.training.mirroring.mirror import (
     mirror_plan,
     write_mirror,
 )
-from moovitamix_assets.training.registry import version_in_force
 from moovitamix_assets.warehouse.connection import WarehouseMissing, insert, read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, PROMOTIONS
 
@@ -249,7 +249,7 @@ def test_the_command_says_what_it_wrote(settings, monkeypatch):
     report = MirrorReport("[here]/mlflow.db", {FIRST: "tagged", SECOND: "written"}, {"champion": FIRST}, 1.25)
     asked = []
     monkeypatch.setattr(mirror, "write_mirror", lambda *given, **how: asked.append((given, how)) or report)
-    result = CliRunner().invoke(cli.app, ["mirror", "--data-dir", str(settings.data_dir)])
+    result = CliRunner().invoke(cli, ["mirror", "--data-dir", str(settings.data_dir)])
     assert result.output.splitlines() == [
         f"{FIRST} tagged (champion)",
         f"{SECOND} written",
@@ -261,7 +261,7 @@ def test_the_command_says_what_it_wrote(settings, monkeypatch):
 def test_without_a_warehouse_the_remedy_is_named(settings):
     with pytest.raises(WarehouseMissing, match="moovitamix run"):
         write_mirror(settings)
-    result = CliRunner().invoke(cli.app, ["mirror", "--data-dir", str(settings.data_dir)])
+    result = CliRunner().invoke(cli, ["mirror", "--data-dir", str(settings.data_dir)])
     assert result.exit_code == 1
 
 

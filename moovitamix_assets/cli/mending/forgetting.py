@@ -1,0 +1,95 @@
+"""`moovitamix forget`: days made under a clock that was ahead are forgotten, so that each is read after its end.
+
+Tables in one transaction, then what was made from them. Landing files stay, but no longer say that their day was read.
+"""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from dagster import AssetKey, DagsterInstance
+
+from moovitamix_assets.cli.mending.holding import sole_turn
+from moovitamix_assets.definitions import build_definitions
+from moovitamix_assets.ingestion.known_records import forget_reading
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.findings import ENDPOINTS
+from moovitamix_assets.warehouse.future import forget_days_after
+from moovitamix_assets.warehouse.ledger import record_deletions
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was forgotten.
+
+    Attributes:
+        rows: Rows removed, by table.
+        partitions: Partitions of landing that count as not read any more; their files stay.
+        folders: Training sets and models removed.
+        still_recorded: Materializations of these days that Dagster's storage cannot wipe.
+    """
+
+    rows: Mapping[str, int]
+    partitions: int
+    folders: int
+    still_recorded: int
+
+
+def forget(settings: Settings, instance: DagsterInstance, last: date) -> Forgotten:
+    """Forget every day after `last`, and up to it those that were loaded under a wrong clock.
+
+    Raises:
+        FolderHeld: If a run works on the folder.
+        WarehouseLocked: If another process holds the warehouse.
+    """
+    with sole_turn(settings):
+        # First what only hides: should this end half-way, nothing that is left counts as complete.
+        partitions = sum(
+            forget_reading(settings.landing_dir, endpoint, day)
+            for endpoint in ENDPOINTS.values()
+            for day in _days_landed(settings.landing_dir / endpoint)
+            if day > last
+        )
+        with write_warehouse(settings.warehouse_path) as connection:
+            rows, unloaded = forget_days_after(connection, settings, last)
+        with read_warehouse(settings.warehouse_path) as connection:
+            record_deletions(connection, settings.ledger_dir)
+        partitions += sum(
+            forget_reading(settings.landing_dir, endpoint, day)
+            for endpoint in ENDPOINTS.values()
+            for day in unloaded
+            if day <= last
+        )
+        made = [
+            *settings.training_sets_dir.glob("????-??-??"),
+            *settings.models_dir.glob("????-??-??-*"),
+            *(settings.models_dir / "candidates").glob("????-??-??"),
+        ]
+        late = [path for path in made if date.fromisoformat(path.name[:10]) > last]
+        for path in late:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    still_recorded = _wipe_records(instance, settings, last)
+    return Forgotten(rows, partitions, sum(path.parent.name != "candidates" for path in late), still_recorded)
+
+
+def _days_landed(folder: Path) -> Iterable[date]:
+    return [date.fromisoformat(path.name) for path in folder.glob("????-??-??")]
+
+
+def _wipe_records(instance: DagsterInstance, settings: Settings, last: date) -> int:
+    """Wipe Dagster's materializations of the days; how many its storage cannot wipe."""
+    left = 0
+    keys: Iterable[AssetKey] = build_definitions(settings).resolve_asset_graph().get_all_asset_keys()
+    for key in sorted(keys):
+        partitions = [day for day in instance.get_materialized_partitions(key) if day > last.isoformat()]
+        if not partitions:
+            continue
+        try:
+            instance.wipe_asset_partitions(key, partitions)
+        except NotImplementedError:
+            # Dagster's own SQLite and PostgreSQL storages wipe whole assets only.
+            left += len(partitions)
+    return left

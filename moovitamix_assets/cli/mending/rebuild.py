@@ -1,0 +1,247 @@
+"""`moovitamix rebuild`: a warehouse made whole again from landing and the ledger, without asking the source.
+
+It is built beside the old one and takes its place by rename, so that a crash leaves what was there. What is in the
+ledger is decided in `warehouse/ledger.py`; what a partition's rows are, by the assets users, tracks and listens.
+"""
+
+import fcntl
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+from dagster import (
+    AssetSelection,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    Definitions,
+    ResourceDefinition,
+    define_asset_job,
+)
+from rich.console import Console
+
+from foundation.durable import sync_folder
+from foundation.progress import Progress
+from moovitamix_assets.cli.running.pipeline import RunFailed
+from moovitamix_assets.definitions import build_definitions
+from moovitamix_assets.ingestion.landing_storage import landed_days, set_aside_damaged
+from moovitamix_assets.operations.failures import what_failed
+from moovitamix_assets.partitions import range_tags
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.connection import (
+    WarehouseLocked,
+    WarehouseMissing,
+    insert,
+    read_warehouse,
+    write_warehouse,
+)
+from moovitamix_assets.warehouse.duckdb_io import PartitionsRefused, WarehouseIOManager
+from moovitamix_assets.warehouse.findings import ENDPOINTS, nothing_lost
+from moovitamix_assets.warehouse.ledger import (
+    LEDGER_TABLES,
+    loaded_partitions,
+    read_ledger,
+    renew,
+    restored_frames,
+)
+from moovitamix_assets.warehouse.loads import loaded_days
+from moovitamix_assets.warehouse.schemas import SOURCE_TABLES, TABLES
+
+_JOB = "rebuild"
+# So many days are cleaned at once: a history of years need not fit into memory.
+_DAYS_IN_ONE_RUN = 31
+
+
+@dataclass
+class Rebuilt:
+    """What `moovitamix rebuild` did.
+
+    Attributes:
+        days: Partitions of users, tracks and listens that were loaded from landing.
+        rows: Rows that each table got back from the ledger.
+        set_aside: The old file of the warehouse, where there was one, and damaged landing files: where they are now.
+        missing: Partitions that landing does not have whole: the next run reads them from the source.
+        lost: What could not be read of the ledger, in plain words.
+    """
+
+    days: list[date] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    set_aside: list[Path] = field(default_factory=list)
+    missing: list[date] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+
+def rebuild(settings: Settings, instance: DagsterInstance, progress: Progress) -> Rebuilt:
+    """Make the warehouse anew from landing and the ledger, and set the old one aside.
+
+    Recommendations are in neither: the next run makes those of its last day.
+
+    Raises:
+        WarehouseMissing: If there is nothing to make it from.
+        WarehouseLocked: If another process holds the file.
+        RunFailed: If a partition cannot be loaded; the old file stays where it is.
+    """
+    _refuse_held(settings.warehouse_path)
+    made = Rebuilt()
+    damaged = set_aside_damaged(settings.data_dir)
+    made.set_aside += [now for _, now in damaged]
+    incomplete = {date.fromisoformat(was.parent.name) for was, _ in damaged}
+    expected, landed = _expected_days(settings)
+    made.days = sorted((expected & landed) - incomplete)
+    if not expected and not any(read_ledger(settings.ledger_dir, table).groups for table in LEDGER_TABLES):
+        raise WarehouseMissing(
+            f"There is nothing to rebuild {settings.warehouse_path} from: neither landing nor the ledger in "
+            f"{settings.data_dir} holds anything. `moovitamix run` makes a first load."
+        )
+    # A data folder of its own, without landing or ledger: nothing there takes the new file for one that was lost.
+    workshop = settings.data_dir / ".rebuilding"
+    shutil.rmtree(workshop, ignore_errors=True)
+    built = workshop / settings.warehouse_path.name
+    _load_partitions(settings, instance, progress, built, made.days)
+    _restore_from_ledger(settings, built, made)
+    with read_warehouse(built) as connection:
+        made.days = sorted(loaded_days(connection))
+    made.missing = sorted(expected - set(made.days))
+    _refuse_unless_nothing_lost(settings, built, made.days)
+    old = _set_aside(settings.warehouse_path)
+    made.set_aside += [old] if old else []
+    built.rename(settings.warehouse_path)
+    sync_folder(settings.data_dir)
+    shutil.rmtree(workshop)
+    return made
+
+
+def print_rebuilt(console: Console, made: Rebuilt) -> None:
+    """Say what was made, what was set aside, and what the next run has to do."""
+    restored = ", ".join(f"{rows} of {table}" for table, rows in sorted(made.rows.items()))
+    lines = [
+        f"Rebuilt {len(made.days)} days of users, tracks and listens from landing; from the ledger, rows: {restored}.",
+        *(f"Set aside: {path}" for path in made.set_aside),
+        *(f"Lost: the ledger's {fault}" for fault in made.lost),
+    ]
+    if made.missing:
+        listed = ", ".join(map(str, made.missing))
+        lines.append(f"Not in landing, or damaged there; the next `moovitamix run` reads it again: {listed}")
+    lines.append("The next `moovitamix run` makes the recommendations of its last day.")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def renew_ledger(settings: Settings) -> None:
+    """Write the ledger anew from the warehouse and what can be read of the old one.
+
+    Raises:
+        WarehouseMissing, WarehouseLost, WarehouseDamaged or WarehouseLocked: If the warehouse cannot be read.
+    """
+    with read_warehouse(settings.warehouse_path) as connection:
+        renew(connection, settings.ledger_dir)
+
+
+def _refuse_held(path: Path) -> None:
+    """A damaged file cannot be opened to see who holds it, so DuckDB's own lock is asked for."""
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise WarehouseLocked(
+                f"The warehouse {path} is held by another process. Wait until it has finished, or end it."
+            ) from error
+
+
+def _expected_days(settings: Settings) -> tuple[set[date], set[date]]:
+    """The days that were loaded into every table, and those of them that landing has of every endpoint.
+
+    Where the ledger does not know what was loaded, it is what landing has.
+    """
+    landed = set.intersection(
+        *(set(landed_days(settings.landing_dir, endpoint)) for endpoint in ENDPOINTS.values())
+    )
+    loaded = loaded_partitions(settings.ledger_dir)
+    if loaded is None:
+        return landed, landed
+    return set.intersection(*(loaded.get(table, set()) for table in SOURCE_TABLES)), landed
+
+
+def _load_partitions(
+    settings: Settings, instance: DagsterInstance, progress: Progress, built: Path, days: list[date]
+) -> None:
+    """Materialize users, tracks and listens into a new file, in the instance, so that its history knows of it."""
+    job = define_asset_job(_JOB, selection=AssetSelection.assets(*SOURCE_TABLES).without_checks())
+    resources = {
+        "warehouse": WarehouseIOManager(database=str(built)),
+        "progress": ResourceDefinition.hardcoded_resource(progress),
+    }
+    definitions = Definitions.merge(build_definitions(settings, resources), Definitions(jobs=[job]))
+    for first, last in _ranges(days):
+        result = definitions.resolve_job_def(_JOB).execute_in_process(
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            instance=instance,
+            tags=range_tags(first, last),
+            raise_on_error=False,
+        )
+        if not result.success and not _only_refused(result.all_events):
+            told = (
+                f"The warehouse could not be rebuilt: the run {result.run_id} for {first} to {last} failed."
+            )
+            raise RunFailed("\n".join([told, *what_failed(result.all_events)]))
+
+
+def _only_refused(events: Sequence[DagsterEvent]) -> bool:
+    """Whether steps failed for nothing but partitions that a check refuses, now as before; the others are stored."""
+    raised = []
+    for event in events:
+        if event.event_type is DagsterEventType.STEP_FAILURE:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            raised.append(error.cls_name if error else None)
+    return bool(raised) and set(raised) == {PartitionsRefused.__name__}
+
+
+def _ranges(days: list[date]) -> Iterator[tuple[date, date]]:
+    """The first and the last day of each stretch without a gap, at most `_DAYS_IN_ONE_RUN` long."""
+    first = None
+    for place, day in enumerate(days):
+        first = first or day
+        followed = place + 1 < len(days) and days[place + 1] == day + timedelta(days=1)
+        if not followed or (day - first).days + 1 == _DAYS_IN_ONE_RUN:
+            yield first, day
+            first = None
+
+
+def _restore_from_ledger(settings: Settings, built: Path, made: Rebuilt) -> None:
+    for table in LEDGER_TABLES:
+        made.lost += [f"{table}.jsonl, {fault}" for fault in read_ledger(settings.ledger_dir, table).faults]
+    with write_warehouse(built) as connection:
+        for table, rows in restored_frames(settings.ledger_dir):
+            made.rows[table] = insert(connection, TABLES[table], rows)
+
+
+def _refuse_unless_nothing_lost(settings: Settings, built: Path, days: list[date]) -> None:
+    with read_warehouse(built) as connection:
+        findings = [nothing_lost(connection, table, days, settings.landing_dir) for table in SOURCE_TABLES]
+    wrong = [finding.description for finding in findings if not finding.passed]
+    if wrong:
+        raise RunFailed(
+            "\n".join(["The warehouse was not replaced: what was built does not add up.", *wrong])
+        )
+
+
+def _set_aside(path: Path) -> Path | None:
+    """Rename the old file, and its write-ahead log with it: `warehouse.duckdb.damaged-<n>`."""
+    log = path.with_name(f"{path.name}.wal")
+    if not path.exists() and not log.exists():
+        return None
+    number = 1
+    while any(path.parent.glob(f"{path.name}.damaged-{number}*")):
+        number += 1
+    aside = path.with_name(f"{path.name}.damaged-{number}")
+    if path.exists():
+        path.rename(aside)
+    if log.exists():
+        log.rename(aside.with_name(f"{aside.name}.wal"))
+    return aside

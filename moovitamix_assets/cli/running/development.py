@@ -1,0 +1,88 @@
+"""`moovitamix dev`: the source and `dagster dev` side by side, both ended by one Ctrl-C.
+
+Starting and stopping processes only.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+from moovitamix_assets.cli.running.instance import open_instance
+from moovitamix_assets.cli.running.source import bundled_source
+from moovitamix_assets.settings import Settings
+
+_STOP_SECONDS = 30.0
+
+
+def run_development(settings: Settings) -> int:
+    """Run until Ctrl-C or until `dagster dev` ends.
+
+    The bundled source is started where the settings name none; it then listens where the code location, which
+    reads the same settings, will look for it.
+
+    Returns:
+        The exit code of `dagster dev`; 0 after Ctrl-C.
+    """
+    with open_instance():
+        pass  # Slots of dead runs are freed before the daemon starts.
+    with ExitStack() as stack:
+        interruption = _Interruption()
+        if "api_url" not in settings.model_fields_set:
+            stack.enter_context(
+                bundled_source(port=urlsplit(settings.api_url.get_secret_value()).port or 8000)
+            )
+        # A group of its own: a Ctrl-C reaches it once, through us, and what it started ends with it.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dagster", "dev", *_workspace(Path.cwd())],
+            env={**os.environ, "MOOVITAMIX_API_URL": settings.api_url.get_secret_value()},
+            start_new_session=True,
+        )
+        code = _wait(process, interruption)
+        return 0 if interruption.at is not None else code
+
+
+def _workspace(folder: Path) -> list[str]:
+    """Elsewhere than in the project's folder, as with a DAGSTER_HOME, Dagster has to be told what to load."""
+    own = Path(__file__).parents[3] / "workspace.yaml"
+    return [] if (folder / own.name).exists() or not own.exists() else ["--workspace", str(own)]
+
+
+class _Interruption:
+    """When Ctrl-C (or a termination) came, if it did.
+
+    Made before any process is started: a handler, unlike an ignored signal, is not inherited.
+    """
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+        signal.signal(signal.SIGINT, self._note)
+        signal.signal(signal.SIGTERM, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.at = self.at or time.monotonic()
+
+
+def _wait(process: "subprocess.Popen[bytes]", interruption: _Interruption) -> int:
+    """Wait for the end, passing an interruption on; what does not end by itself is killed after a while."""
+    asked = False
+    while True:
+        try:
+            code = process.wait(timeout=0.2)
+            break
+        except subprocess.TimeoutExpired:
+            if interruption.at is None:
+                continue
+            if not asked:
+                process.send_signal(signal.SIGINT)
+                asked = True
+            elif time.monotonic() - interruption.at > _STOP_SECONDS:
+                os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    return code

@@ -1,0 +1,88 @@
+"""What a command says of a failure that any of them can meet: damaged files, damaged records of Dagster, a full disk.
+
+One sentence or two each, with the file, what is lost and the remedy. Failures of one command are told by it.
+"""
+
+import os
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+
+from foundation.durable import Damaged, is_disk_full, says_disk_full
+from moovitamix_assets.cli.running.instance import INSTANCE_DIR
+
+_NEEDED_GIGABYTES = 2.0
+_REQUESTED = re.compile(r"(\d+) requested and (\d+) written", re.IGNORECASE)
+_BUSY = ("locked", "unable to open")
+
+
+def told(error: Exception, data_dir: Path) -> str | None:
+    """What to say of an error; None if it is none of those meant here.
+
+    Args:
+        error: As it reached the command.
+        data_dir: Of the deployment.
+    """
+    if isinstance(error, Damaged):
+        return str(error)
+    if is_disk_full(error):
+        return disk_full_message(str(error), data_dir)
+    if _is_of_dagsters_records(error):
+        return records_damaged_message(str(error))
+    return None
+
+
+def told_of_run(message: str, data_dir: Path) -> str:
+    """What to say of a failed run: its own message, or that the disk is full."""
+    return disk_full_message(message, data_dir) if says_disk_full(message) else message
+
+
+def dagster_home() -> Path:
+    """The folder of Dagster's records."""
+    return Path(os.environ.get("DAGSTER_HOME") or INSTANCE_DIR).absolute()
+
+
+def records_damaged_message(found: str) -> str:
+    """What damaged records of Dagster mean, and the remedy."""
+    home = dagster_home()
+    first_line = (found.splitlines() or [""])[0].strip().rstrip(".")
+    return (
+        f"Dagster's records in {home} cannot be read ({first_line}). Lost are the history of runs and what "
+        "sensors remember; landing, warehouse and models are not affected. Move the records away, and the next command "
+        f"begins new ones: `mv {home / 'storage'} {home / 'storage.damaged'}`."
+    )
+
+
+def disk_full_message(found: str, data_dir: Path) -> str:
+    """Which disk is full, what was needed and is free there, and the remedy."""
+    folder = min(
+        (_existing(data_dir), _existing(dagster_home())), key=lambda path: shutil.disk_usage(path).free
+    )
+    requested = _REQUESTED.search(found)
+    needed = f", where one write needed {int(requested[1]):,}" if requested else ""
+    return (
+        f"The disk of {folder} is full: {shutil.disk_usage(folder).free:,} bytes are free{needed}. What was written "
+        f"before is whole. Free {_NEEDED_GIGABYTES} GB or more there (or set "
+        f"{'MOOVITAMIX_DATA_DIR' if folder == _existing(data_dir) else 'DAGSTER_HOME'} to a folder on a larger disk), "
+        "then run the same command again."
+    )
+
+
+def _existing(folder: Path) -> Path:
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _is_of_dagsters_records(error: BaseException) -> bool:
+    """Dagster keeps its records in SQLite, by SQLAlchemy; ours are in DuckDB, so that no other error looks like it."""
+    from sqlalchemy.exc import DatabaseError
+
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, DatabaseError | sqlite3.DatabaseError):
+            return not any(word in str(seen) for word in _BUSY)
+        seen = seen.__cause__
+    return False

@@ -1,0 +1,244 @@
+"""What `moovitamix run` does: find what is missing, and run the jobs that make it, in this process.
+
+What is missing is asked of every table that a nightly run makes, and of `promotions`. What jobs contain is in
+`automation/jobs.py`.
+"""
+
+import signal
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, ResourceDefinition
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+
+from foundation.progress import Progress
+from moovitamix_assets.automation.jobs import INGEST_JOB, MONITOR_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
+from moovitamix_assets.cli.running.looking import look_at_source
+from moovitamix_assets.cli.running.records import quickly_written
+from moovitamix_assets.cli.running.source import source_for
+from moovitamix_assets.clock import now
+from moovitamix_assets.definitions import build_definitions
+from moovitamix_assets.ingestion.landing import record_first_partition
+from moovitamix_assets.operations.failures import what_failed
+from moovitamix_assets.operations.run_ends import ending_soon_after_a_signal
+from moovitamix_assets.partitions import PARTITION_TAG, days_between, range_tags
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.as_of import anything_played_before
+from moovitamix_assets.warehouse.connection import WarehouseMissing, read_warehouse
+from moovitamix_assets.warehouse.future import DaysOfTheFuture, find_future_days
+from moovitamix_assets.warehouse.loads import loaded_days, made_days
+
+
+class RunFailed(RuntimeError):
+    """A run failed; the message says where and why, and how to look at it."""
+
+    code = 1
+
+
+class Interrupted(RunFailed):
+    """A run was asked to end by a signal; nothing after it was begun."""
+
+    def __init__(self, job_name: str, number: int) -> None:
+        super().__init__(
+            f"Stopped by {signal.Signals(number).name} in the job {job_name}. What was made before stays; run again "
+            "to go on from there."
+        )
+        self.code = 128 + number
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What has not been made yet.
+
+    Attributes:
+        days: Partitions of which a table was not loaded, oldest first.
+        decision: Whether no candidate was decided about as of the last day, though there is something to learn.
+        made: Whether recommendations for the last day, their quality or its drift were never made.
+    """
+
+    days: list[date]
+    decision: bool
+    made: bool
+
+    def __bool__(self) -> bool:
+        """Whether anything is missing."""
+        return bool(self.days or self.decision or self.made)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did.
+
+    Attributes:
+        missing: What was missing at its start.
+        seconds: Seconds per stage; empty where nothing was missing.
+        nothing_to_learn: Whether no model was trained because nobody played anything before the hold-out days.
+        not_looked_at: Where nothing was missing, why the source could not be looked at; empty if it could.
+    """
+
+    missing: Missing
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    nothing_to_learn: bool = False
+    not_looked_at: str = ""
+
+
+def find_missing(settings: Settings, first: date, last: date) -> Missing:
+    """Compare the days wanted with what the warehouse says was made."""
+    try:
+        with read_warehouse(settings.warehouse_path) as connection:
+            loaded, made = loaded_days(connection), made_days(connection)
+            decided = connection.execute(
+                "SELECT 1 FROM promotions WHERE as_of = ? LIMIT 1", [last]
+            ).fetchone()
+            learns = anything_played_before(connection, last, _holdout(settings, last))
+    except WarehouseMissing:
+        return Missing(days_between(first, last), decision=True, made=True)
+    return Missing(
+        [day for day in days_between(first, last) if day not in loaded],
+        decision=learns and not decided,
+        made=last not in made,
+    )
+
+
+def run_pipeline(
+    settings: Settings,
+    first: date,
+    last: date,
+    instance: DagsterInstance,
+    progress: Progress,
+    *,
+    again: bool = False,
+) -> Outcome:
+    """Make what is missing from `first` to `last`: ingest in one run; train, recommend and measure as of the last day.
+
+    With `again`, all these days are read from the source, whether they were read before or not.
+
+    Where nobody played anything before the hold-out days, no model is trained: everyone gets popular tracks, or
+    what the version in force gives.
+
+    Raises:
+        RunFailed: If a run fails; what was made before it stays.
+        DaysOfTheFuture: If the warehouse holds days that have not ended.
+        ImplausibleSource: If nothing is missing, but the next day could not be read from the source named.
+        StartDateMoved: If the data directory was first loaded with another first partition.
+    """
+    if settings.warehouse_path.exists():
+        record_first_partition(settings.data_dir, settings.start_date)
+    _refuse_future_days(settings)
+    missing = find_missing(settings, first, last)
+    seconds: dict[str, float] = {}
+    to_read = days_between(first, last) if again else missing.days
+    not_looked_at = "" if to_read else look_at_source(settings)
+    if to_read:
+        # The last days are covered again: a record may have turned up late, with a time already read.
+        late = last - timedelta(days=settings.lookback_days - 1)
+        from_day = max(first, min(to_read[0], late))
+        with source_for(settings) as sourced:
+            _run(
+                INGEST_JOB.name,
+                sourced,
+                range_tags(from_day, to_read[-1]),
+                instance,
+                progress,
+                seconds,
+            )
+    if again and not missing.days:
+        # Days that were loaded were read once more, perhaps long past: nothing is decided as of them.
+        return Outcome(missing, seconds)
+    as_of = {PARTITION_TAG: last.isoformat()}
+    with read_warehouse(settings.warehouse_path) as connection:
+        learns = anything_played_before(connection, last, _holdout(settings, last))
+    if learns and (missing.days or missing.decision):
+        _run(TRAIN_JOB.name, settings, as_of, instance, progress, seconds)
+    if missing:
+        _run(RECOMMEND_JOB.name, settings, as_of, instance, progress, seconds)
+        _run(MONITOR_JOB.name, settings, as_of, instance, progress, seconds)
+    return Outcome(missing, seconds, nothing_to_learn=not learns, not_looked_at=not_looked_at)
+
+
+def _refuse_future_days(settings: Settings) -> None:
+    try:
+        found = find_future_days(settings, now(settings))
+    except WarehouseMissing:
+        return
+    if found:
+        raise DaysOfTheFuture(f"{found.finding} {found.remedy}")
+
+
+def _holdout(settings: Settings, last: date) -> date:
+    """The first of the days on which a candidate of the last day would be measured."""
+    return last + timedelta(days=1 - settings.holdout_days)
+
+
+def run_rollback(settings: Settings, instance: DagsterInstance, reason: str) -> tuple[str, str]:
+    """Run the rollback job, which waits for its turn at the warehouse like every other step.
+
+    Returns:
+        The version now in force, and the one that was.
+
+    Raises:
+        WarehouseMissing: If there is no warehouse.
+        RunFailed: If there is nothing to return to.
+    """
+    with read_warehouse(settings.warehouse_path):
+        pass  # A mistyped folder is named, not made.
+    result = _execute(
+        build_definitions(settings),
+        ROLLBACK_JOB.name,
+        instance,
+        run_config={"ops": {"roll_back_champion": {"config": {"reason": reason}}}},
+    )
+    now, before = result.output_for_node("roll_back_champion")
+    return now, before
+
+
+def _run(
+    job_name: str,
+    settings: Settings,
+    tags: Mapping[str, str],
+    instance: DagsterInstance,
+    progress: Progress,
+    seconds: dict[str, float],
+) -> None:
+    definitions = build_definitions(settings, {"progress": ResourceDefinition.hardcoded_resource(progress)})
+    result = _execute(definitions, job_name, instance, tags=tags)
+    for stage, spent in _seconds_per_stage(definitions.resolve_asset_graph(), result).items():
+        seconds[stage] = seconds.get(stage, 0.0) + spent
+
+
+def _execute(
+    definitions: Definitions,
+    job_name: str,
+    instance: DagsterInstance,
+    *,
+    tags: Mapping[str, str] | None = None,
+    run_config: Mapping[str, Any] | None = None,
+) -> ExecuteInProcessResult:
+    with ending_soon_after_a_signal() as asked, quickly_written(instance):
+        result = definitions.resolve_job_def(job_name).execute_in_process(
+            # What goes wrong is told below, once; the whole log is in the UI.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **(run_config or {})},
+            instance=instance,
+            tags=dict(tags or {}),
+            partition_key=(tags or {}).get(PARTITION_TAG),
+            raise_on_error=False,
+        )
+    if asked:
+        raise Interrupted(job_name, asked[0])
+    if not result.success:
+        told = f"The run {result.run_id} of the job {job_name} failed."
+        raise RunFailed("\n".join([told, *what_failed(result.all_events)]))
+    return result
+
+
+def _seconds_per_stage(graph: BaseAssetGraph[Any], result: ExecuteInProcessResult) -> dict[str, float]:
+    """Sum the durations of the steps by asset group; checks count for themselves."""
+    groups = {key.path[-1]: graph.get(key).group_name for key in graph.get_all_asset_keys()}
+    spent: dict[str, float] = defaultdict(float)
+    for event in result.filter_events(lambda event: event.is_step_success):
+        stage = groups.get(str(event.step_key), "checks")
+        spent[stage] += event.step_success_data.duration_ms / 1000
+    return dict(spent)

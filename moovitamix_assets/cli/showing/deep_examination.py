@@ -1,0 +1,175 @@
+"""`moovitamix doctor --deep`: every file compared with its hash, every table read, every partition counted.
+
+Each examination gives what it found damaged, with file and remedy, and one line of what is well. None mends anything.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+from foundation import artifact_folder as storage
+from foundation.durable import Damaged
+from foundation.progress import OnProgress, Progress
+from moovitamix_assets.cli.showing.symptoms import Symptom
+from moovitamix_assets.ingestion import landing_storage
+from moovitamix_assets.ingestion.landing import damaged_loads
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.dataset.training_set import TrainingSet
+from moovitamix_assets.training.gate import registry
+from moovitamix_assets.warehouse import findings
+from moovitamix_assets.warehouse.connection import (
+    WarehouseLocked,
+    WarehouseMissing,
+    read_warehouse,
+    scan_warehouse,
+)
+from moovitamix_assets.warehouse.ledger import LEDGER_TABLES, ledger_path, read_ledger, rows_lost
+from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
+
+COPY_NAME = "warehouse_copy.duckdb"
+
+
+def examine_deeply(settings: Settings, progress: Progress) -> Iterator[Symptom]:
+    """Look at everything that is kept, one after the other; a bar shows how far it is."""
+    for subject, examination in (
+        ("landing", _landing),
+        ("training sets", _training_sets),
+        ("models", _models),
+        ("ledger", _ledger),
+        ("warehouse", _warehouse),
+        ("warehouse copy", _copy),
+        ("partitions", _partitions),
+    ):
+        with progress.track(f"reading {subject}") as on_progress:
+            symptoms = list(examination(settings, on_progress))
+        yield from symptoms
+
+
+def _landing(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
+    files = landing_storage.all_landing_files(settings.landing_dir)
+    faults = 0
+    for done, file in enumerate(files, start=1):
+        try:
+            landing_storage.read_landing_file(file)
+        except Damaged as error:
+            faults += 1
+            yield Symptom("landing", False, str(error))
+        on_progress(done, len(files))
+    for damage in damaged_loads(settings.landing_dir):
+        faults += 1
+        yield Symptom("landing", False, str(damage))
+    hashed = sum(map(landing_storage.is_hashed, files))
+    yield from _well("landing", faults, len(files), hashed)
+
+
+def _training_sets(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
+    folders = sorted(settings.training_sets_dir.glob("????-??-??"))
+    faults = 0
+    for done, folder in enumerate(folders, start=1):
+        try:
+            TrainingSet.read(folder)
+        except Damaged as error:
+            faults += 1
+            yield Symptom("training sets", False, str(error))
+        on_progress(done, len(folders))
+    yield from _well("training sets", faults, len(folders), sum(map(storage.is_hashed, folders)))
+
+
+def _models(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
+    folders = sorted(settings.models_dir.glob("????-??-??-*"))
+    faults = 0
+    for done, folder in enumerate(folders, start=1):
+        try:
+            registry.load_model(settings.models_dir, folder.name)
+        except Damaged as error:
+            faults += 1
+            yield Symptom("models", False, str(error))
+        on_progress(done, len(folders))
+    for pointer in sorted((settings.models_dir / "candidates").glob("????-??-??")):
+        try:
+            registry.candidate_named_by(pointer)
+        except Damaged as error:
+            faults += 1
+            yield Symptom("models", False, str(error))
+    yield from _well("models", faults, len(folders), sum(map(storage.is_hashed, folders)))
+
+
+def _ledger(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
+    faults = lines = 0
+    for done, table in enumerate(LEDGER_TABLES, start=1):
+        read = read_ledger(settings.ledger_dir, table)
+        lines += len(read.groups)
+        for fault in read.faults:
+            faults += 1
+            yield Symptom(
+                "ledger",
+                False,
+                f"{ledger_path(settings.ledger_dir, table)}, {fault}",
+                "The warehouse has the rows too, as long as it is whole: moovitamix rebuild --ledger",
+            )
+        on_progress(done, len(LEDGER_TABLES))
+    yield from _well("ledger", faults, lines, lines)
+
+
+def _warehouse(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
+    try:
+        rows = scan_warehouse(settings.warehouse_path, on_progress)
+        with read_warehouse(settings.warehouse_path) as connection:
+            behind = {table: rows_lost(connection, settings.ledger_dir, table) for table in LEDGER_TABLES}
+    except WarehouseMissing:
+        return
+    except (Damaged, WarehouseLocked) as error:
+        yield Symptom("warehouse", False, str(error))
+        return
+    lacking = [f"{len(groups)} of {table}" for table, groups in behind.items() if groups]
+    if lacking:
+        yield Symptom(
+            "warehouse",
+            False,
+            f"{settings.warehouse_path} lacks what the ledger has recorded: {', '.join(lacking)}",
+            "It seems to be an older copy: moovitamix rebuild",
+        )
+    else:
+        yield Symptom(
+            "warehouse", True, f"all {rows:,} rows were read; nothing recorded in the ledger is missing"
+        )
+
+
+def _copy(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
+    path = settings.data_dir / COPY_NAME
+    if not path.exists():
+        return
+    try:
+        rows = scan_warehouse(path, on_progress)
+    except (Damaged, WarehouseMissing) as error:
+        yield Symptom("warehouse copy", False, str(error).split(". ", 1)[0], f"Only a copy: remove {path}.")
+    except WarehouseLocked as error:
+        yield Symptom("warehouse copy", False, str(error))
+    else:
+        yield Symptom("warehouse copy", True, f"{path}: all {rows:,} rows were read")
+
+
+def _partitions(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
+    counted = faults = 0
+    try:
+        with read_warehouse(settings.warehouse_path) as connection:
+            for done, table in enumerate(SOURCE_TABLES, start=1):
+                days: list[date] = findings.loaded_days(connection, table)
+                finding = findings.nothing_lost(connection, table, days, settings.landing_dir)
+                counted += len(days)
+                if not finding.passed:
+                    faults += 1
+                    yield Symptom("partitions", False, finding.description)
+                on_progress(done, len(SOURCE_TABLES))
+    except WarehouseMissing:
+        return
+    except (Damaged, WarehouseLocked) as error:
+        yield Symptom("partitions", False, f"They could not be counted. {error}")
+        return
+    if not faults:
+        yield Symptom("partitions", True, f"every record of {counted} partitions is accounted for")
+
+
+def _well(subject: str, faults: int, number: int, hashed: int) -> Iterator[Symptom]:
+    if not faults:
+        unverified = f"; {number - hashed} of earlier versions have no hash" if hashed < number else ""
+        yield Symptom(subject, True, f"{number} are as they were written{unverified}")

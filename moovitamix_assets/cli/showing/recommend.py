@@ -1,0 +1,268 @@
+"""`moovitamix recommend`: a person's list with a reason per track, what is like a track, what suits a session.
+
+Reading and telling only; lists are made in `recommendations/`. A person is an id here: no name, no email.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import duckdb
+import numpy as np
+from rich.console import Console
+
+from moovitamix_assets.clock import last_ended_day
+from moovitamix_assets.clock import now as present
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.artifacts.recommender import Recommender
+from moovitamix_assets.training.gate.registry import load_model, version_in_force
+from moovitamix_assets.warehouse.connection import first_row, read_warehouse
+
+_UNTIL = "%Y-%m-%d %H:%M UTC"
+
+
+class NothingToShow(LookupError):
+    """What was asked for is not there; the message names it and the remedy."""
+
+
+@dataclass(frozen=True)
+class _Track:
+    title: str
+    genres: frozenset[str]
+
+    @property
+    def with_genres(self) -> str:
+        """Such as "Song" by Artist (jazz, pop)."""
+        return f"{self.title} ({', '.join(sorted(self.genres))})" if self.genres else self.title
+
+
+_UNKNOWN = _Track("a track that the catalogue does not know", frozenset())
+
+
+def print_list(
+    console: Console, settings: Settings, user_id: int, day: date | None, now: datetime | None = None
+) -> None:
+    """Print a person's list of a day with the reason for each track.
+
+    Args:
+        console: Where to.
+        settings: Where the warehouse and the models are.
+        user_id: The person.
+        day: The day of the list; None for the newest.
+        now: UTC; given, a list that is past its time is said to be.
+
+    Raises:
+        NothingToShow: If there is no such person, no such day, or no list.
+    """
+    with read_warehouse(settings.warehouse_path) as connection:
+        shown = _day(connection, day, last_ended_day(present(settings)))
+        rows = connection.execute(
+            """SELECT rank, track_id, score, source, model_version, expires_at FROM recommendations
+               WHERE user_id = ? AND generated_for = ? ORDER BY rank""",
+            [user_id, shown],
+        ).fetchall()
+        if not rows:
+            raise NothingToShow(_why_no_list(connection, user_id, shown))
+        played = _plays(connection, user_id, shown)
+        tracks = _tracks(connection, [*played, *(row[1] for row in rows)])
+        favorites = _favorite_genres(connection, user_id, shown)
+    *_, source, version, expires_at = rows[0]
+    until = "expired on" if now and now >= expires_at else "to be shown until"
+    _say(
+        console,
+        f"Person {user_id} on {shown}: {len(rows)} tracks from {source} (version {version}), "
+        f"{until} {expires_at.strftime(_UNTIL)}",
+    )
+    reasons = _Reasons(_model(settings, version) if source == "model" else None, played, tracks, favorites)
+    for rank, track_id, score, of, *_ in rows:
+        _say(console, f"{rank:>3}. {_named(tracks, track_id).with_genres}  {score:.3f}  track {track_id}")
+        _say(console, f"     {reasons.of(track_id, of)}")
+
+
+def print_similar(console: Console, settings: Settings, track_id: int, day: date | None) -> None:
+    """Print the tracks nearest to one, by the version in force (as of a day).
+
+    Raises:
+        NothingToShow: If no version is in force, or the track is unknown to the catalogue or to the version.
+        ModelMissing: If the version's folder is gone.
+    """
+    with read_warehouse(settings.warehouse_path) as connection:
+        version = _version_in_force(connection, settings, day)
+        named = _known_tracks(connection, [track_id])
+    model = load_model(settings.models_dir, version)
+    if track_id not in model.track_ids:
+        raise NothingToShow(
+            f"Track {track_id} came after {version} was trained; the next training will know it."
+        )
+    found = model.similar_tracks(track_id, settings.recommendations_per_user)
+    _say(console, f"Like {named[track_id].with_genres}, by version {version}:")
+    _say_tracks(console, settings, found)
+
+
+def print_session(console: Console, settings: Settings, track_ids: Sequence[int], day: date | None) -> None:
+    """Print what suits someone of whom only these plays are known, by the version in force (as of a day).
+
+    Raises:
+        NothingToShow: If no version is in force, or a track is unknown to the catalogue.
+        ModelMissing: If the version's folder is gone.
+    """
+    with read_warehouse(settings.warehouse_path) as connection:
+        version = _version_in_force(connection, settings, day)
+        named = _known_tracks(connection, track_ids)
+    model = load_model(settings.models_dir, version)
+    session = np.array(track_ids, dtype=np.int64)
+    found = model.recommend_for_session(session, settings.recommendations_per_user)
+    _say(console, f"After these, by version {version}:")
+    for track_id in track_ids:
+        passed_over = "" if track_id in model.track_ids else " (not known to this version: passed over)"
+        _say(console, f"     {named[track_id].with_genres}{passed_over}")
+    _say_tracks(console, settings, found)
+
+
+class _Reasons:
+    """Why each track of a list is there, in one line."""
+
+    def __init__(
+        self,
+        model: Recommender | None,
+        played: Mapping[int, int],
+        tracks: Mapping[int, _Track],
+        favorites: frozenset[str],
+    ) -> None:
+        self._model = model
+        self._played = played
+        self._tracks = tracks
+        self._favorites = favorites
+
+    def of(self, track_id: int, source: str) -> str:
+        if source == "model":
+            return self._by_model(track_id)
+        shared = sorted(self._favorites & _named(self._tracks, track_id).genres)
+        if source == "cold_start" and shared:
+            return f"popular in {', '.join(shared)}"
+        return "popular in the last 30 days"
+
+    def _by_model(self, track_id: int) -> str:
+        if self._model is None:
+            return "the model that chose it is no longer kept, so its reason is not known"
+        nearest = self._model.nearest_of(track_id, np.array(list(self._played), dtype=np.int64))
+        if nearest is None:
+            return "nothing else that you played explains it; it fits your profile"
+        times = self._played[nearest[0]]
+        return (
+            f"because you played {_named(self._tracks, nearest[0]).title} "
+            f"{times} time{'s' if times != 1 else ''}"
+        )
+
+
+def _day(connection: duckdb.DuckDBPyConnection, day: date | None, until: date) -> date:
+    """The day asked for, or the newest one that has ended: later ones were made under a clock that was ahead."""
+    first, last = first_row(
+        connection,
+        "SELECT min(generated_for), max(generated_for) FROM recommendations WHERE generated_for <= ?",
+        [until],
+    ) or (None, None)
+    if last is None:
+        raise NothingToShow("There are no recommendations yet: moovitamix run makes them.")
+    if day is None:
+        return last  # type: ignore[no-any-return]
+    if day > until or not first_row(
+        connection, "SELECT 1 FROM recommendations WHERE generated_for = ? LIMIT 1", [day]
+    ):
+        raise NothingToShow(
+            f"There are no recommendations for {day}. Days kept lie between {first} and {last}: choose one of "
+            f"them, or materialize recommendations for {day}."
+        )
+    return day
+
+
+def _why_no_list(connection: duckdb.DuckDBPyConnection, user_id: int, day: date) -> str:
+    known = first_row(connection, "SELECT min(changed_on) FROM users WHERE user_id = ?", [user_id])
+    since = known[0] if known else None
+    if since is None:
+        return f"There is no person {user_id}. Ids are those of the source: SELECT user_id FROM dim_users."
+    if since > day:
+        return f"Person {user_id} is known since {since}, after {day}: choose a later day."
+    return (
+        f"Person {user_id} has no list for {day}, though known since {since}: materialize recommendations "
+        f"for {day} again."
+    )
+
+
+def _plays(connection: duckdb.DuckDBPyConnection, user_id: int, day: date) -> dict[int, int]:
+    """How often a person played each track, as known on the day."""
+    rows = connection.execute(
+        """SELECT track_id, count(*) FROM (
+               SELECT track_id FROM listens WHERE user_id = ? AND changed_on <= ?
+               QUALIFY changed_on = max(changed_on) OVER (PARTITION BY listened_at)
+           ) GROUP BY track_id ORDER BY track_id""",
+        [user_id, day],
+    ).fetchall()
+    return dict(rows)
+
+
+def _favorite_genres(connection: duckdb.DuckDBPyConnection, user_id: int, day: date) -> frozenset[str]:
+    row = first_row(
+        connection,
+        """SELECT favorite_genres FROM users WHERE user_id = ? AND changed_on <= ?
+           ORDER BY changed_on DESC LIMIT 1""",
+        [user_id, day],
+    )
+    return frozenset(row[0] or ()) if row else frozenset()
+
+
+def _tracks(connection: duckdb.DuckDBPyConnection, track_ids: Iterable[int]) -> dict[int, _Track]:
+    """The newest record of each track; unknown ids are left out."""
+    rows = connection.execute(
+        "SELECT track_id, name, artist, genres FROM dim_tracks WHERE track_id IN (SELECT unnest(?::BIGINT[]))",
+        [list(set(track_ids))],
+    ).fetchall()
+    return {
+        track_id: _Track(f'"{name or "?"}" by {artist or "?"}', frozenset(genres or ()))
+        for track_id, name, artist, genres in rows
+    }
+
+
+def _known_tracks(connection: duckdb.DuckDBPyConnection, track_ids: Sequence[int]) -> dict[int, _Track]:
+    """As `_tracks`, but unknown ids are refused."""
+    tracks = _tracks(connection, track_ids)
+    unknown = [str(track_id) for track_id in track_ids if track_id not in tracks]
+    if unknown:
+        raise NothingToShow(
+            f"There is no track {', '.join(unknown)}. Ids are those of the source: SELECT track_id FROM dim_tracks."
+        )
+    return tracks
+
+
+def _model(settings: Settings, version: str) -> Recommender | None:
+    """The model of a list; None if its folder is no longer kept."""
+    return load_model(settings.models_dir, version) if (settings.models_dir / version).exists() else None
+
+
+def _version_in_force(connection: duckdb.DuckDBPyConnection, settings: Settings, day: date | None) -> str:
+    until = last_ended_day(present(settings))
+    version = version_in_force(connection, min(day or until, until))
+    if version is None:
+        when = f"as of {day}" if day else "yet"
+        raise NothingToShow(
+            f"No model has passed the gate {when}, so there are popular tracks only. The reasons are in the table "
+            "promotions; moovitamix run trains as of the newest day."
+        )
+    return version
+
+
+def _named(tracks: Mapping[int, _Track], track_id: int) -> _Track:
+    return tracks.get(track_id, _UNKNOWN)
+
+
+def _say_tracks(console: Console, settings: Settings, found: list[tuple[int, float]]) -> None:
+    with read_warehouse(settings.warehouse_path) as connection:
+        tracks = _tracks(connection, [track_id for track_id, _ in found])
+    for rank, (track_id, score) in enumerate(found, start=1):
+        _say(console, f"{rank:>3}. {_named(tracks, track_id).with_genres}  {score:.3f}  track {track_id}")
+
+
+def _say(console: Console, line: str) -> None:
+    # Titles come from outside: brackets in them are no markup, and nothing in them steers the terminal.
+    printable = "".join(letter if letter.isprintable() else " " for letter in line)
+    console.print(printable, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,143 @@
+"""What can go wrong with the source, each in words that say where, why, and what to do about it.
+
+Only errors that leave the client belong here. No message carries a record's content or a password.
+"""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from moovitamix_assets.ingestion.client.records import Endpoint
+
+# To the last @ of a word, as a password with a character that a URL does not allow ends there too.
+_CREDENTIALS = re.compile(r"(?<=://)\S*@")
+_WITH_CREDENTIALS = re.compile(r"(https?://)([^/?#]*)@(.*)", re.DOTALL)
+
+_CONTRADICTIONS_SHOWN = 3
+
+
+def without_credentials(text: str) -> str:
+    """Give a URL, or a text that quotes some, as messages may show it: without user and password."""
+    return _CREDENTIALS.sub("", text)
+
+
+def split_credentials(url: str) -> tuple[str, tuple[bytes, bytes] | None]:
+    """Take a URL apart into the URL without user and password, and these two as bytes; None if it has none."""
+    match = _WITH_CREDENTIALS.fullmatch(url)
+    if match is None:
+        return url, None
+    scheme, credentials, rest = match.groups()
+    user, _, password = credentials.partition(":")
+    return scheme + rest, (unquote_to_bytes(user), unquote_to_bytes(password))
+
+
+class SourceError(Exception):
+    """The source could not be read; the message says where, why, and what to do about it."""
+
+
+class RequestFailed(SourceError):
+    """A request was refused, or failed in every try.
+
+    Attributes:
+        url: What was asked for, without credentials.
+        cause: What the last try got, in plain words.
+        tries: How often it was asked for.
+        status: The HTTP status of a refusal, else None.
+    """
+
+    def __init__(self, url: str, cause: str, tries: int, status: int | None = None) -> None:
+        self.url, self.cause, self.tries, self.status = url, cause, tries, status
+        if status is None:
+            how = f"failed in {tries} {'try' if tries == 1 else 'tries'}, the last time with: {cause}"
+            remedy = (
+                "Check that the source runs at MOOVITAMIX_API_URL and is well, then run again; "
+                "MOOVITAMIX_REQUEST_RETRIES, MOOVITAMIX_REQUEST_TIMEOUT_SECONDS and "
+                "MOOVITAMIX_REQUEST_DEADLINE_SECONDS set the patience, and until the first answer of a run "
+                "MOOVITAMIX_CONNECT_PATIENCE_SECONDS"
+            )
+        else:
+            how = f"was refused: {cause}"
+            remedy = (
+                "Asking again would not help; check MOOVITAMIX_API_URL and the values in the URL "
+                "(MOOVITAMIX_PAGE_SIZE is its size)"
+            )
+        super().__init__(f"GET {url} {how}. {remedy}.")
+
+
+class PageFailed(SourceError):
+    """A page was refused, or failed in every try.
+
+    Attributes:
+        endpoint: The endpoint.
+        page: The page's number, from 1.
+        failure: The failed request, with `url`, `cause`, `tries` and `status`.
+    """
+
+    def __init__(self, endpoint: Endpoint, page: int, failure: RequestFailed) -> None:
+        super().__init__(f"Page {page} of {endpoint} could not be read. {failure}")
+        self.endpoint, self.page, self.failure = endpoint, page, failure
+
+
+class SourceMoved(SourceError):
+    """No reading of an endpoint could be believed: the source changed during each, or contradicts itself.
+
+    Attributes:
+        endpoint: The endpoint.
+        totals: The totals that the envelopes of the last reading reported.
+        received: The records of the last reading.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, url: str, pulls: int, totals: list[int | None], received: int, repeated: int
+    ) -> None:
+        reported = " and ".join("none" if total is None else str(total) for total in totals)
+        super().__init__(
+            f"{endpoint}: none of {pulls} pulls from {url} can be believed. The last one received {received} "
+            f"records, {repeated} of them with an identity already seen, where the source reports a total of "
+            f"{reported}; and no two in a row received the same records in the number reported. Run again "
+            "when the source is at rest; MOOVITAMIX_PULL_ATTEMPTS sets the number of pulls."
+        )
+        self.endpoint, self.totals, self.received = endpoint, totals, received
+
+
+class SourceContradictsItself(SourceError):
+    """Every reading of an endpoint holds statements that cannot all be true, so that none can be believed.
+
+    Attributes:
+        endpoint: The endpoint.
+        contradictions: Those of the last reading, in words with their numbers.
+    """
+
+    def __init__(self, endpoint: Endpoint, url: str, pulls: int, contradictions: list[str]) -> None:
+        more = len(contradictions) - _CONTRADICTIONS_SHOWN
+        shown = "; ".join(contradictions[:_CONTRADICTIONS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+        super().__init__(
+            f"{endpoint}: none of {pulls} pulls from {url} can be believed, since the source contradicts itself: "
+            f"{shown}. Records would be lost or counted twice. Have the source's pages mended, or ask a source "
+            "that is well (MOOVITAMIX_API_URL), then run again; MOOVITAMIX_PULL_ATTEMPTS sets the number of pulls."
+        )
+        self.endpoint, self.contradictions = endpoint, contradictions
+
+
+class PullTooSlow(SourceError):
+    """The source did not deliver in the time that it has.
+
+    Attributes:
+        asked: What was being read: an endpoint, or the source's description.
+        pages: Pages that arrived.
+        seconds: The time there was.
+    """
+
+    def __init__(self, asked: str, url: str, pages: int, seconds: float) -> None:
+        super().__init__(
+            f"{asked}: reading {url} was given up after {seconds:g} s, with {pages} "
+            f"{'page' if pages == 1 else 'pages'} read. Find out why the source is slow, or allow more time with "
+            "MOOVITAMIX_PULL_DEADLINE_MINUTES, then run again."
+        )
+        self.asked, self.pages, self.seconds = asked, pages, seconds
+
+
+class ClientClosed(SourceError):
+    """The client was closed while it was reading."""
+
+    def __init__(self, asked: str, url: str) -> None:
+        super().__init__(f"{asked}: reading {url} was called off, since the client was closed. Run again.")

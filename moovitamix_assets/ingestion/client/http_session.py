@@ -1,0 +1,274 @@
+"""A GET that can be relied on: one session per thread, timeouts, deadlines and retries.
+
+It knows HTTP and JSON. What an answer means (envelopes, pages, records) is for the callers, who pass a
+reader and have an answer that they cannot use asked for again.
+"""
+
+import json
+import random
+import re
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from itertools import count
+from math import inf
+from time import perf_counter
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import requests
+from requests.auth import HTTPBasicAuth
+from urllib3.exceptions import ReadTimeoutError
+
+from moovitamix_assets.ingestion.client.connections import Lifeline, open_session
+from moovitamix_assets.ingestion.client.errand import Errand
+from moovitamix_assets.ingestion.client.errors import RequestFailed, split_credentials, without_credentials
+from moovitamix_assets.ingestion.client.patience import FirstContact, Limits, RetryPolicy
+
+Answer = TypeVar("Answer")
+
+_LOOPBACK = r"https?://(127\.0\.0\.1|localhost|\[::1\])(?=[:/?#]|$)"
+# The last try of all is made when the patience is used up.
+_SHORTEST_CONNECT_SECONDS = 0.5
+
+
+class UnusableAnswer(Exception):
+    """An answer, or the lack of one, that may be better the next time; it never leaves the client.
+
+    Attributes:
+        cause: A word for the statistics.
+        retry_after: Seconds that the server asked to wait, or None.
+        unreached: Whether it may be that nobody is there: no connection, or one that ended unanswered.
+    """
+
+    def __init__(
+        self, cause: str, text: str, retry_after: float | None = None, unreached: bool = False
+    ) -> None:
+        super().__init__(text)
+        self.cause, self.retry_after, self.unreached = cause, retry_after, unreached
+
+
+class HttpSession:
+    """GETs JSON from one server, from any number of threads, each with its own connection kept alive."""
+
+    def __init__(
+        self,
+        base_url: str,
+        limits: Limits,
+        policy: RetryPolicy,
+        sleep: Callable[[float], None] | None = None,
+        randomness: random.Random | None = None,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            base_url: Of the server, a user and password in it are used; a trailing slash is dropped.
+            limits: How long anything may take.
+            policy: When to try again.
+            sleep: Waits so many seconds; by default a wait that ends early when the errand is over.
+            randomness: For the jitter.
+        """
+        # Without user and password no exception of a library underneath can show them.
+        self._base_url, self._credentials = split_credentials(base_url.rstrip("/"))
+        self._limits = limits
+        self._policy = policy
+        self._sleep = sleep
+        self._randomness = randomness or random.Random()
+        self._of_thread = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._source_time: datetime | None = None
+        self._contact = FirstContact(limits.patience_seconds)
+
+    @property
+    def source_time(self) -> datetime | None:
+        """The `Date` header of the newest answer, naive UTC; None where it is absent or unreadable."""
+        return self._source_time
+
+    def shown_url(self, path: str = "", parameters: Mapping[str, str | int] | None = None) -> str:
+        """Give a URL of the server as messages may show it: without user and password."""
+        query = f"?{urlencode(parameters, safe=':')}" if parameters else ""
+        return without_credentials(self._base_url) + path + query
+
+    def get(
+        self,
+        path: str,
+        parameters: Mapping[str, str | int],
+        read: Callable[[object], Answer],
+        errand: Errand,
+    ) -> Answer:
+        """GET a path and read its JSON, trying again for what can pass by itself.
+
+        Args:
+            path: With its leading slash.
+            parameters: Of the query.
+            read: Makes the result of the decoded JSON; raises `UnusableAnswer` to have it asked for again.
+            errand: Counts the requests; once it is over, the waiting and the trying end, and the request in
+                flight is cut.
+
+        Raises:
+            RequestFailed: Refused (4xx other than 429), failed in every try, or out of reach from the first
+                request of this session on.
+            CancelledError: The errand is over.
+        """
+        known = self._contact.unreachable
+        if known is not None:
+            raise RequestFailed(known.url, known.cause, known.tries)
+        for attempt in count():
+            if errand.called_off:
+                raise CancelledError
+            try:
+                return read(self._get_json(path, parameters, errand))
+            except UnusableAnswer as answer:
+                left = self._contact.seconds_left() if answer.unreached else inf
+                if attempt >= self._policy.retries or not left:
+                    url = self.shown_url(path, parameters)
+                    failure = RequestFailed(url, str(answer), attempt + 1)
+                    if answer.unreached and not self._contact.made:
+                        self._contact.unreachable = failure
+                    raise failure from answer
+                errand.traffic.count_retry(answer.cause)
+                self.wait(attempt, errand, answer.retry_after, left)
+        raise AssertionError("count() has no end")
+
+    def wait(
+        self, attempt: int, errand: Errand, retry_after: float | None = None, at_most: float = inf
+    ) -> None:
+        """Wait as the policy says, at most until the errand is over."""
+        seconds = self._policy.wait_seconds(attempt, self._randomness.random(), retry_after)
+        (self._sleep or errand.wait)(min(seconds, at_most))
+
+    def close(self) -> None:
+        """Close every thread's connections; requests in flight end with their errands."""
+        while self._sessions:
+            self._sessions.pop().close()
+
+    def _get_json(self, path: str, parameters: Mapping[str, str | int], errand: Errand) -> object:
+        errand.traffic.count_request()
+        began = perf_counter()
+        response = self._cuttable_request(path, parameters, errand)
+        errand.traffic.latencies.append(perf_counter() - began)
+        self._contact.made = True
+        self._source_time = _http_date(response.headers.get("Date", ""))
+        status = response.status_code
+        if status == 429 or not 400 <= status < 500:
+            return _decoded(response)
+        detail = without_credentials(_detail(response))
+        raise RequestFailed(self.shown_url(path, parameters), f"{status} {detail}", 1, status)
+
+    def _cuttable_request(
+        self, path: str, parameters: Mapping[str, str | int], errand: Errand
+    ) -> requests.Response:
+        """Make one request, which ends at its deadline or with its errand, whatever the server does."""
+        session, lifeline = self._session()
+        number = lifeline.begin()
+
+        def cut() -> None:
+            lifeline.cut(number)
+
+        timer = threading.Timer(self._limits.deadline_seconds, cut)
+        timer.daemon = True
+        try:
+            with errand.under_way(cut):
+                timer.start()
+                return self._request(session, path, parameters)
+        finally:
+            timer.cancel()
+            # Whatever came of it: headers that are cut off read like complete ones, followed by no body.
+            if errand.called_off:
+                raise CancelledError
+            if lifeline.was_cut:
+                text = f"no whole answer within {self._limits.deadline_seconds:g} s"
+                raise UnusableAnswer("deadline", text)
+
+    def _request(
+        self, session: requests.Session, path: str, parameters: Mapping[str, str | int]
+    ) -> requests.Response:
+        timeout = self._limits.timeout_seconds
+        connect_timeout = min(timeout, max(self._contact.seconds_left(), _SHORTEST_CONNECT_SECONDS))
+        try:
+            return session.get(self._base_url + path, params=parameters, timeout=(connect_timeout, timeout))
+        except requests.ConnectTimeout as error:
+            text = f"no connection within {connect_timeout:.3g} s"
+            raise UnusableAnswer("timeout", text, unreached=True) from error
+        except requests.Timeout as error:
+            raise UnusableAnswer("timeout", f"no answer within {timeout:g} s") from error
+        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
+            # A body shorter than its Content-Length comes here too: urllib3 2 enforces the length.
+            raise UnusableAnswer("truncated", f"the answer broke off ({error})") from error
+        except requests.ConnectionError as error:
+            reason = error.args[0] if error.args else error
+            if isinstance(reason, ReadTimeoutError):  # requests' name for a timeout within the body
+                raise UnusableAnswer("timeout", f"the answer stalled for {timeout:g} s") from error
+            text = without_credentials(str(getattr(reason, "reason", reason)))
+            raise UnusableAnswer("connection", text, unreached=True) from error
+        except (requests.RequestException, ValueError) as error:
+            # Not `from error`: what it quotes may be the address of a proxy or a redirect, password and all.
+            cause = without_credentials(str(error))
+            raise RequestFailed(self.shown_url(path, parameters), cause, 1) from None
+
+    def _session(self) -> tuple[requests.Session, Lifeline]:
+        """The session of the thread, and what its connections hang on."""
+        known: tuple[requests.Session, Lifeline] | None = getattr(self._of_thread, "session", None)
+        if known is None:
+            lifeline = Lifeline()
+            session = open_session(lifeline)
+            session.headers.update({"Accept": "application/json", "User-Agent": "moovitamix-assets"})
+            session.auth = self._credentials and HTTPBasicAuth(*self._credentials)
+            # A proxy from the environment cannot reach this machine's own loopback.
+            session.trust_env = not re.match(_LOOPBACK, self._base_url)
+            known = self._of_thread.session = session, lifeline
+            self._sessions.append(session)
+        return known
+
+
+def _decoded(response: requests.Response) -> object:
+    status = response.status_code
+    if status != 200:
+        retry_after = (
+            _seconds_asked(response.headers.get("Retry-After", "")) if status in (429, 503) else None
+        )
+        raise UnusableAnswer(f"status_{status}", f"{status} {response.reason}", retry_after)
+    try:
+        # Not orjson: it refuses NaN and integers beyond 64 bits, and a record is kept as it was received.
+        decoded: object = json.loads(response.content)
+    except (ValueError, RecursionError) as error:
+        kind = response.headers.get("Content-Type", "no content type")
+        text = f"200 with {len(response.content)} bytes that are not JSON ({kind})"
+        raise UnusableAnswer("not_json", text) from error
+    return decoded
+
+
+def _seconds_asked(header: str) -> float | None:
+    """Read a Retry-After header, seconds or HTTP-date; None if it is neither."""
+    if re.fullmatch(r"\s*[0-9]{1,9}\s*", header, re.ASCII):
+        return float(header)
+    moment = _http_date(header)
+    if moment is None:
+        return None
+    return max(0.0, (moment - datetime.now(UTC).replace(tzinfo=None)).total_seconds())
+
+
+def _http_date(header: str) -> datetime | None:
+    """Read an HTTP-date as naive UTC; None if it is none, or lies outside of the years 1 to 9999."""
+    try:
+        moment = parsedate_to_datetime(header)
+        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _detail(response: requests.Response) -> str:
+    """Give what the server says about a refusal: FastAPI's `detail`, or the beginning of the text."""
+    try:
+        body = json.loads(response.content)
+    except (ValueError, RecursionError):
+        body = response.text
+    detail = body.get("detail", body) if isinstance(body, dict) else body
+    if isinstance(detail, list) and all(isinstance(entry, dict) for entry in detail):
+        detail = "; ".join(
+            f"{'.'.join(map(str, entry.get('loc') or []))}: {entry.get('msg')} (sent: {entry.get('input')!r})"
+            for entry in detail
+        )
+    return f"{response.reason}: {detail}"[:500]

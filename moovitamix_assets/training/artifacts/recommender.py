@@ -1,0 +1,275 @@
+"""The model: a recipe fitted on a training set, what it answers, and its artifact of arrays and JSON.
+
+Fitting, scoring, explaining, saving and loading belong here. Ranking everyone is `recommendations/top_n.py`;
+people the model does not cover are served by `recommendations/cold_start.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.artifacts import artifact
+from moovitamix_assets.training.components.base import Factors, FloatArray
+from moovitamix_assets.training.components.blend import Blend, blend
+from moovitamix_assets.training.dataset.training_set import FitOn, TrainingSet, TrainingView, positions, split
+from moovitamix_assets.training.evaluation.offline import best_positions
+from moovitamix_assets.training.selection.recipe import Recipe, recipe_digest
+
+Coverage = Literal["plays", "features", "none"]
+"""What the model knows of a person: plays, only what they said of themselves, or nothing."""
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """A fitted model.
+
+    Attributes:
+        model_version: `<as_of>-<8 hex of manifest, settings and recipe>`.
+        as_of: Last day of the training set.
+        fit_on: What part of it the model has seen.
+        recipe: What was fitted.
+        user_ids: Ascending, int64 (U,).
+        track_ids: Ascending, int64 (T,).
+        plays: The plays it was fitted on, float32 CSR (U, T).
+        blend: Vectors and blocks that give the scores.
+        featured_users: Whether a user's own features say something, bool (U,).
+        lightfm_width: How many of the first columns of the blend's vectors are LightFM's, bias last.
+    """
+
+    model_version: str
+    as_of: date
+    fit_on: FitOn
+    recipe: Recipe
+    user_ids: npt.NDArray[np.int64]
+    track_ids: npt.NDArray[np.int64]
+    plays: sparse.csr_matrix
+    blend: Blend
+    featured_users: npt.NDArray[np.bool_]
+    lightfm_width: int
+
+    @classmethod
+    def fit(
+        cls, training_set: TrainingSet, recipe: Recipe, settings: Settings, fit_on: FitOn
+    ) -> "Recommender":
+        """Fit every ingredient of the recipe on the part of the training set that `fit_on` names."""
+        digest = recipe_digest(training_set.manifest(), settings, recipe)
+        return cls.fit_view(
+            split(training_set, fit_on),
+            recipe,
+            seed=settings.seed,
+            threads=settings.training_threads,
+            model_version=f"{training_set.as_of.isoformat()}-{digest}",
+            as_of=training_set.as_of,
+            fit_on=fit_on,
+        )
+
+    @classmethod
+    def fit_view(
+        cls,
+        view: TrainingView,
+        recipe: Recipe,
+        *,
+        seed: int,
+        threads: int,
+        model_version: str,
+        as_of: date,
+        fit_on: FitOn,
+    ) -> "Recommender":
+        """Fit on a view; `fit` for those who have a training set.
+
+        Raises:
+            ValueError: If LightFM is not the recipe's first ingredient.
+        """
+        fitted = [ingredient.parameters.fit(view, seed, threads) for ingredient in recipe.ingredients]
+        first = fitted[0]
+        if recipe.ingredients[0].parameters.name != "lightfm" or not isinstance(first, Factors):
+            raise ValueError("the first ingredient of a recipe is LightFM")
+        return cls(
+            model_version=model_version,
+            as_of=as_of,
+            fit_on=fit_on,
+            recipe=recipe,
+            user_ids=view.user_ids,
+            track_ids=view.track_ids,
+            plays=view.plays,
+            blend=blend(fitted, [ingredient.weight for ingredient in recipe.ingredients]),
+            featured_users=np.diff(view.user_features.indptr) > 0,
+            lightfm_width=first.track_vectors.shape[1],
+        )
+
+    @property
+    def user_vectors(self) -> FloatArray:
+        """One vector per user of `user_ids`, float32 (U, d)."""
+        return self.blend.user_vectors
+
+    @property
+    def track_vectors(self) -> FloatArray:
+        """One vector per track of `track_ids`, float32 (T, d)."""
+        return self.blend.track_vectors
+
+    def coverage(self, user_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
+        """Return what the model knows of each person: `plays`, `features` or `none`, shape (n,).
+
+        Unknown ids give `none`. Only those with `plays` are better served by the model than by the cold start.
+        """
+        result = np.full(len(user_ids), "none", dtype="<U8")
+        rows = np.searchsorted(self.user_ids, user_ids)
+        rows = np.minimum(rows, len(self.user_ids) - 1)
+        known = self.user_ids[rows] == user_ids
+        result[known & self.featured_users[rows]] = "features"
+        result[known & (np.diff(self.plays.indptr)[rows] > 0)] = "plays"
+        return result
+
+    def extra_scores(self, rows: npt.NDArray[np.int64]) -> Callable[[int, int], FloatArray] | None:
+        """Return what is to be added to the vectors' scores of these users, or None if nothing is.
+
+        Args:
+            rows: Rows of `user_ids` whose vectors are ranked, in that order.
+
+        Returns:
+            A function of (start, stop), positions in `rows`, giving float32 (stop - start, T).
+        """
+        if not self.blend.blocks:
+            return None
+        return lambda start, stop: self.blend.block_scores(rows[start:stop])
+
+    def scores(self, user_ids: npt.NDArray[np.int64]) -> FloatArray:
+        """Return the score of every track of `track_ids` for some users, float32 (n, T).
+
+        Raises:
+            ValueError: If an id is not in `user_ids`.
+        """
+        return self.blend.scores(positions(self.user_ids, user_ids, "user"))
+
+    def recommend_for_session(self, track_ids: npt.NDArray[np.int64], k: int) -> list[tuple[int, float]]:
+        """Return the k best other tracks for someone of whom only these plays are known, as (track_id, score).
+
+        Their vector is the mean of those of the tracks played; ids that the model does not know are passed
+        over, and without any left the tracks come in the order of their biases.
+        """
+        embeddings, biases = self._lightfm_tracks()
+        played = np.flatnonzero(np.isin(self.track_ids, track_ids))
+        profile = embeddings[played].mean(axis=0) if len(played) else np.zeros(embeddings.shape[1])
+        scores = (embeddings @ profile + biases).astype(np.float32)
+        return self._best(scores, left_out=played, k=k)
+
+    def newcomer_vectors(self, heard: sparse.csr_matrix) -> FloatArray:
+        """Return vectors for people who came after the training, from what they have played since.
+
+        Each is the mean of the vectors of the tracks played, and ranks by the tracks' biases where there are
+        none. To be multiplied with the first `lightfm_width` columns of `track_vectors`.
+
+        Args:
+            heard: Plays, CSR (n, T) over `track_ids`; what counts is which, not how often.
+
+        Returns:
+            float32 (n, lightfm_width).
+        """
+        embeddings, _ = self._lightfm_tracks()
+        played = heard.sign()
+        counts = np.maximum(np.diff(heard.indptr), 1)[:, None]
+        ones = np.ones((heard.shape[0], 1), dtype=np.float32)
+        return np.hstack([(played @ embeddings / counts).astype(np.float32), ones])
+
+    def similar_tracks(self, track_id: int, k: int) -> list[tuple[int, float]]:
+        """Return the k tracks nearest to one by cosine, as (track_id, cosine), without the track itself.
+
+        Raises:
+            ValueError: If the track is not in `track_ids`.
+        """
+        at = positions(self.track_ids, np.array([track_id]), "track")
+        directions = self._directions()
+        return self._best(directions @ directions[at[0]], left_out=at, k=k)
+
+    def explain(self, user_id: int, track_id: int) -> str:
+        """Return one line: the track this person played that is nearest to the recommended one.
+
+        Raises:
+            ValueError: If the user or the track is unknown.
+        """
+        row = positions(self.user_ids, np.array([user_id]), "user")[0]
+        heard = self.plays[row]
+        nearest = self.nearest_of(track_id, self.track_ids[heard.indices])
+        if nearest is None:
+            return f"Track {track_id}: nothing that user {user_id} played explains it; it fits their profile."
+        near, cosine = nearest
+        times = int(heard.data[self.track_ids[heard.indices] == near][0])
+        return (
+            f"Track {track_id}: close to track {near}, which user {user_id} played {times} "
+            f"time{'s' if times != 1 else ''} (cosine {cosine:.2f})."
+        )
+
+    def nearest_of(self, track_id: int, played: npt.NDArray[np.int64]) -> tuple[int, float] | None:
+        """Return which of the tracks played is nearest to another one, as (track_id, cosine).
+
+        The track itself and ids that the model does not know are passed over; None if none are left.
+
+        Raises:
+            ValueError: If the track is not in `track_ids`.
+        """
+        at = positions(self.track_ids, np.array([track_id]), "track")[0]
+        others = np.flatnonzero(np.isin(self.track_ids, played) & (self.track_ids != track_id))
+        if not len(others):
+            return None
+        directions = self._directions()
+        cosines = directions[others] @ directions[at]
+        nearest = int(cosines.argmax())
+        return int(self.track_ids[others[nearest]]), float(cosines[nearest])
+
+    def save(self, directory: Path) -> None:
+        """Write arrays (.npy) and `recipe.json` into `directory`; equal models give equal bytes."""
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in ("user_ids", "track_ids", "featured_users"):
+            artifact.write_array(directory, name, getattr(self, name))
+        artifact.write_matrix(directory, "plays", self.plays)
+        content = {
+            "model_version": self.model_version,
+            "as_of": self.as_of.isoformat(),
+            "fit_on": self.fit_on,
+            "lightfm_width": self.lightfm_width,
+            "recipe": self.recipe.to_json(),
+            "blocks": artifact.write_blend(directory, self.blend),
+        }
+        artifact.write_json(directory, content)
+
+    @classmethod
+    def load(cls, directory: Path) -> "Recommender":
+        """Read what `save` wrote; nothing is ever unpickled."""
+        content = artifact.read_json(directory)
+        return cls(
+            model_version=content["model_version"],
+            as_of=date.fromisoformat(content["as_of"]),
+            fit_on=content["fit_on"],
+            recipe=Recipe.from_json(content["recipe"]),
+            user_ids=artifact.read_array(directory, "user_ids"),
+            track_ids=artifact.read_array(directory, "track_ids"),
+            plays=artifact.read_matrix(directory, "plays"),
+            blend=artifact.read_blend(directory, content["blocks"]),
+            featured_users=artifact.read_array(directory, "featured_users"),
+            lightfm_width=content["lightfm_width"],
+        )
+
+    def _lightfm_tracks(self) -> tuple[FloatArray, FloatArray]:
+        vectors = self.track_vectors[:, : self.lightfm_width]
+        return vectors[:, :-1], vectors[:, -1]
+
+    def _directions(self) -> FloatArray:
+        embeddings, _ = self._lightfm_tracks()
+        lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+        directions: FloatArray = np.divide(
+            embeddings, lengths, out=np.zeros_like(embeddings), where=lengths > 0
+        )
+        return directions
+
+    def _best(self, scores: FloatArray, left_out: npt.NDArray[np.int64], k: int) -> list[tuple[int, float]]:
+        allowed = scores.copy()
+        allowed[left_out] = -np.inf
+        best = best_positions(allowed[None, :], k)[0]
+        return [(int(self.track_ids[at]), float(scores[at])) for at in best[best >= 0]]

@@ -1,0 +1,275 @@
+import re
+from datetime import date, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from moovitamix_assets.cli.app import app as cli
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.artifacts.recommender import Recommender
+from moovitamix_assets.training.components.lightfm import LightFM
+from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
+from moovitamix_assets.warehouse.connection import insert, write_warehouse
+from moovitamix_assets.warehouse.schemas import LISTENS, PROMOTIONS, RECOMMENDATIONS, TRACKS, USERS
+from moovitamix_assets_tests.unit.training.worlds import taste_world
+
+DAY, NEXT_DAY = date(2026, 10, 14), date(2026, 10, 15)
+WARM, COLD, LATE = 100, 900, 901
+PERSONAL = ("Ada", "Lovelace", "ada@example.org")
+FIRST_TRACK, NEW_TRACK = 1000, 5000
+BRACKETS = "[/bold] \x1b[31mred"
+
+
+@pytest.fixture(scope="module")
+def model() -> Recommender:
+    recipe = Recipe((Ingredient(LightFM(components=8, epochs=5), 1.0),))
+    return Recommender.fit(taste_world(), recipe, Settings(), "all")
+
+
+@pytest.fixture(scope="module")
+def deployment(model: Recommender, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with a warm, a cold and a late person, lists of two days, and the model in force."""
+    data_dir = tmp_path_factory.mktemp("deployment")
+    settings = Settings(data_dir=data_dir)
+    model.save(settings.models_dir / model.model_version)
+    listed = [track_id for track_id, _ in model.recommend_for_session(model.track_ids[:1], 3)]
+    with write_warehouse(settings.warehouse_path) as connection:
+        insert(connection, USERS, people())
+        insert(connection, TRACKS, catalogue([*model.track_ids.tolist(), NEW_TRACK]))
+        insert(connection, LISTENS, plays())
+        insert(connection, PROMOTIONS, promotion(model.model_version))
+        for rows in (
+            recommendations(WARM, listed, "model", model.model_version, DAY),
+            recommendations(WARM, listed[:1], "model", "2026-10-15-deadbeef", NEXT_DAY),
+            recommendations(COLD, [1000, 1007], "cold_start", "popularity", DAY),
+            recommendations(COLD, [1000], "popular", "popularity", NEXT_DAY),
+        ):
+            insert(connection, RECOMMENDATIONS, rows)
+    return data_dir
+
+
+def people() -> pd.DataFrame:
+    first, last, email = PERSONAL
+    return pd.DataFrame(
+        {
+            "user_id": [WARM, COLD, LATE],
+            "first_name": first,
+            "last_name": last,
+            "email": email,
+            "gender": None,
+            "favorite_genres": [None, ["jazz", "soul"], None],
+            "created_at": pd.Timestamp("2026-09-01"),
+            "updated_at": pd.Timestamp("2026-09-01"),
+            "changed_on": [pd.Timestamp(DAY)] * 2 + [pd.Timestamp("2026-10-20")],
+            "loaded_at": pd.Timestamp("2026-10-21"),
+        }
+    )
+
+
+def catalogue(track_ids: list[int]) -> pd.DataFrame:
+    """Some tracks; the second one's title is hostile."""
+    names = [f"Song {track_id}" for track_id in track_ids]
+    names[1] = BRACKETS
+    return pd.DataFrame(
+        {
+            "track_id": track_ids,
+            "name": names,
+            "artist": [f"Artist {track_id}" for track_id in track_ids],
+            "songwriters": None,
+            "duration_seconds": 180,
+            "genres": [["jazz" if number % 2 == 0 else "metal"] for number in range(len(track_ids))],
+            "album": None,
+            "created_at": pd.Timestamp("2026-09-01"),
+            "updated_at": pd.Timestamp("2026-09-01"),
+            "changed_on": pd.Timestamp(DAY),
+            "loaded_at": pd.Timestamp("2026-10-21"),
+        }
+    )
+
+
+def plays() -> pd.DataFrame:
+    """The warm person played one track: in a session that shrank, in another one, and after the day."""
+    played = [
+        (FIRST_TRACK, 8, 1, "2026-10-13"),
+        (FIRST_TRACK, 8, 2, "2026-10-13"),
+        (FIRST_TRACK, 8, 1, "2026-10-14"),
+        (FIRST_TRACK, 9, 1, "2026-10-14"),
+        (FIRST_TRACK, 10, 1, "2026-10-15"),
+    ]
+    return pd.DataFrame(
+        {
+            "user_id": WARM,
+            "track_id": [track_id for track_id, *_ in played],
+            "listened_at": [datetime(2026, 10, 13, hour) for _, hour, *_ in played],
+            "position": [position for *_, position, _ in played],
+            "session_updated_at": None,
+            "changed_on": [pd.Timestamp(day) for *_, day in played],
+            "loaded_at": pd.Timestamp("2026-10-21"),
+        }
+    )
+
+
+def promotion(version: str) -> pd.DataFrame:
+    decided = {"decision": "promoted", "reason": "Better.", "metrics": "{}", "previous_version": None}
+    times = {"as_of": pd.Timestamp(DAY), "decided_at": pd.Timestamp(NEXT_DAY)}
+    return pd.DataFrame([{"model_version": version, **times, **decided, "decision_number": 1}])
+
+
+def recommendations(user_id: int, track_ids: list[int], source: str, version: str, day: date) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "user_id": user_id,
+            "rank": range(1, len(track_ids) + 1),
+            "track_id": track_ids,
+            "score": [1.5 - place for place in range(len(track_ids))],
+            "source": source,
+            "model_version": version,
+            "generated_for": pd.Timestamp(day),
+            "generated_at": pd.Timestamp(day) + pd.Timedelta(days=1),
+            # Of the two days' lists, one is past its time for good and one is not for long.
+            "expires_at": pd.Timestamp("2026-10-17" if day == DAY else "2200-01-01"),
+        }
+    )
+
+
+def ask(data_dir: Path, *words: object) -> Result:
+    result = CliRunner().invoke(cli, ["recommend", "--data-dir", str(data_dir), *map(str, words)])
+    assert not any(personal in result.output for personal in PERSONAL)
+    return result
+
+
+def lines(data_dir: Path, *words: object) -> list[str]:
+    result = ask(data_dir, *words)
+    assert result.exit_code == 0, result.output
+    return result.output.splitlines()
+
+
+def refusal(data_dir: Path, *words: object, code: int = 1) -> str:
+    result = ask(data_dir, *words)
+    assert result.exit_code == code, result.output
+    return " ".join(result.output.split())
+
+
+def test_a_list_of_the_model_names_what_was_played_as_known_that_day(deployment, model):
+    heading, *shown = lines(deployment, WARM, "--day", DAY)
+    assert heading == (
+        f"Person {WARM} on {DAY}: 3 tracks from model (version {model.model_version}), "
+        "expired on 2026-10-17 00:00 UTC"
+    )
+    assert len(shown) == 6
+    assert re.fullmatch(r'  1\. ".+" by Artist \d+ \((jazz|metal)\)  1\.500  track \d+', shown[0])
+    assert {reason.strip() for reason in shown[1::2]} == {
+        'because you played "Song 1000" by Artist 1000 2 times'
+    }
+
+
+def test_without_a_day_the_newest_list_is_shown_though_its_model_is_gone(deployment):
+    heading, _, reason = lines(deployment, WARM)
+    assert heading.startswith(f"Person {WARM} on {NEXT_DAY}: 1 tracks")
+    assert heading.endswith("to be shown until 2200-01-01 00:00 UTC")
+    assert "no longer kept" in reason
+
+
+def test_a_cold_list_says_where_its_tracks_are_popular(deployment):
+    heading, _, in_genre, other, elsewhere = lines(deployment, COLD, "--day", DAY)
+    assert "from cold_start (version popularity)" in heading
+    assert in_genre.strip() == "popular in jazz"
+    # A title's brackets are no markup, and its escapes do not reach the terminal.
+    assert other == '  2. "[/bold]  [31mred" by Artist 1007 (metal)  0.500  track 1007'
+    assert elsewhere.strip() == "popular in the last 30 days"
+    assert lines(deployment, COLD)[-1].strip() == "popular in the last 30 days"
+
+
+def test_similar_tracks_are_those_of_the_version_in_force(deployment, model):
+    heading, *shown = lines(deployment, "--similar", FIRST_TRACK)
+    assert heading == f'Like "Song 1000" by Artist 1000 (jazz), by version {model.model_version}:'
+    expected = [track_id for track_id, _ in model.similar_tracks(FIRST_TRACK, 20)]
+    assert [int(line.split()[-1]) for line in shown] == expected
+
+
+def test_a_session_gets_what_suits_it_and_tracks_too_new_are_passed_over(deployment, model):
+    _, played, passed_over, *shown = lines(
+        deployment, "--session", f"{FIRST_TRACK}, {NEW_TRACK},{FIRST_TRACK}"
+    )
+    assert played.strip() == '"Song 1000" by Artist 1000 (jazz)'
+    assert passed_over.endswith("(not known to this version: passed over)")
+    expected = [track_id for track_id, _ in model.recommend_for_session(model.track_ids[:1], 20)]
+    assert [int(line.split()[-1]) for line in shown] == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "named", "remedy"),
+    [
+        ((7,), "no person 7", "dim_users"),
+        ((LATE, "--day", DAY), f"{LATE} is known since 2026-10-20", "choose a later day"),
+        ((WARM, "--day", "2026-01-01"), "for 2026-01-01", f"between {DAY} and {NEXT_DAY}"),
+        (("--similar", 7), "no track 7", "dim_tracks"),
+        (("--similar", NEW_TRACK), f"Track {NEW_TRACK} came after", "next training"),
+        (("--session", f"{FIRST_TRACK},7,8"), "no track 7, 8", "dim_tracks"),
+        (("--similar", FIRST_TRACK, "--day", "2026-10-13"), "as of 2026-10-13", "table promotions"),
+    ],
+)
+def test_what_is_not_there_is_named_with_the_remedy(deployment, words, named, remedy):
+    message = refusal(deployment, *words)
+    assert named in message
+    assert remedy in message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        (WARM, "--similar", FIRST_TRACK),
+        ("--session", "1,two"),
+        ("--session", ""),
+        ("--session", "9223372036854775808"),
+        ("9223372036854775808",),
+        ("Ada",),
+        (WARM, "--day", "tomorrow"),
+    ],
+)
+def test_what_makes_no_sense_ends_with_2(deployment, words):
+    result = CliRunner().invoke(cli, ["recommend", "--data-dir", str(deployment), *map(str, words)])
+    assert result.exit_code == 2, result.output
+
+
+def test_a_person_left_out_of_a_day_is_told_apart_from_an_unknown_one(deployment, tmp_path):
+    settings = Settings(data_dir=tmp_path)
+    with write_warehouse(settings.warehouse_path) as connection:
+        insert(connection, USERS, people())
+        insert(connection, RECOMMENDATIONS, recommendations(COLD, [1], "popular", "popularity", DAY))
+    assert f"materialize recommendations for {DAY} again" in refusal(tmp_path, WARM)
+    heading, track, _ = lines(tmp_path, COLD)
+    assert "from popular" in heading
+    assert "a track that the catalogue does not know" in track
+
+
+def test_a_track_without_a_name_or_an_artist_is_shown_all_the_same(tmp_path):
+    nameless = catalogue([FIRST_TRACK, NEW_TRACK]).assign(name=[None, "Song"], artist=["Artist", None])
+    with write_warehouse(Settings(data_dir=tmp_path).warehouse_path) as connection:
+        insert(connection, USERS, people())
+        insert(connection, TRACKS, nameless)
+        insert(
+            connection,
+            RECOMMENDATIONS,
+            recommendations(COLD, [FIRST_TRACK, NEW_TRACK], "popular", "popularity", DAY),
+        )
+    shown = lines(tmp_path, COLD)
+    assert shown[1].startswith('  1. "?" by Artist (jazz)')
+    assert shown[3].startswith('  2. "Song" by ? (metal)')
+
+
+def test_before_the_first_run_the_remedy_is_to_run(tmp_path):
+    assert "moovitamix run" in refusal(tmp_path, WARM)
+    with write_warehouse(Settings(data_dir=tmp_path).warehouse_path):
+        pass
+    assert "no recommendations yet: moovitamix run" in refusal(tmp_path, WARM)
+
+
+def test_a_model_in_force_whose_folder_is_gone_is_named(deployment, tmp_path):
+    with write_warehouse(Settings(data_dir=tmp_path).warehouse_path) as connection:
+        insert(connection, PROMOTIONS, promotion("2026-10-14-deadbeef"))
+        insert(connection, TRACKS, catalogue([FIRST_TRACK, NEW_TRACK]))
+    assert "2026-10-14-deadbeef" in refusal(tmp_path, "--similar", FIRST_TRACK)

@@ -1,0 +1,148 @@
+"""How every command ends when what it does fails: 1 with the message, 2 for what a user gave; never a traceback."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from moovitamix_assets.automation import retraining_runs
+from moovitamix_assets.automation.retraining_runs import NothingServed
+from moovitamix_assets.cli.app import app
+from moovitamix_assets.cli.running import development, exporter, instance, pipeline
+from moovitamix_assets.cli.running.instance import NoInstance
+from moovitamix_assets.cli.running.pipeline import Missing, Outcome, RunFailed
+from moovitamix_assets.cli.running.source import SourceNotStarted
+from moovitamix_assets.cli.showing import recommend, summary
+from moovitamix_assets.cli.showing.recommend import NothingToShow
+from moovitamix_assets.ingestion.landing import StartDateMoved
+from moovitamix_assets.operations.health.exporter import PortTaken
+from moovitamix_assets.training.gate.registry import ModelMissing
+from moovitamix_assets.training.mirroring import mirror
+from moovitamix_assets.training.mirroring.mirror import MirrorFailed
+from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
+
+SAID = "What failed, and what to do about it."
+RUN = ("run", "--from", "2026-09-01", "--to", "2026-09-02")
+
+
+@pytest.fixture
+def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs a command in a folder of its own, on an instance that is none."""
+
+    @contextmanager
+    def opened():
+        yield None
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(instance, "open_instance", opened)
+
+    def run(*arguments: str) -> Result:
+        result = CliRunner().invoke(app, arguments)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "name", "error", "code"),
+    [
+        (RUN, pipeline, "run_pipeline", RunFailed, 1),
+        (RUN, pipeline, "run_pipeline", SourceNotStarted, 1),
+        (RUN, pipeline, "run_pipeline", WarehouseLocked, 1),
+        (RUN, pipeline, "run_pipeline", StartDateMoved, 2),
+        (RUN, instance, "open_instance", NoInstance, 1),
+        (("recommend", "1"), recommend, "print_list", NothingToShow, 1),
+        (("recommend", "1"), recommend, "print_list", WarehouseMissing, 1),
+        (("recommend", "1"), recommend, "print_list", WarehouseLocked, 1),
+        (("recommend", "--similar", "1"), recommend, "print_similar", ModelMissing, 1),
+        (("recommend", "--session", "1,2"), recommend, "print_session", ModelMissing, 1),
+        (("rollback",), pipeline, "run_rollback", RunFailed, 1),
+        (("rollback",), pipeline, "run_rollback", WarehouseMissing, 1),
+        (("rollback",), pipeline, "run_rollback", WarehouseLocked, 1),
+        (("rollback",), instance, "open_instance", NoInstance, 1),
+        (("retrain",), retraining_runs, "ask_for_retraining", NothingServed, 1),
+        (("retrain",), retraining_runs, "ask_for_retraining", WarehouseMissing, 1),
+        (("retrain",), retraining_runs, "ask_for_retraining", WarehouseLocked, 1),
+        (("retrain",), instance, "open_instance", NoInstance, 1),
+        (("mirror",), mirror, "write_mirror", MirrorFailed, 1),
+        (("mirror",), mirror, "write_mirror", WarehouseMissing, 1),
+        (("mirror",), mirror, "write_mirror", WarehouseLocked, 1),
+        (("exporter",), exporter, "run_exporter", NoInstance, 1),
+        (("exporter",), exporter, "run_exporter", PortTaken, 1),
+    ],
+)
+def test_a_command_that_fails_says_why_and_does_not_end_with_0(
+    invoke: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    module: Any,
+    name: str,
+    error: type[Exception],
+    code: int,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error(SAID)
+
+    monkeypatch.setattr(module, name, fail)
+    result = invoke(*arguments)
+    assert (result.exit_code, result.stderr.strip()) == (code, SAID)
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_the_development_server_ends_as_dagster_did(
+    invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(development, "run_development", lambda settings: code)
+    assert invoke("dev").exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("run", "--from", "2026-08-31"), "--from 2026-08-31"),
+        (
+            ("run", "--from", "2026-09-03", "--to", "2026-09-02"),
+            "--from 2026-09-03 comes after --to 2026-09-02",
+        ),
+        (("run", "--to", "2999-01-01"), "--to 2999-01-01 has not ended yet"),
+        (("run", "--source-url", "localhost:8000"), "MOOVITAMIX_API_URL"),
+        (("recommend",), "USER_ID"),
+        (("recommend", "1", "--similar", "2"), "USER_ID"),
+        (("recommend", "--session", "1,two"), "'two' is no track id"),
+    ],
+)
+def test_what_a_user_gave_wrong_ends_with_2_before_anything_is_made(
+    invoke: Callable[..., Result], tmp_path: Path, arguments: tuple[str, ...], named: str
+) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2, result.output
+    assert named in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_makes_both_ends_of_its_range_and_says_what_was_not_done(
+    invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[date, date]] = []
+    nothing = Missing([], decision=False, made=False)
+
+    def made(settings: object, first: date, last: date, *_: object, **__: object) -> Outcome:
+        asked.append((first, last))
+        return Outcome(nothing, nothing_to_learn=True)
+
+    monkeypatch.setattr(pipeline, "run_pipeline", made)
+    monkeypatch.setattr(summary, "print_summary", lambda *_: None)
+    result = invoke(*RUN)
+    assert (result.exit_code, asked) == (0, [(date(2026, 9, 1), date(2026, 9, 2))])
+    assert "Nothing was missing." in result.output
+    assert "No model was trained" in result.output
+    # The first partition and a single day are ranges too.
+    assert invoke("run", "--from", "2026-09-01", "--to", "2026-09-01").exit_code == 0
+    nothing_less = Missing([date(2026, 9, 1)], decision=False, made=False)
+    monkeypatch.setattr(pipeline, "run_pipeline", lambda *_, **__: Outcome(nothing_less))
+    assert "No" not in invoke(*RUN).output.replace("MooVitamix", "")

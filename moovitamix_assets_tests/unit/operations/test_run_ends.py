@@ -1,0 +1,107 @@
+"""A process that is asked to end while native code holds it ends all the same, with what it started."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus, execute_job, job, op, reconstructable
+from dagster._core.instance.ref import InstanceRef
+
+from moovitamix_assets.operations import run_ends
+from moovitamix_assets.operations.dead_runs import release_dead_runs
+
+# Native code that gives no handler a chance for minutes.
+BUSY = "hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
+IN_A_COMMAND = """
+import hashlib, signal, subprocess, sys
+from moovitamix_assets.operations.run_ends import ending_soon_after_a_signal
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+with ending_soon_after_a_signal(0.2):
+    print(child.pid, flush=True)
+    {work}
+"""
+IN_A_RUN = """
+import sys
+from moovitamix_assets_tests.unit.operations.test_run_ends import run_here
+run_here(sys.argv[1])
+"""
+
+
+def started(script: str, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_native_code_does_not_outlast_a_signal(number: signal.Signals) -> None:
+    process = started(IN_A_COMMAND.format(work=BUSY))
+    child = psutil.Process(int(process.stdout.readline()))
+    time.sleep(0.3)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 128 + number
+    child.wait(timeout=60)
+
+
+def test_what_ends_itself_in_time_ends_in_its_own_way() -> None:
+    process = started(IN_A_COMMAND.format(work="import time; time.sleep(60)"))
+    child = psutil.Process(int(process.stdout.readline()))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 3
+    child.kill()
+
+
+def test_nothing_is_watched_any_more_afterwards() -> None:
+    before = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(before)
+    with run_ends.ending_soon_after_a_signal():
+        assert signal.set_wakeup_fd(-1) != -1
+    assert signal.set_wakeup_fd(before) == before
+
+
+@op
+def busy() -> None:
+    import hashlib
+
+    print("busy", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+
+
+@job(executor_def=run_ends.prompt_in_process_executor)
+def training() -> None:
+    busy()
+
+
+def run_here(home: str) -> None:
+    run_ends.ending_soon_after_a_signal.__wrapped__.__defaults__ = (0.2,)
+    with DagsterInstance.from_ref(InstanceRef.from_dir(home)) as instance:
+        execute_job(reconstructable(training), instance)
+
+
+def test_a_run_in_native_code_ends_and_is_found(tmp_path) -> None:
+    process = started(IN_A_RUN, str(tmp_path))
+    while process.stdout.readline() != "busy\n":
+        assert process.poll() is None
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
+        (run,) = instance.get_runs()
+        assert run.status is DagsterRunStatus.STARTED
+        assert release_dead_runs(instance) == [run.run_id]
+
+
+def test_a_signal_that_a_handler_kept_to_itself_is_known_once_left() -> None:
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        with run_ends.ending_soon_after_a_signal() as asked:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert asked == [signal.SIGINT]
+        with run_ends.ending_soon_after_a_signal() as asked:
+            pass
+        assert asked == []
+    finally:
+        signal.signal(signal.SIGINT, before)

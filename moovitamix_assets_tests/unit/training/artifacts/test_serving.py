@@ -1,0 +1,166 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.artifacts.artifact_verification import (
+    examine_artifact,
+    put_down_expected_lists,
+)
+from moovitamix_assets.training.artifacts.recommender import Recommender
+from moovitamix_assets.training.artifacts.serving import Served
+from moovitamix_assets.training.components.lightfm import LightFM
+from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.evaluation.offline import rank
+from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
+from moovitamix_assets_tests.unit.training.worlds import taste_world
+
+RECIPE = Recipe((Ingredient(LightFM(components=8, epochs=5), 1.0),))
+
+
+@pytest.fixture(scope="module")
+def world():
+    return taste_world()
+
+
+@pytest.fixture(scope="module")
+def twin(world):
+    return Recommender.fit(world, RECIPE, Settings(), fit_on="holdout")
+
+
+def test_people_with_plays_get_the_models_scores(world, twin):
+    view = split(world, "holdout")
+    known = np.flatnonzero(np.diff(view.plays.indptr) > 0)[:5]
+    scores = Served.on(twin, world, view).scores(known)
+    new = view.plays[known].toarray() == 0
+    np.testing.assert_allclose(scores[new], twin.scores(view.user_ids[known])[new], rtol=1e-5, atol=1e-5)
+    assert np.isneginf(scores[~new]).all()
+
+
+def test_people_without_plays_get_popular_tracks_of_their_genre(world, twin):
+    view = split(world, "holdout")
+    stranger = np.flatnonzero(np.diff(view.plays.indptr) == 0)[-1:]
+    best = rank(Served.on(twin, world, view), stranger, heard=None, length=5)[0]
+    genre = world.users["favorite_genres"].iloc[int(stranger[0])][0].lower()
+    assert [world.tracks["genres"].iloc[track][0] for track in best] == [genre] * 5
+
+
+def test_a_model_of_an_earlier_day_serves_whom_and_what_it_knows(world, twin):
+    smaller = taste_world(people=60, tracks=100)
+    earlier = Recommender.fit(smaller, RECIPE, Settings(), fit_on="all")
+    view = split(world, "holdout")
+    everyone = np.arange(len(view.user_ids))
+    scores = Served.on(earlier, world, view).scores(everyone)
+    unknown_tracks = ~np.isin(view.track_ids, earlier.track_ids)
+    known_people = earlier.coverage(view.user_ids) == "plays"
+    assert unknown_tracks.any()
+    assert 0 < known_people.sum() < len(known_people)
+    assert np.isneginf(scores[known_people][:, unknown_tracks]).all()
+    heard = earlier.plays[np.searchsorted(earlier.user_ids, view.user_ids[known_people])].toarray() > 0
+    assert (np.isfinite(scores[known_people][:, ~unknown_tracks]) == ~heard).all()
+    assert np.isfinite(scores[~known_people]).all()
+
+
+def test_a_champion_does_not_pay_for_a_history_that_was_lost(world, twin):
+    view = split(world, "holdout")
+    lost = world.interactions.copy()
+    moved = (lost["plays_before_holdout"] > 0) & (lost.index % 3 == 0)
+    damaged = split(replace(world, interactions=lost[~moved].reset_index(drop=True)), "holdout")
+    for people in np.array_split(view.test_users, 4):
+        whole = rank(Served.on(twin, world, view), people, heard=view.plays)
+        assert (rank(Served.on(twin, world, damaged), people, heard=damaged.plays) == whole).all()
+
+
+def test_cold_lists_do_not_see_the_holdout_days(world, twin):
+    view = split(world, "holdout")
+    silent = np.flatnonzero(np.diff(view.plays.indptr) == 0)
+    later = {"plays_last_30_days": np.arange(len(world.tracks)), "plays_last_30_days_before_validation": 0}
+    changed = replace(world, tracks=world.tracks.assign(**later))
+    scores = Served.on(twin, world, view).scores(silent)
+    assert np.array_equal(Served.on(twin, changed, split(changed, "holdout")).scores(silent), scores)
+    before = {"plays_last_30_days_before_holdout": np.arange(len(world.tracks))}
+    changed = replace(world, tracks=world.tracks.assign(**before))
+    of_changed = Served.on(twin, changed, split(changed, "holdout")).scores(silent)
+    assert not np.array_equal(of_changed, scores)
+
+
+@pytest.mark.parametrize("left", [[0, 1], [50], [118, 119]])
+def test_tracks_that_left_are_not_mistaken_for_others(left, world, twin):
+    gone = world.tracks["track_id"].iloc[left]
+    smaller = replace(
+        world,
+        tracks=world.tracks[~world.tracks["track_id"].isin(gone)].reset_index(drop=True),
+        interactions=world.interactions[~world.interactions["track_id"].isin(gone)].reset_index(drop=True),
+    )
+    view = split(smaller, "holdout")
+    people = np.arange(10)
+    scores = Served.on(twin, smaller, view).scores(people)
+    expected = twin.scores(view.user_ids[people])[:, np.isin(twin.track_ids, view.track_ids)]
+    assert scores.shape == expected.shape
+    heard = view.plays[people].toarray() > 0
+    assert np.array_equal(scores[~heard], expected[~heard])
+    assert np.isneginf(scores[heard]).all()
+
+
+@pytest.fixture
+def stored(twin, tmp_path):
+    twin.save(tmp_path)
+    put_down_expected_lists(twin, tmp_path)
+    return tmp_path
+
+
+def test_a_sound_artifact_has_no_faults(stored):
+    trial = examine_artifact(stored, Settings())
+    assert trial.faults == ()
+    assert trial.people > 50
+    assert trial.served_share == 1.0
+
+
+def test_a_file_that_changed_is_found(stored):
+    vectors = np.load(stored / "track_vectors.npy")
+    np.save(stored / "track_vectors.npy", vectors[::-1])
+    assert any("other lists" in fault for fault in examine_artifact(stored, Settings()).faults)
+
+
+def test_scores_that_are_not_numbers_or_all_alike_are_found(stored):
+    vectors = np.load(stored / "user_vectors.npy")
+    np.save(stored / "user_vectors.npy", vectors * np.nan)
+    assert any("not numbers" in fault for fault in examine_artifact(stored, Settings()).faults)
+    np.save(stored / "user_vectors.npy", vectors * 0)
+    assert any("alike" in fault for fault in examine_artifact(stored, Settings()).faults)
+
+
+def test_low_coverage_is_found(stored):
+    vectors = np.load(stored / "user_vectors.npy")
+    np.save(stored / "user_vectors.npy", np.tile(vectors[0], (len(vectors), 1)))
+    asking_much = Settings(artifact_minimum_coverage=1.0)
+    assert any("of the catalogue" in fault for fault in examine_artifact(stored, asking_much).faults)
+
+
+def test_short_lists_are_found(stored):
+    vectors = np.load(stored / "user_vectors.npy")
+    vectors[:4] = np.nan
+    np.save(stored / "user_vectors.npy", vectors)
+    trial = examine_artifact(stored, Settings())
+    assert trial.served_share == pytest.approx(1 - 4 / trial.people)
+    assert any("get a full list" in fault for fault in trial.faults)
+    lenient = examine_artifact(stored, Settings(artifact_minimum_served_share=trial.served_share))
+    assert not any("get a full list" in fault for fault in lenient.faults)
+
+
+def test_people_who_have_heard_everything_are_no_fault(world, tmp_path):
+    everything = world.interactions.iloc[:0].copy()
+    pairs = [(user, track) for user in world.users["user_id"] for track in world.tracks["track_id"]]
+    everything[["user_id", "track_id"]] = pairs
+    everything = everything.assign(
+        plays=1,
+        plays_before_holdout=1,
+        plays_before_validation=1,
+        first_listened_at=world.interactions["first_listened_at"].iloc[0],
+        last_listened_at=world.interactions["last_listened_at"].iloc[0],
+    )
+    model = Recommender.fit(replace(world, interactions=everything), RECIPE, Settings(), fit_on="all")
+    model.save(tmp_path)
+    put_down_expected_lists(model, tmp_path)
+    assert examine_artifact(tmp_path, Settings()).faults == ()

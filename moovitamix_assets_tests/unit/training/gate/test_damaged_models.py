@@ -1,0 +1,127 @@
+import random
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from foundation import artifact_folder as storage
+from foundation.artifact_folder import HASHES_FILE, remove_folder, write_folder
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.artifacts.recommender import Recommender
+from moovitamix_assets.training.components.lightfm import LightFM
+from moovitamix_assets.training.components.popularity import Popularity
+from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.evaluation.offline import evaluate
+from moovitamix_assets.training.gate.registry import (
+    ModelDamaged,
+    ModelMissing,
+    load_model,
+    read_candidate,
+    store_candidate,
+)
+from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
+from moovitamix_assets_tests.unit.training.worlds import taste_world
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, date]:
+    """A candidate on disk: the folder of all models, its version and its day."""
+    models_dir, world = tmp_path_factory.mktemp("models"), taste_world()
+    recipe = Recipe((Ingredient(LightFM(components=4, epochs=1), 1.0),))
+    model = Recommender.fit(world, recipe, Settings(), "holdout")
+    holdout = split(world, "holdout")
+    popularity = evaluate(
+        holdout,
+        Popularity().fit(holdout, 0, 1),
+        model_version=model.model_version,
+        as_of=world.as_of,
+        subject="popularity",
+    )
+    store_candidate(models_dir, model, {"popularity": popularity})
+    return models_dir, model.model_version, world.as_of
+
+
+def flip(file: Path, bit: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(content)
+
+
+def test_any_single_bit_that_flips_in_any_file_is_noticed(stored: tuple[Path, str, date]) -> None:
+    models_dir, version, day = stored
+    files = sorted((models_dir / version).iterdir())
+    assert HASHES_FILE in {file.name for file in files}
+    chance = random.Random(3)
+    for file in files:
+        for bit in chance.sample(range(8 * file.stat().st_size), 5):
+            flip(file, bit)
+            with pytest.raises(
+                ModelDamaged, match=rf"{models_dir / version}.*{version}.*moovitamix rollback"
+            ):
+                load_model(models_dir, version)
+            with pytest.raises(ModelDamaged):
+                read_candidate(models_dir, day)
+            flip(file, bit)
+    assert load_model(models_dir, version).model_version == version
+    assert read_candidate(models_dir, day).model_version == version
+
+
+def test_a_truncated_or_missing_file_is_named(stored: tuple[Path, str, date]) -> None:
+    models_dir, version, _ = stored
+    file = models_dir / version / "track_vectors.npy"
+    content = file.read_bytes()
+    for left in (b"", content[:40], content[:-1]):
+        file.write_bytes(left)
+        with pytest.raises(ModelDamaged, match=str(file)):
+            load_model(models_dir, version)
+    file.unlink()
+    with pytest.raises(ModelDamaged, match=f"{file} is damaged: it is gone"):
+        load_model(models_dir, version)
+    file.write_bytes(content)
+
+
+def test_a_model_without_hashes_is_read_unless_it_cannot_be(stored: tuple[Path, str, date]) -> None:
+    models_dir, version, _ = stored
+    hashes, vectors = models_dir / version / HASHES_FILE, models_dir / version / "track_vectors.npy"
+    recorded, content = hashes.read_bytes(), vectors.read_bytes()
+    hashes.unlink()
+    assert load_model(models_dir, version).model_version == version
+    vectors.write_bytes(content[:40])
+    with pytest.raises(ModelDamaged, match=version):
+        load_model(models_dir, version)
+    vectors.write_bytes(content)
+    hashes.write_bytes(recorded)
+
+
+def test_an_altered_pointer_to_a_candidate_is_named(stored: tuple[Path, str, date]) -> None:
+    models_dir, version, day = stored
+    pointer = models_dir / "candidates" / day.isoformat()
+    content = pointer.read_bytes()
+    for bit in range(8 * len(content)):
+        flip(pointer, bit)
+        with pytest.raises(ModelDamaged, match=str(pointer)):
+            read_candidate(models_dir, day)
+        flip(pointer, bit)
+    pointer.write_bytes(b"")
+    with pytest.raises(ModelDamaged, match=str(pointer)):
+        read_candidate(models_dir, day)
+    pointer.write_text(version)  # as earlier versions wrote it
+    assert read_candidate(models_dir, day).model_version == version
+    pointer.write_bytes(content)
+
+
+def test_a_model_whose_removal_was_interrupted_is_gone_not_half_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "2026-09-05-0123abcd", lambda folder: (folder / "a").write_text("a"))
+
+    def killed(path: Path, **_: object) -> None:
+        if path.exists():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(storage.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        remove_folder(tmp_path / "2026-09-05-0123abcd")
+
+    with pytest.raises(ModelMissing):
+        load_model(tmp_path, "2026-09-05-0123abcd")
