@@ -55,10 +55,10 @@ def _landed(world: World, endpoint: Endpoint) -> pd.DataFrame:
 
 def _as_of(connection: duckdb.DuckDBPyConnection) -> TrainingSet:
     settings = Settings()
-    holdout = AS_OF - timedelta(days=settings.holdout_days - 1)
+    holdout = AS_OF - timedelta(days=settings.training.holdout_days - 1)
     cuts = {
         "before_holdout": holdout,
-        "before_validation": holdout - timedelta(days=settings.validation_days),
+        "before_validation": holdout - timedelta(days=settings.training.validation_days),
     }
     return TrainingSet(
         as_of=AS_OF,

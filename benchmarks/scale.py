@@ -73,9 +73,9 @@ def measure(folder: Path, threads: int) -> dict[str, Any]:
     rows = recommend_everyone(
         known,
         model,
-        length=settings.recommendations_per_user,
+        length=settings.recommendations.recommendations_per_user,
         heard_too=False,
-        expire_hours=settings.recommendations_expire_hours,
+        expire_hours=settings.recommendations.recommendations_expire_hours,
     )
     done("recommending")
     return {

@@ -74,8 +74,12 @@ def simulated_training_set(interactions: int, tracks: int, niches: int, seed: in
 
 def _cuts(settings: Settings) -> dict[str, int]:
     """Days before each cut, counted from the first day of plays."""
-    holdout = DAYS - settings.holdout_days
-    return {"": DAYS, "_before_holdout": holdout, "_before_validation": holdout - settings.validation_days}
+    holdout = DAYS - settings.training.holdout_days
+    return {
+        "": DAYS,
+        "_before_holdout": holdout,
+        "_before_validation": holdout - settings.training.validation_days,
+    }
 
 
 def _pairs(

@@ -46,5 +46,5 @@ def last_ended_day(moment: datetime) -> date:
 
 def due_day(moment: datetime, settings: Settings, after: timedelta = timedelta(0)) -> date:
     """The newest day whose nightly run has come, and `after` has passed since, at a moment (naive UTC)."""
-    hours, minutes = map(int, settings.nightly_at.split(":"))
+    hours, minutes = map(int, settings.schedule.nightly_at.split(":"))
     return last_ended_day(moment - timedelta(hours=hours, minutes=minutes) - after)

@@ -1,15 +1,8 @@
 import json
-from datetime import datetime
 
 import pytest
-import requests
-from pydantic import TypeAdapter, ValidationError
 
 from foundation.secret_url import SecretUrl
-from mock_api.server import running_server
-from moovitamix_assets.clock import ClockUnreadable, now
-from moovitamix_assets.settings import Settings
-from moovitamix_assets_tests.conftest import small_world
 
 PASSWORD = "ses@me/12?#"
 
@@ -65,27 +58,3 @@ def test_urls_are_equal_by_what_they_hold():
     assert SecretUrl("http://a:b@host") == SecretUrl("http://a:b@host")
     assert SecretUrl("http://a:b@host") != SecretUrl("http://a:c@host")
     assert (bool(SecretUrl("http://host")), bool(SecretUrl())) == (True, False)
-
-
-@pytest.mark.parametrize("name", ["api_url", "clock_url", "mlflow_tracking_uri"])
-def test_no_setting_prints_its_password(name):
-    settings = Settings(**{name: "http://user:sesame@host/"})
-    assert getattr(settings, name).get_secret_value() == "http://user:sesame@host"
-    shown = [str(settings), repr(settings), settings.model_dump_json(), str(settings.model_dump())]
-    shown.append(str(TypeAdapter(Settings).dump_python(settings, mode="json")))
-    assert [text for text in shown if "sesame" in text] == []
-    with pytest.raises(ValidationError) as caught:
-        Settings(**{name: "ftp://user:sesame@host"})
-    assert "ftp://host" in str(caught.value)
-    assert "sesame" not in str(caught.value)
-
-
-def test_a_clock_is_read_with_its_credentials_and_complained_of_without():
-    with running_server(small_world(now=datetime(2026, 9, 6, 12))) as url:
-        behind = url.replace("http://", "http://user:sesame@")
-        assert now(Settings(clock_url=behind)) == datetime(2026, 9, 6, 12)
-        with pytest.raises(ClockUnreadable) as caught:
-            now(Settings(clock_url=f"{behind}/nothing"))
-    assert "sesame" not in str(caught.value)
-    assert isinstance(caught.value.__cause__, requests.HTTPError)
-    assert "sesame" not in str(caught.value.__cause__)

@@ -53,7 +53,7 @@ def all_problems(instance: DagsterInstance, settings: Settings, moment: datetime
                 since=worse.since.isoformat(),
                 details=worse.findings,
                 done=decide_retraining(evidence, settings).reason,
-                link=f"{settings.ui_url}/assets/recommendation_quality",
+                link=f"{settings.operations.ui_url}/assets/recommendation_quality",
             )
         )
     return problems
@@ -74,7 +74,7 @@ def _lateness(instance: DagsterInstance, settings: Settings, moment: datetime) -
             since=min(found.expected for found in late.values()),
             details=tuple(f"{name}: {found.finding}" for name, found in late.items()),
             done="missed days are filled by themselves; look at the runs and at the source if this stays.",
-            link=f"{settings.ui_url}/runs",
+            link=f"{settings.operations.ui_url}/runs",
             explained_by=("run:nightly",),
         )
     ]
@@ -92,7 +92,7 @@ def _future_days(settings: Settings, moment: datetime) -> list[Problem]:
             since=found.first.isoformat(),
             details=(found.finding,),
             done=f"no nightly run is started. {found.remedy}",
-            link=f"{settings.ui_url}/assets/listens",
+            link=f"{settings.operations.ui_url}/assets/listens",
         )
     ]
 
@@ -101,7 +101,7 @@ def _days_given_up(settings: Settings, moment: datetime) -> list[Problem]:
     """Days missed further back than the catch-up reaches."""
     last = due_day(moment, settings)
     loaded = read_made(settings).loaded
-    bound = last - timedelta(days=settings.catch_up_days)
+    bound = last - timedelta(days=settings.schedule.catch_up_days)
     missing: list[date] = []
     if loaded and min(loaded) < bound:
         missing = [day for day in days_between(min(loaded), bound) if day not in loaded]
@@ -113,9 +113,9 @@ def _days_given_up(settings: Settings, moment: datetime) -> list[Problem]:
             title=f"{len(missing)} days were missed that nothing fills by itself",
             since=missing[0].isoformat(),
             details=(
-                f"{missing[0]} to {missing[-1]}: further back than catch_up_days = {settings.catch_up_days}",
+                f"{missing[0]} to {missing[-1]}: further back than catch_up_days = {settings.schedule.catch_up_days}",
             ),
             done=f"run `moovitamix run --from {missing[0]} --to {missing[-1]}`.",
-            link=f"{settings.ui_url}/assets/listens",
+            link=f"{settings.operations.ui_url}/assets/listens",
         )
     ]

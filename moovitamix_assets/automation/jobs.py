@@ -33,7 +33,7 @@ FRESHNESS_CHECKS = [
 _SETTINGS = Settings()
 
 
-def _run_tags(maximum_hours: float = _SETTINGS.run_maximum_hours) -> dict[str, str]:
+def _run_tags(maximum_hours: float = _SETTINGS.schedule.run_maximum_hours) -> dict[str, str]:
     """The machine that carries out the runs, and after how long Dagster's run monitoring ends one."""
     return {HOST_TAG: THIS_HOST, MAX_RUNTIME_SECONDS_TAG: str(round(maximum_hours * 3600))}
 
@@ -62,7 +62,7 @@ RECOMMEND_JOB = define_asset_job(
 
 NIGHTLY_JOB = define_asset_job(
     "nightly",
-    run_tags=_run_tags(_SETTINGS.nightly_maximum_hours),
+    run_tags=_run_tags(_SETTINGS.schedule.nightly_maximum_hours),
     selection=AssetSelection.groups("ingestion", "warehouse", "recommendations", "monitoring")
     - AssetSelection.checks(*FRESHNESS_CHECKS),
     description=(

@@ -103,7 +103,7 @@ def plan_night(
         return NothingToRun(
             "Nothing was loaded yet: `moovitamix run`, or a backfill of the job `ingest`, makes the first load."
         )
-    oldest = max(min(made.loaded), last - timedelta(days=settings.catch_up_days - 1))
+    oldest = max(min(made.loaded), last - timedelta(days=settings.schedule.catch_up_days - 1))
     missing = [day for day in days_between(oldest, last) if day not in made.loaded]
     of_last = [attempt for attempt in attempts if attempt.last == last]
     failed = [attempt for attempt in of_last if not attempt.succeeded]
@@ -120,21 +120,21 @@ def plan_night(
         missing.append(last)
     if not missing:
         return NothingToRun(f"Everything is made up to {last}.")
-    if len(failed) >= settings.catch_up_attempts:
+    if len(failed) >= settings.schedule.catch_up_attempts:
         return NothingToRun(
             f"{len(failed)} runs for {last} failed: the next is for the day after, or one that a user starts."
         )
     resting = [attempt.ended_at for attempt in failed if not attempt.died]
     if resting:
-        wait = timedelta(minutes=settings.catch_up_wait_minutes * 2 ** (len(resting) - 1))
+        wait = timedelta(minutes=settings.schedule.catch_up_wait_minutes * 2 ** (len(resting) - 1))
         again_at = max(resting) + wait
         if machine_time < again_at:
             return NothingToRun(f"The run for {last} failed; it is tried again at {again_at:%H:%M:%S} UTC.")
     attempt = len(of_last) + 1
-    if resting and len(failed) + 1 == settings.catch_up_attempts:
+    if resting and len(failed) + 1 == settings.schedule.catch_up_attempts:
         return Night(read_from=last, first=last, last=last, attempt=attempt)
     first = min(missing)
-    read_from = max(first - timedelta(days=settings.lookback_days - 1), min(made.loaded))
+    read_from = max(first - timedelta(days=settings.schedule.lookback_days - 1), min(made.loaded))
     return Night(read_from=min(read_from, first), first=first, last=last, attempt=attempt)
 
 

@@ -70,7 +70,7 @@ def decide_retraining(evidence: Evidence, settings: Settings) -> RetrainingDecis
         evidence: What is known; nothing after its day is looked at.
         settings: The thresholds; `automatic_retraining` off leaves only what a person asked for.
     """
-    known = evidence.judged(settings.quality_minimum_users)
+    known = evidence.judged(settings.monitoring.quality_minimum_users)
     findings = _findings(known, settings)
     asking = [finding for finding in findings if finding.asks]
     if not asking:
@@ -87,7 +87,7 @@ def decide_retraining(evidence: Evidence, settings: Settings) -> RetrainingDecis
 
 def degradation(evidence: Evidence, settings: Settings) -> Degradation | None:
     """What is wrong with quality or drift, whether or not anything may be done about it; None if nothing is."""
-    known = evidence.judged(settings.quality_minimum_users)
+    known = evidence.judged(settings.monitoring.quality_minimum_users)
     if known.champion is None:
         return None
     findings = [_degraded(known, known.champion, settings), _drift(known, settings)]
@@ -98,7 +98,7 @@ def degradation(evidence: Evidence, settings: Settings) -> Degradation | None:
 def _findings(known: Evidence, settings: Settings) -> list[_Finding]:
     """What every trigger says, the most telling first."""
     asked = _asked(known)
-    if not settings.automatic_retraining:
+    if not settings.retraining.automatic_retraining:
         return [asked, _Finding(None, "retraining by itself is switched off (automatic_retraining)")]
     if known.champion is None:
         return [asked, _Finding("no champion", "no version is in force, everyone gets popular tracks")]
@@ -106,7 +106,7 @@ def _findings(known: Evidence, settings: Settings) -> list[_Finding]:
         asked,
         _degraded(known, known.champion, settings),
         _drift(known, settings),
-        _age(known.day, known.champion, settings.retraining_age_days),
+        _age(known.day, known.champion, settings.retraining.retraining_age_days),
     ]
 
 
@@ -133,8 +133,11 @@ def _degraded(known: Evidence, champion: Champion, settings: Settings) -> _Findi
 def _may_be_chance(measured: Sequence[DayQuality], days: Sequence[_Day], settings: Settings) -> bool:
     """Whether the last bad days may be no worse than the reference; days under popularity's figure are no chance."""
     streak = len(list(takewhile(lambda past: past.bad, reversed(days))))
-    bad, first = measured[-streak:], measured[: settings.quality_reference_days]
-    if all(past.ndcg_at_10 < settings.quality_minimum_ratio * past.popularity_ndcg_at_10 for past in bad):
+    bad, first = measured[-streak:], measured[: settings.monitoring.quality_reference_days]
+    if all(
+        past.ndcg_at_10 < settings.monitoring.quality_minimum_ratio * past.popularity_ndcg_at_10
+        for past in bad
+    ):
         return False
     figures = ([past.ndcg_at_10 for past in some] for some in (bad, first))
     return chance_of_less(*figures) >= SIGNIFICANCE
@@ -146,7 +149,7 @@ def _drift(known: Evidence, settings: Settings) -> _Finding:
         _Day(
             past.day,
             bad=past.drifted,
-            clear=past.value < settings.retraining_rearm_share * past.threshold,
+            clear=past.value < settings.retraining.retraining_rearm_share * past.threshold,
             words=f"{past.feature} moved by {past.value:.3f}, threshold {past.threshold:.3f}",
         )
         for past in known.drift
@@ -166,19 +169,19 @@ def _versions(known: Evidence) -> list[str]:
 
 def _quality_days(of_version: Sequence[DayQuality], settings: Settings) -> list[_Day]:
     """Each judged day of a version beside what popularity earned, and beside the version's own first days."""
-    first = of_version[: settings.quality_reference_days]
+    first = of_version[: settings.monitoring.quality_reference_days]
     days = []
     for number, past in enumerate(of_version):
-        limit = settings.quality_minimum_ratio * past.popularity_ndcg_at_10
-        if number >= settings.quality_reference_days:
+        limit = settings.monitoring.quality_minimum_ratio * past.popularity_ndcg_at_10
+        if number >= settings.monitoring.quality_reference_days:
             # Only days after those that make the reference are compared with it.
             reference = fmean(judged.ndcg_at_10 for judged in first)
-            limit = max(limit, (1 - settings.quality_drop) * reference)
+            limit = max(limit, (1 - settings.monitoring.quality_drop) * reference)
         days.append(
             _Day(
                 past.day,
                 bad=past.ndcg_at_10 < limit,
-                clear=past.ndcg_at_10 >= limit / settings.retraining_rearm_share,
+                clear=past.ndcg_at_10 >= limit / settings.retraining.retraining_rearm_share,
                 words=f"ndcg_at_10 {past.ndcg_at_10:.4f}, at least {limit:.4f} wanted",
             )
         )
@@ -199,7 +202,7 @@ def _in_a_row(
     """
     if not days:
         return _Finding(None, f"{name} was not measured yet")
-    wanted = settings.retraining_days_in_a_row
+    wanted = settings.retraining.retraining_days_in_a_row
     streak = len(list(takewhile(lambda past: past.bad, reversed(days))))
     last = f"{days[-1].words} on {days[-1].day}"
     if streak < wanted:
@@ -221,18 +224,18 @@ def _obstacle(day: date, trainings: Sequence[Training], settings: Settings) -> s
     if not trainings:
         return None
     in_vain = len(list(takewhile(lambda past: past.outcome != "promoted", reversed(trainings))))
-    cooldown = settings.retraining_cooldown_days
+    cooldown = settings.retraining.retraining_cooldown_days
     # A longest wait below the cool-down never shortens it.
-    wait = max(cooldown, min(cooldown * 2**in_vain, settings.retraining_longest_wait_days))
+    wait = max(cooldown, min(cooldown * 2**in_vain, settings.retraining.retraining_longest_wait_days))
     rested = trainings[-1].day + timedelta(days=wait)
     if day < rested:
         said = f", {in_vain} in a row not promoted" if in_vain else ""
         return f"it waits until {rested}, {wait} days after the training of {trainings[-1].day}{said}"
     recent = [past.day for past in trainings if past.day > day - timedelta(days=_BUDGET_DAYS)]
-    if len(recent) >= settings.retraining_budget:
-        free = recent[-settings.retraining_budget] + timedelta(days=_BUDGET_DAYS)
+    if len(recent) >= settings.retraining.retraining_budget:
+        free = recent[-settings.retraining.retraining_budget] + timedelta(days=_BUDGET_DAYS)
         return (
-            f"it waits until {free}, as the {settings.retraining_budget} trainings "
+            f"it waits until {free}, as the {settings.retraining.retraining_budget} trainings "
             f"allowed in {_BUDGET_DAYS} days are used up"
         )
     return None

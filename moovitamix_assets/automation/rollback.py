@@ -36,19 +36,19 @@ def decide_rollback(evidence: Evidence, settings: Settings) -> RollbackDecision:
         evidence: What is known; nothing after its day is looked at.
         settings: The thresholds; `automatic_retraining` off means never.
     """
-    known = evidence.judged(settings.quality_minimum_users)
+    known = evidence.judged(settings.monitoring.quality_minimum_users)
     champion = known.champion
     version = champion.model_version if champion else None
-    if champion is None or champion.previous_version is None or not settings.automatic_retraining:
+    if champion is None or champion.previous_version is None or not settings.retraining.automatic_retraining:
         return RollbackDecision(False, known.day, version, None, _why_never(champion, settings))
     previous = champion.previous_version
     own = known.quality_of(champion.model_version)
     before = [past for past in known.quality_of(previous) if not own or past.day < own[0].day]
-    compared = before[-settings.rollback_first_days :]
+    compared = before[-settings.retraining.rollback_first_days :]
     obstacle = _obstacle(champion, previous, known, len(own), len(compared), settings)
     if obstacle:
         return RollbackDecision(False, known.day, version, None, obstacle)
-    worse, figures = _clearly_worse(own, compared, settings.rollback_drop)
+    worse, figures = _clearly_worse(own, compared, settings.retraining.rollback_drop)
     if not worse:
         return RollbackDecision(False, known.day, version, None, f"Not clearly worse: {figures}.")
     moved = _moved(known, champion, compared[0].day)
@@ -59,7 +59,7 @@ def decide_rollback(evidence: Evidence, settings: Settings) -> RollbackDecision:
 
 
 def _why_never(champion: Champion | None, settings: Settings) -> str:
-    if not settings.automatic_retraining:
+    if not settings.retraining.automatic_retraining:
         return "Rolling back by itself is switched off (automatic_retraining)."
     if champion is None:
         return "No version is in force."
@@ -70,13 +70,14 @@ def _obstacle(
     champion: Champion, previous: str, known: Evidence, own: int, compared: int, settings: Settings
 ) -> str | None:
     """Why the champion cannot be compared with the previous one; None if it can."""
-    version, minimum = champion.model_version, settings.rollback_minimum_days
+    version, minimum = champion.model_version, settings.retraining.rollback_minimum_days
     if champion.put_in_force_by != "promoted":
         return f"{version} was itself returned to: it is not left again without a training."
     if previous not in known.listed_versions:
         return f"{previous}, which {version} replaced, never made a list that people got."
-    if own > settings.rollback_first_days:
-        return f"{version} was judged on {own} days, and proved itself in the first {settings.rollback_first_days}."
+    if own > settings.retraining.rollback_first_days:
+        first = settings.retraining.rollback_first_days
+        return f"{version} was judged on {own} days, and proved itself in the first {first}."
     if own < minimum:
         return f"{version} was judged on {own} of the {minimum} days needed."
     if compared < minimum:

@@ -23,7 +23,7 @@ from moovitamix_assets.settings import Settings
 
 def build_nightly_schedule(settings: Settings) -> ScheduleDefinition:
     """The schedule of one deployment, running unless somebody stops it in the UI."""
-    hours, minutes = settings.nightly_at.split(":")
+    hours, minutes = settings.schedule.nightly_at.split(":")
 
     @schedule(
         name="nightly",

@@ -69,7 +69,7 @@ def _catch_up(settings: Settings) -> SensorDefinition:
     @sensor(
         name="catch_up",
         job=NIGHTLY_JOB,
-        minimum_interval_seconds=settings.sensor_seconds,
+        minimum_interval_seconds=settings.schedule.sensor_seconds,
         default_status=DefaultSensorStatus.RUNNING,
         description=(
             "Releases runs whose process died; fills the days that were missed, oldest first, in one run; tries a "
@@ -88,7 +88,7 @@ def _retraining(settings: Settings) -> SensorDefinition:
     @sensor(
         name="retraining",
         jobs=[TRAIN_JOB, ROLLBACK_JOB, RECOMMEND_JOB],
-        minimum_interval_seconds=settings.sensor_seconds,
+        minimum_interval_seconds=settings.schedule.sensor_seconds,
         default_status=DefaultSensorStatus.RUNNING,
         description=(
             "Decides once for each new day, on its evidence, whether the champion is rolled back or a candidate is "
@@ -115,7 +115,7 @@ def _retraining(settings: Settings) -> SensorDefinition:
             return SkipReason(
                 "There are no recommendations yet, so nothing is known of what they were worth."
             )
-        look = f"{evidence.day}, asked on {asked}, by itself {settings.automatic_retraining}"
+        look = f"{evidence.day}, asked on {asked}, by itself {settings.retraining.automatic_retraining}"
         seen = json.loads(context.cursor or "{}")
         if seen.get("look") == look:
             return SensorResult(
@@ -144,7 +144,7 @@ def _retraining(settings: Settings) -> SensorDefinition:
 def _freshness(settings: Settings) -> SensorDefinition:
     @sensor(
         name="freshness",
-        minimum_interval_seconds=settings.sensor_seconds,
+        minimum_interval_seconds=settings.schedule.sensor_seconds,
         default_status=DefaultSensorStatus.RUNNING,
         description="Looks whether the day that ended was made in time, and puts down what it finds when it changes.",
     )
@@ -178,7 +178,7 @@ def _freshness(settings: Settings) -> SensorDefinition:
 def _alerts(settings: Settings) -> SensorDefinition:
     @sensor(
         name="alerts",
-        minimum_interval_seconds=settings.sensor_seconds,
+        minimum_interval_seconds=settings.schedule.sensor_seconds,
         default_status=DefaultSensorStatus.RUNNING,
         description="Tells people, once, of everything that went wrong and what was done about it.",
     )
@@ -212,8 +212,10 @@ def _housekeeping(settings: Settings) -> SensorDefinition:
         description="Removes Dagster's records of runs that ended long ago; which partitions were made stays known.",
     )
     def housekeeping(context: SensorEvaluationContext) -> SkipReason:
-        removed = remove_old_runs(context.instance, settings.runs_kept_days, _RUNS_REMOVED_AT_ONCE)
-        return SkipReason(f"{removed} runs removed that ended more than {settings.runs_kept_days} days ago.")
+        removed = remove_old_runs(context.instance, settings.operations.runs_kept_days, _RUNS_REMOVED_AT_ONCE)
+        return SkipReason(
+            f"{removed} runs removed that ended more than {settings.operations.runs_kept_days} days ago."
+        )
 
     return housekeeping
 

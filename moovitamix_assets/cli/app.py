@@ -16,7 +16,8 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from foundation.secret_url import SecretUrl
-from moovitamix_assets.settings import Settings, UnusableThresholds
+from moovitamix_assets.setting_groups import UnusableThresholds
+from moovitamix_assets.settings import Settings, all_fields
 
 
 class _Commands(TyperGroup):
@@ -117,8 +118,8 @@ def run(
             _console.print(f"[yellow]{outcome.not_looked_at}[/]", soft_wrap=True)
         if outcome.nothing_to_learn:
             _console.print(
-                f"[yellow]No model was trained: nobody played anything before the last {settings.holdout_days} "
-                "days, on which it would be measured.[/]"
+                "[yellow]No model was trained: nobody played anything before the last "
+                f"{settings.training.holdout_days} days, on which it would be measured.[/]"
             )
         print_summary(_console, settings, from_day, to_day, outcome.seconds)
     except StartDateMoved as error:
@@ -418,7 +419,7 @@ def _settings(source_url: str | None, data_dir: Path | None) -> Settings:
         return settings
     except ValidationError as error:
         for problem in error.errors():
-            name = "_".join(map(str, problem["loc"]))
+            name = str(problem["loc"][-1])
             variable = f"MOOVITAMIX_{name.upper()}"
             file = os.environ.get("MOOVITAMIX_THRESHOLDS_FILE")
             where = (
@@ -432,7 +433,7 @@ def _settings(source_url: str | None, data_dir: Path | None) -> Settings:
 
 
 def _shown(setting: str, value: Any) -> Any:
-    field = Settings.model_fields.get(setting)
+    field = all_fields().get(setting)
     return str(SecretUrl(value)) if field and field.annotation is SecretUrl else value
 
 

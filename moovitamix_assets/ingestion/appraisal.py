@@ -97,10 +97,10 @@ def appraise_sample(sample: Sample, days: Collection[date], settings: Settings) 
         looked_for,
         unknown,
         # Records that turn up late are new to their days: such a run lands them, and only a clear case is refused.
-        settings.model_copy(update={"vanished_blocking_share": settings.vanished_error_share})
+        settings.changed(vanished_blocking_share=settings.plausibility.vanished_error_share)
         if reads_all
         else settings,
-        minimum=settings.plausibility_minimum,
+        minimum=settings.plausibility.plausibility_minimum,
     )
     return _accepted(number, Appraisal(dates, identities))
 

@@ -59,7 +59,7 @@ def worst(judgements: Sequence[Judgement]) -> Judgement:
 
 def judge_number(endpoint: str, received: int, settings: Settings) -> Judgement:
     """Judge an endpoint by whether it holds anything at all."""
-    if received or settings.accept_empty_endpoints:
+    if received or settings.plausibility.accept_empty_endpoints:
         return Judgement("plausible", f"{received} records of {endpoint}.", received, 0)
     return Judgement(
         "implausible",
@@ -86,27 +86,30 @@ def judge_dates(endpoint: str, where: str, received: int, undated: int, settings
         settings: The shares.
     """
     share = undated / received if received else 0.0
-    minimum = settings.plausibility_minimum
+    minimum = settings.plausibility.plausibility_minimum
     have = "have no readable created_at or updated_at"
     found = f"{endpoint}: {undated} of {received} records {where} {have} ({share:.1%})"
     remedy = "Have the source send ISO 8601 times, then run again; raise the setting if the records really have none."
-    if received >= minimum and share >= settings.undated_error_share:
+    if received >= minimum and share >= settings.plausibility.undated_error_share:
         return Judgement(
             "implausible",
-            f"{found}; refused from MOOVITAMIX_UNDATED_ERROR_SHARE = {settings.undated_error_share:g} of "
+            f"{found}; refused from MOOVITAMIX_UNDATED_ERROR_SHARE = {settings.plausibility.undated_error_share:g} of "
             f"MOOVITAMIX_PLAUSIBILITY_MINIMUM = {minimum} records on. {_NOT_LANDED} {remedy}",
             received,
             undated,
         )
-    if undated >= minimum and share >= settings.undated_blocking_share:
+    if undated >= minimum and share >= settings.plausibility.undated_blocking_share:
         return Judgement(
             "blocking",
-            f"{found}; not loaded from MOOVITAMIX_UNDATED_BLOCKING_SHARE = {settings.undated_blocking_share:g} and "
-            f"MOOVITAMIX_PLAUSIBILITY_MINIMUM = {minimum} undated records on. {_NOT_LOADED} {remedy}",
+            f"{found}; not loaded from MOOVITAMIX_UNDATED_BLOCKING_SHARE = "
+            f"{settings.plausibility.undated_blocking_share:g} and MOOVITAMIX_PLAUSIBILITY_MINIMUM = {minimum} "
+            f"undated records on. {_NOT_LOADED} {remedy}",
             received,
             undated,
         )
-    verdict: Verdict = "noticeable" if undated and share >= settings.undated_warn_share else "plausible"
+    verdict: Verdict = (
+        "noticeable" if undated and share >= settings.plausibility.undated_warn_share else "plausible"
+    )
     return Judgement(verdict, f"{found}.", received, undated)
 
 
@@ -133,19 +136,19 @@ def judge_identities(
         "(MOOVITAMIX_DATA_DIR), or delete the old one with `moovitamix reset`. Raise the setting if these records "
         "were really deleted, or check MOOVITAMIX_API_URL if it is another source."
     )
-    if share >= settings.vanished_error_share:
+    if share >= settings.plausibility.vanished_error_share:
         return Judgement(
             "implausible",
             f"{figures}: the source was regenerated; refused from MOOVITAMIX_VANISHED_ERROR_SHARE = "
-            f"{settings.vanished_error_share:g} on. {_NOT_LANDED} {remedy}",
+            f"{settings.plausibility.vanished_error_share:g} on. {_NOT_LANDED} {remedy}",
             looked_for,
             missing,
         )
-    if share >= settings.vanished_blocking_share:
+    if share >= settings.plausibility.vanished_blocking_share:
         return Judgement(
             "blocking",
             f"{figures}: the source may have been regenerated; not loaded from MOOVITAMIX_VANISHED_BLOCKING_SHARE = "
-            f"{settings.vanished_blocking_share:g} on. {_NOT_LOADED} {remedy}",
+            f"{settings.plausibility.vanished_blocking_share:g} on. {_NOT_LOADED} {remedy}",
             looked_for,
             missing,
         )
@@ -167,13 +170,13 @@ def refuse_unless_ended(
         DayNotEnded: If it has not ended by either clock.
     """
     end = datetime.combine(day + timedelta(days=1), time.min)
-    tolerance = timedelta(minutes=settings.clock_tolerance_minutes)
+    tolerance = timedelta(minutes=settings.plausibility.clock_tolerance_minutes)
     if machine_time >= end and (source_time is None or source_time >= end - tolerance):
         return
     raise DayNotEnded(
         f"{day} has not ended: {both_clocks(machine_time, source_time)}. {_NOT_LANDED} A day is read after its end. "
         "Set the clock that is wrong, then run again; MOOVITAMIX_CLOCK_TOLERANCE_MINUTES = "
-        f"{settings.clock_tolerance_minutes:g} is how far the source's may be behind."
+        f"{settings.plausibility.clock_tolerance_minutes:g} is how far the source's may be behind."
     )
 
 
@@ -187,5 +190,5 @@ def both_clocks(machine_time: datetime, source_time: datetime | None) -> str:
 
 def clocks_differ(machine_time: datetime, source_time: datetime | None, settings: Settings) -> bool:
     """Whether both clocks are known and further apart than the tolerance."""
-    tolerance = timedelta(minutes=settings.clock_tolerance_minutes)
+    tolerance = timedelta(minutes=settings.plausibility.clock_tolerance_minutes)
     return source_time is not None and abs(machine_time - source_time) > tolerance

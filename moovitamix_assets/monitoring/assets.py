@@ -74,7 +74,7 @@ def recommendation_quality(
         ).df()
     rows = pd.concat([empty_frame(RECOMMENDATION_QUALITY), *frames], ignore_index=True)
     plotted = pd.concat([before, rows])
-    plotted = plotted[plotted["users"] >= settings.quality_minimum_users]
+    plotted = plotted[plotted["users"] >= settings.monitoring.quality_minimum_users]
     metadata: dict[str, Any] = {
         "written_from": days[0].isoformat(),
         "last_day": MetadataValue.md(plots.markdown_table(frames[-1].round(4))),
@@ -163,8 +163,8 @@ def _drift_of(
     rows = drift_rows(
         read_today(connection, day),
         reference,
-        drift_threshold=settings.drift_threshold,
-        minimum_rows=settings.drift_minimum_rows,
+        drift_threshold=settings.monitoring.drift_threshold,
+        minimum_rows=settings.monitoring.drift_minimum_rows,
     )
     return rows, version
 

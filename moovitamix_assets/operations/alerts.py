@@ -182,7 +182,7 @@ def send(message: Message, settings: Settings, log: logging.Logger) -> None:
     Raises:
         AlertNotSent: If no service took it; it should be sent again later.
     """
-    urls, refused = _services(settings.alert_urls.get_secret_value())
+    urls, refused = _services(settings.operations.alert_urls.get_secret_value())
     if not urls and not refused:
         log.warning(f"MOOVITAMIX_ALERT_URLS names nobody to tell:\n{message.title}\n\n{message.body}")
         return
@@ -201,7 +201,7 @@ def unusable_services(settings: Settings) -> tuple[int, list[str]]:
     import apprise
 
     logging.getLogger("apprise").disabled = True
-    urls, refused = _services(settings.alert_urls.get_secret_value())
+    urls, refused = _services(settings.operations.alert_urls.get_secret_value())
     unknown = [_refusal(n, url) for n, url in enumerate(urls, 1) if not apprise.Apprise().add(url)]
     return len(urls), unknown + refused
 

@@ -46,7 +46,7 @@ class Freshness:
 
 def expected_day(moment: datetime, settings: Settings) -> date:
     """The newest day that must have been made by a moment (naive UTC)."""
-    return due_day(moment, settings, timedelta(hours=settings.freshness_hours))
+    return due_day(moment, settings, timedelta(hours=settings.operations.freshness_hours))
 
 
 def made_in_time(made: Collection[str], expected: date, just_begun: bool = False) -> Freshness:
@@ -71,7 +71,7 @@ def made_in_time(made: Collection[str], expected: date, just_begun: bool = False
 def has_just_begun(connection: duckdb.DuckDBPyConnection, settings: Settings) -> bool:
     """Whether the first load began less than `freshness_hours` ago by the machine's clock, as `loaded_at` is."""
     row = connection.execute("SELECT min(loaded_at) FROM partition_loads").fetchone()
-    ago = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=settings.freshness_hours)
+    ago = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=settings.operations.freshness_hours)
     return bool(row and row[0] and row[0] > ago)
 
 
@@ -81,7 +81,7 @@ def newest_listen(connection: duckdb.DuckDBPyConnection, day: date, settings: Se
         "SELECT max(listened_at) FROM listens WHERE changed_on BETWEEN ?::DATE - 7 AND ?", [day, day]
     ).fetchone()
     at = row[0] if row else None
-    allowed = day_start(day + timedelta(days=1)) - timedelta(hours=settings.newest_listen_hours)
+    allowed = day_start(day + timedelta(days=1)) - timedelta(hours=settings.operations.newest_listen_hours)
     newest = f"{at:%Y-%m-%d %H:%M}" if at else "none"
     finding = (
         f"The newest listen known as of {day} is of {newest}; {allowed:%Y-%m-%d %H:%M} or later is well."
@@ -93,11 +93,11 @@ def freshness_policy(settings: Settings) -> "FreshnessPolicy":
     """Dagster's own policy for the watched assets, which colours them in the UI; it knows no partitions."""
     from dagster import FreshnessPolicy
 
-    deadline = datetime.combine(date.min, time.fromisoformat(settings.nightly_at)) + timedelta(
-        hours=settings.freshness_hours
+    deadline = datetime.combine(date.min, time.fromisoformat(settings.schedule.nightly_at)) + timedelta(
+        hours=settings.operations.freshness_hours
     )
     return FreshnessPolicy.cron(
         deadline_cron=f"{deadline.minute} {deadline.hour} * * *",
-        lower_bound_delta=timedelta(hours=settings.freshness_hours),
+        lower_bound_delta=timedelta(hours=settings.operations.freshness_hours),
         timezone="UTC",
     )

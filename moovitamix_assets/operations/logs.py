@@ -76,7 +76,7 @@ def console_loggers(settings: Settings) -> dict[str, LoggerDefinition]:
     of schedules, sensors and the UI. So that one is replaced in this process as well. It is no public name of
     Dagster's; the tests run a job without configuration, and would notice.
     """
-    as_json = settings.log_format == "json"
+    as_json = settings.operations.log_format == "json"
     chosen = _json_by_default if as_json else default_system_loggers
     context_creation_job.default_system_loggers = chosen  # type: ignore[attr-defined]
     return {"console": json_console_logger} if as_json else {}

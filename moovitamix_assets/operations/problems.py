@@ -45,7 +45,7 @@ def decision_problems(connection: duckdb.DuckDBPyConnection, settings: Settings)
            ORDER BY decision_number, decided_at, model_version""",
         [_DAYS_OF_DECISIONS],
     ).fetchall()
-    link = f"{settings.ui_url}/assets/champion_model"
+    link = f"{settings.operations.ui_url}/assets/champion_model"
     return [
         _rejected(version, str(as_of), reason, previous, link)
         if decision == "rejected"
@@ -103,7 +103,7 @@ def _problem_of(job: str, instance: DagsterInstance, settings: Settings) -> Prob
         since=_moment(failed[-1]),
         details=(*_causes(instance, newest), *_attempts(failed)),
         done=_done(job, settings),
-        link=f"{settings.ui_url}/runs/{newest.run_id}",
+        link=f"{settings.operations.ui_url}/runs/{newest.run_id}",
     )
 
 
@@ -136,7 +136,7 @@ def _moment(record: RunRecord) -> str:
 
 def _done(job: str, settings: Settings) -> str:
     if job == "nightly":
-        tries = settings.catch_up_attempts
+        tries = settings.schedule.catch_up_attempts
         return f"yesterday's lists stay; the night is run {tries} times at most, after that a person has to look."
     if job in ("train", "rollback"):
         return "the champion stays in force."

@@ -45,7 +45,7 @@ def recommendations(
 ) -> Output[pd.DataFrame]:
     """Make the lists of each day of the run that is kept."""
     days = days_to_make([date.fromisoformat(key) for key in context.partition_keys], context.run.tags)
-    oldest_kept = days[-1] - timedelta(days=settings.recommendations_kept_days - 1)
+    oldest_kept = days[-1] - timedelta(days=settings.recommendations.recommendations_kept_days - 1)
     kept = [day for day in days if day >= oldest_kept]
     frames = []
     with (
@@ -66,7 +66,7 @@ def recommendations(
     }
     if not (newest and newest[0]) or days[-1] >= newest[0]:
         # A day long past that somebody wants to see again stays until the next new day is made.
-        metadata["kept_partitions"] = settings.recommendations_kept_days
+        metadata["kept_partitions"] = settings.recommendations.recommendations_kept_days
     return Output(rows, metadata=metadata)
 
 
@@ -84,9 +84,9 @@ def _lists_of(connection: duckdb.DuckDBPyConnection, day: date, settings: Settin
     return recommend_everyone(
         known,
         load_model(settings.models_dir, version) if version else None,
-        length=settings.recommendations_per_user,
-        heard_too=settings.recommend_heard_tracks,
-        expire_hours=settings.recommendations_expire_hours,
+        length=settings.recommendations.recommendations_per_user,
+        heard_too=settings.recommendations.recommend_heard_tracks,
+        expire_hours=settings.recommendations.recommendations_expire_hours,
     )
 
 

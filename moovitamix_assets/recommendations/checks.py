@@ -87,10 +87,12 @@ def _faults(
     pairs = lists[["user_id", "track_id"]]
     lengths = lists.groupby("user_id").size().reindex(users["user_id"], fill_value=0)
     left = len(tracks) - heard.groupby("user_id").size().reindex(users["user_id"], fill_value=0)
-    if settings.recommend_heard_tracks:
+    if settings.recommendations.recommend_heard_tracks:
         left, heard = left * 0 + len(tracks), heard.iloc[:0]
     return {
-        "short_lists": int((lengths < left.clip(upper=settings.recommendations_per_user)).sum()),
+        "short_lists": int(
+            (lengths < left.clip(upper=settings.recommendations.recommendations_per_user)).sum()
+        ),
         "repeated": int(pairs.duplicated().sum()),
         "unknown_people": int((~pairs["user_id"].isin(users["user_id"])).sum()),
         "unknown_tracks": int((~pairs["track_id"].isin(tracks["track_id"])).sum()),

@@ -76,8 +76,8 @@ def training_set(
     from moovitamix_assets.training.gate.registry import champion_before
 
     as_of = date.fromisoformat(context.partition_key)
-    holdout = as_of + timedelta(days=1 - settings.holdout_days)
-    validation = holdout - timedelta(days=settings.validation_days)
+    holdout = as_of + timedelta(days=1 - settings.training.holdout_days)
+    validation = holdout - timedelta(days=settings.training.validation_days)
     cuts = {"before_holdout": holdout, "before_validation": validation}
     with progress.track("training set"), read_warehouse(settings.warehouse_path) as connection:
         require_loaded(connection, [as_of])
@@ -203,19 +203,19 @@ def champion_model(context: AssetExecutionContext, settings: ResourceParam[Setti
 
     as_of = date.fromisoformat(context.partition_key)
     candidate = read_candidate(settings.models_dir, as_of)
-    measured = candidate.of("candidate", settings.promotion_metric)
+    measured = candidate.of("candidate", settings.promotion.promotion_metric)
     beside: dict[str, Difference] = {}
     for rival in ("popularity", "champion"):
-        figures = candidate.of(rival, settings.promotion_metric)
+        figures = candidate.of(rival, settings.promotion.promotion_metric)
         if measured is not None and figures is not None:
-            beside[rival] = paired_difference(measured, figures, settings.seed)
+            beside[rival] = paired_difference(measured, figures, settings.training.seed)
     decision = decide(
-        settings.promotion_metric,
+        settings.promotion.promotion_metric,
         beside.get("popularity", NOBODY_MEASURED),
         beside.get("champion"),
-        minimum_users=settings.promotion_minimum_users,
-        minimum_ratio=settings.promotion_minimum_ratio,
-        tolerance=settings.promotion_tolerance,
+        minimum_users=settings.promotion.promotion_minimum_users,
+        minimum_ratio=settings.promotion.promotion_minimum_ratio,
+        tolerance=settings.promotion.promotion_tolerance,
     )
     metrics = {rival: asdict(difference) for rival, difference in beside.items()}
     with write_warehouse(settings.warehouse_path) as connection:
@@ -224,8 +224,8 @@ def champion_model(context: AssetExecutionContext, settings: ResourceParam[Setti
         removed = old_models(
             connection,
             settings.models_dir,
-            kept=settings.models_kept,
-            served_days=settings.recommendations_kept_days,
+            kept=settings.training.models_kept,
+            served_days=settings.recommendations.recommendations_kept_days,
         )
     remove_models(settings.models_dir, removed)
     return MaterializeResult(
@@ -253,7 +253,7 @@ def _mirrored(context: AssetExecutionContext, settings: Settings) -> str:
     """Tell MLflow of the decision; that it cannot be told changes nothing of it."""
     from moovitamix_assets.training.mirroring.mirror import MirrorFailed, write_mirror
 
-    if not settings.mirror_decisions:
+    if not settings.mirror.mirror_decisions:
         return "switched off"
     try:
         report = write_mirror(settings)

@@ -72,9 +72,9 @@ def _source_table(table: str) -> AssetsDefinition:
         judged = judge_rejected_share(
             table,
             cleaned.loads,
-            warn_share=settings.rejected_warn_share,
-            error_share=settings.rejected_error_share,
-            error_minimum=settings.rejected_error_minimum,
+            warn_share=settings.warehouse.rejected_warn_share,
+            error_share=settings.warehouse.rejected_error_share,
+            error_minimum=settings.warehouse.rejected_error_minimum,
         )
         if judged.refused:
             # The first partition holds the initial load: without it, the days after it mean nothing.

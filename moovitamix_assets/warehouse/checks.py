@@ -38,9 +38,9 @@ _BLOCKING: dict[str, Ask] = {
         connection,
         table,
         days,
-        warn_share=settings.rejected_warn_share,
-        error_share=settings.rejected_error_share,
-        error_minimum=settings.rejected_error_minimum,
+        warn_share=settings.warehouse.rejected_warn_share,
+        error_share=settings.warehouse.rejected_error_share,
+        error_minimum=settings.warehouse.rejected_error_minimum,
     ),
 }
 _WARNING: dict[str, Ask] = {

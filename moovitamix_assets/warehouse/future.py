@@ -143,7 +143,9 @@ def _deleted(connection: duckdb.DuckDBPyConnection, statement: str, values: Sequ
 
 def _present(settings: Settings) -> datetime:
     """The latest moment a load can have happened: `loaded_at` is the machine's clock, also in a replay."""
-    return datetime.now(UTC).replace(tzinfo=None) + timedelta(minutes=settings.clock_tolerance_minutes)
+    return datetime.now(UTC).replace(tzinfo=None) + timedelta(
+        minutes=settings.plausibility.clock_tolerance_minutes
+    )
 
 
 def _range(first: date, last: date, number: int) -> str:

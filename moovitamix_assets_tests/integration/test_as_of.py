@@ -35,7 +35,9 @@ def _live_through(deployment: Deployment, first: date, last: date) -> None:
     """Read each day as it has just passed."""
     for day in days_between(first, last):
         now = datetime.combine(day + timedelta(days=1), time(0, 30))
-        requests.post(f"{deployment.settings.api_url}/_clock", json={"now": now.isoformat()}, timeout=30)
+        requests.post(
+            f"{deployment.settings.source.api_url}/_clock", json={"now": now.isoformat()}, timeout=30
+        )
         assert deployment.ingest(day, day).success
 
 

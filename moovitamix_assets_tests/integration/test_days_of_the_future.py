@@ -112,7 +112,7 @@ def test_one_command_and_one_run_heal_it(jumped: RunningByItself, clock_url: str
     assert "only before the day had ended" in "\n".join(what_failed(rebuilt.all_events))
 
     jumped.run(FIRST, LAST)
-    clean = RunningByItself(tmp_path / "clean", jumped.settings.api_url, clock_url=clock_url)
+    clean = RunningByItself(tmp_path / "clean", jumped.settings.source.api_url, clock_url=clock_url)
     clean.run(FIRST, LAST)
     assert fingerprints.tables(jumped.settings.warehouse_path) == fingerprints.tables(
         clean.settings.warehouse_path

@@ -153,7 +153,7 @@ def test_one_outage_is_one_message_and_so_is_its_end(
 ) -> None:
     url, calls = sink
     service = make(alert_urls=url, lookback_days=1, catch_up_attempts=4)
-    source = service.settings.api_url
+    source = service.settings.source.api_url
     broken = RunningByItself(
         service.data_dir,
         source,

@@ -170,7 +170,7 @@ def test_switched_off_a_bad_champion_stays_until_a_person_acts(make: Make) -> No
         assert "switched off (automatic_retraining)" in found.skip_message
     assert in_force(service) == BAD
 
-    again = RunningByItself(service.data_dir, service.settings.api_url, service.instance)
+    again = RunningByItself(service.data_dir, service.settings.source.api_url, service.instance)
     again.cursors = service.cursors
     (back,) = again.look("retraining").run_requests
     assert back.job_name == "rollback"

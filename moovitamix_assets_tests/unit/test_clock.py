@@ -64,3 +64,14 @@ def test_a_day_is_due_when_its_night_has_come(moment: datetime, after: timedelta
 )
 def test_hours_and_minutes_of_the_setting_both_count(nightly_at: str, moment: datetime, day: date) -> None:
     assert due_day(moment, Settings(nightly_at=nightly_at)) == day
+
+
+def test_a_clock_is_read_with_its_credentials_and_complained_of_without():
+    with running_server(small_world(now=datetime(2026, 9, 6, 12))) as url:
+        behind = url.replace("http://", "http://user:sesame@")
+        assert now(Settings(clock_url=behind)) == datetime(2026, 9, 6, 12)
+        with pytest.raises(ClockUnreadable) as caught:
+            now(Settings(clock_url=f"{behind}/nothing"))
+    assert "sesame" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, requests.HTTPError)
+    assert "sesame" not in str(caught.value.__cause__)

@@ -1,10 +1,13 @@
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
-from moovitamix_assets.settings import Settings, UnusableThresholds
+from moovitamix_assets.setting_groups import UnusableThresholds
+from moovitamix_assets.settings import Settings, all_fields
 
 THRESHOLDS = Path(__file__).parents[2] / "moovitamix_assets" / "thresholds.yaml"
 
@@ -15,14 +18,21 @@ def thresholds(tmp_path: Path, text: str) -> Path:
     return path
 
 
+def value(settings: Settings, name: str) -> Any:
+    """Of a setting, in whatever group it is."""
+    groups = [settings, *(getattr(settings, group) for group in Settings.model_fields)]
+    (found,) = {getattr(group, name) for group in groups if hasattr(group, name)}
+    return found
+
+
 def test_a_file_of_ones_own_wins_over_the_defaults_and_the_environment_over_it(tmp_path, monkeypatch):
     own = thresholds(tmp_path, "promotion_tolerance: 0.2\npromotion_minimum_users: 7\n")
     monkeypatch.setenv("MOOVITAMIX_THRESHOLDS_FILE", str(own))
     monkeypatch.setenv("MOOVITAMIX_PROMOTION_MINIMUM_USERS", "9")
     settings = Settings()
-    assert (settings.promotion_tolerance, settings.promotion_minimum_users) == (0.2, 9)
-    assert settings.promotion_minimum_ratio == 1.05
-    assert "api_url" not in settings.model_fields_set
+    assert (settings.promotion.promotion_tolerance, settings.promotion.promotion_minimum_users) == (0.2, 9)
+    assert settings.promotion.promotion_minimum_ratio == 1.05
+    assert "api_url" not in settings.source.model_fields_set
 
 
 @pytest.mark.parametrize(
@@ -46,7 +56,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 def test_every_threshold_of_the_file_is_a_setting():
     keys = yaml.safe_load(THRESHOLDS.read_text())
-    assert set(keys) <= set(Settings.model_fields)
+    assert set(keys) <= set(all_fields())
 
 
 def test_an_address_that_is_none_is_refused():
@@ -121,37 +131,37 @@ def bounded() -> list[tuple[str, object, object]]:
 
 @pytest.mark.parametrize(("name", "allowed", "refused"), bounded())
 def test_a_setting_is_bounded(name: str, allowed: object, refused: object) -> None:
-    assert getattr(Settings(**{name: allowed}), name) == allowed
+    assert value(Settings(**{name: allowed}), name) == allowed
     with pytest.raises(ValueError, match=name):
         Settings(**{name: refused})
 
 
 def test_every_number_has_a_bound_that_is_tested() -> None:
-    numbers = {name for name, field in Settings.model_fields.items() if field.annotation in (int, float)}
+    numbers = {name for name, field in all_fields().items() if field.annotation in (int, float)}
     assert numbers - {name for name, *_ in bounded()} == {"seed"}
 
 
 def test_every_setting_that_is_no_threshold_is_described() -> None:
     explained_there = yaml.safe_load(THRESHOLDS.read_text())
-    undescribed = {name for name, field in Settings.model_fields.items() if not field.description}
+    undescribed = {name for name, field in all_fields().items() if not field.description}
     assert undescribed == set(explained_there)
 
 
 def test_an_argument_wins_over_everything(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MOOVITAMIX_PROMOTION_TOLERANCE", "0.3")
     own = thresholds(tmp_path, "promotion_tolerance: 0.2\n")
-    assert Settings(promotion_tolerance=0.4, thresholds_file=own).promotion_tolerance == 0.4
-    assert Settings(thresholds_file=own).promotion_tolerance == 0.3
+    assert Settings(promotion_tolerance=0.4, thresholds_file=own).promotion.promotion_tolerance == 0.4
+    assert Settings(thresholds_file=own).promotion.promotion_tolerance == 0.3
     # A file that is named as an argument wins over the one of the environment.
     other = tmp_path / "other.yaml"
     other.write_text("promotion_minimum_users: 7\n")
     monkeypatch.setenv("MOOVITAMIX_THRESHOLDS_FILE", str(other))
-    assert Settings().promotion_minimum_users == 7
-    assert Settings(thresholds_file=own).promotion_minimum_users == 30
+    assert Settings().promotion.promotion_minimum_users == 7
+    assert Settings(thresholds_file=own).promotion.promotion_minimum_users == 30
 
 
 def test_an_empty_file_of_ones_own_changes_nothing(tmp_path) -> None:
-    assert Settings(thresholds_file=thresholds(tmp_path, "# nothing\n")).promotion_tolerance == 0.1
+    assert Settings(thresholds_file=thresholds(tmp_path, "# nothing\n")).promotion.promotion_tolerance == 0.1
 
 
 def test_settings_never_change_once_they_were_read() -> None:
@@ -161,7 +171,7 @@ def test_settings_never_change_once_they_were_read() -> None:
 
 @pytest.mark.parametrize("name", ["api_url", "clock_url", "mlflow_tracking_uri"])
 def test_a_server_is_named_by_its_address_without_a_slash_at_its_end(name: str) -> None:
-    given = getattr(Settings(**{name: "https://example.org/"}), name)
+    given = value(Settings(**{name: "https://example.org/"}), name)
     assert given.get_secret_value() == "https://example.org"
     for wrong in ("example.org:80", "ftp://example.org"):
         with pytest.raises(ValueError, match="is not an http"):
@@ -170,8 +180,21 @@ def test_a_server_is_named_by_its_address_without_a_slash_at_its_end(name: str) 
         with pytest.raises(ValueError, match="is not an http"):
             Settings(api_url="http://")
     else:
-        assert not getattr(Settings(**{name: ""}), name)
+        assert not value(Settings(**{name: ""}), name)
 
 
 def test_secrets_are_not_shown() -> None:
     assert "s3cret" not in repr(Settings(alert_urls="json://robot:s3cret@example.org"))
+
+
+@pytest.mark.parametrize("name", ["api_url", "clock_url", "mlflow_tracking_uri"])
+def test_no_setting_prints_its_password(name):
+    settings = Settings(**{name: "http://user:sesame@host/"})
+    assert value(settings, name).get_secret_value() == "http://user:sesame@host"
+    shown = [str(settings), repr(settings), settings.model_dump_json(), str(settings.model_dump())]
+    shown.append(str(TypeAdapter(Settings).dump_python(settings, mode="json")))
+    assert [text for text in shown if "sesame" in text] == []
+    with pytest.raises(ValidationError) as caught:
+        Settings(**{name: "ftp://user:sesame@host"})
+    assert "ftp://host" in str(caught.value)
+    assert "sesame" not in str(caught.value)

@@ -33,14 +33,14 @@ def run_development(settings: Settings) -> int:
         pass  # Slots of dead runs are freed before the daemon starts.
     with ExitStack() as stack:
         interruption = _Interruption()
-        if "api_url" not in settings.model_fields_set:
+        if "api_url" not in settings.source.model_fields_set:
             stack.enter_context(
-                bundled_source(port=urlsplit(settings.api_url.get_secret_value()).port or 8000)
+                bundled_source(port=urlsplit(settings.source.api_url.get_secret_value()).port or 8000)
             )
         # A group of its own: a Ctrl-C reaches it once, through us, and what it started ends with it.
         process = subprocess.Popen(
             [sys.executable, "-m", "dagster", "dev", *_workspace(Path.cwd())],
-            env={**os.environ, "MOOVITAMIX_API_URL": settings.api_url.get_secret_value()},
+            env={**os.environ, "MOOVITAMIX_API_URL": settings.source.api_url.get_secret_value()},
             start_new_session=True,
         )
         code = _wait(process, interruption)

@@ -4,6 +4,7 @@ A few requests with little patience; what is judged is in `ingestion/`.
 """
 
 from datetime import date, datetime
+from typing import Any
 
 from moovitamix_assets.clock import now
 from moovitamix_assets.ingestion.appraisal import refuse_implausible
@@ -11,7 +12,7 @@ from moovitamix_assets.ingestion.client.source_api import SourceApi, SourceError
 from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ, refuse_unless_ended
 from moovitamix_assets.settings import Settings
 
-_IMPATIENCE = {"request_retries": 1, "request_timeout_seconds": 5.0}
+_IMPATIENCE: dict[str, Any] = {"request_retries": 1, "request_timeout_seconds": 5.0}
 
 
 def look_at_source(settings: Settings) -> str:
@@ -23,10 +24,10 @@ def look_at_source(settings: Settings) -> str:
     Raises:
         ImplausibleSource: If the next day could not be read from it.
     """
-    if "api_url" not in settings.model_fields_set:
+    if "api_url" not in settings.source.model_fields_set:
         return ""
     try:
-        with SourceApi.from_settings(settings.model_copy(update=_IMPATIENCE)) as source_api:
+        with SourceApi.from_settings(settings.changed(**_IMPATIENCE)) as source_api:
             refuse_implausible(source_api, settings)
     except SourceError as error:
         return f"The source could not be looked at: {error}"
@@ -52,10 +53,10 @@ def compare_clocks(settings: Settings, last: date) -> str:
 
 def read_source_time(settings: Settings) -> datetime | None:
     """The source's own clock, naive UTC; None if the settings name no source, or it does not say or answer."""
-    if "api_url" not in settings.model_fields_set:
+    if "api_url" not in settings.source.model_fields_set:
         return None
     try:
-        with SourceApi.from_settings(settings.model_copy(update=_IMPATIENCE)) as source_api:
+        with SourceApi.from_settings(settings.changed(**_IMPATIENCE)) as source_api:
             return source_api.probe("users").source_time
     except SourceError:
         return None  # Whoever reads the source next says what is wrong with it.

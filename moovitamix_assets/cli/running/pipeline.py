@@ -134,7 +134,7 @@ def run_pipeline(
     not_looked_at = "" if to_read else look_at_source(settings)
     if to_read:
         # The last days are covered again: a record may have turned up late, with a time already read.
-        late = last - timedelta(days=settings.lookback_days - 1)
+        late = last - timedelta(days=settings.schedule.lookback_days - 1)
         from_day = max(first, min(to_read[0], late))
         with source_for(settings) as sourced:
             _run(
@@ -170,7 +170,7 @@ def _refuse_future_days(settings: Settings) -> None:
 
 def _holdout(settings: Settings, last: date) -> date:
     """The first of the days on which a candidate of the last day would be measured."""
-    return last + timedelta(days=1 - settings.holdout_days)
+    return last + timedelta(days=1 - settings.training.holdout_days)
 
 
 def run_rollback(settings: Settings, instance: DagsterInstance, reason: str) -> tuple[str, str]:

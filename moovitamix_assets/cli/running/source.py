@@ -25,11 +25,11 @@ class SourceNotStarted(RuntimeError):
 @contextmanager
 def source_for(settings: Settings) -> Iterator[Settings]:
     """The settings with a source that answers: theirs if they name one, else the bundled one on a free port."""
-    if "api_url" in settings.model_fields_set:
+    if "api_url" in settings.source.model_fields_set:
         yield settings
         return
     with bundled_source(port=0) as url:
-        yield settings.model_copy(update={"api_url": SecretUrl(url)})
+        yield settings.changed(api_url=SecretUrl(url))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from moovitamix_assets.ingestion.client.source_api import SourceApi, SourceError
 from moovitamix_assets.ingestion.landing import StartDateDamaged, recorded_first_partition
 from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
 from moovitamix_assets.operations.alerts import unusable_services
-from moovitamix_assets.settings import Settings
+from moovitamix_assets.settings import Settings, all_fields
 from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
 from moovitamix_assets.warehouse.future import find_future_days
 
@@ -77,11 +77,11 @@ def _disk(settings: Settings) -> Symptom:
 
 
 def _variables(settings: Settings) -> Symptom:
-    known = {f"MOOVITAMIX_{name.upper()}" for name in Settings.model_fields}
+    known = {f"MOOVITAMIX_{name.upper()}" for name in all_fields()}
     set_here = {name for name in os.environ if name.upper().startswith("MOOVITAMIX_")}
     unknown = sorted(name for name in set_here if name.upper() not in known)
     if unknown:
-        remedy = "They change nothing: see moovitamix_assets/settings.py for the names."
+        remedy = "They change nothing: see moovitamix_assets/settings.py and setting_groups.py for the names."
         return Symptom("variables", False, f"{', '.join(unknown)}: unknown", remedy)
     return Symptom("variables", True, f"{len(set_here)} settings from the environment")
 
@@ -151,18 +151,21 @@ def _records(settings: Settings) -> Symptom:
 
 
 def _source(settings: Settings) -> Symptom:
-    if "api_url" not in settings.model_fields_set:
+    if "api_url" not in settings.source.model_fields_set:
         return Symptom("source", True, "the bundled one; moovitamix run and moovitamix dev start it")
     try:
         with SourceApi(
-            settings.api_url.get_secret_value(), retries=0, timeout_seconds=5.0, request_deadline_seconds=10.0
+            settings.source.api_url.get_secret_value(),
+            retries=0,
+            timeout_seconds=5.0,
+            request_deadline_seconds=10.0,
         ) as source:
             answer = source.check()
     except SourceError as error:
         return Symptom(
             "source",
             False,
-            str(settings.api_url),
+            str(settings.source.api_url),
             f"{error} Check MOOVITAMIX_API_URL and that it runs.",
         )
     filters = "with" if answer.filtered else "without"
@@ -183,7 +186,7 @@ def _clock(settings: Settings) -> Symptom:
             "clock",
             False,
             f"{both_clocks(moment, source_time)}: more than "
-            f"MOOVITAMIX_CLOCK_TOLERANCE_MINUTES = {settings.clock_tolerance_minutes:g} apart",
+            f"MOOVITAMIX_CLOCK_TOLERANCE_MINUTES = {settings.plausibility.clock_tolerance_minutes:g} apart",
             "Days are read after their end, by both clocks: set the one that is wrong.",
         )
     told = f"{moment:%Y-%m-%d %H:%M} UTC, by {settings.clock_url or 'the machine'}"

@@ -94,7 +94,7 @@ def print_similar(console: Console, settings: Settings, track_id: int, day: date
         raise NothingToShow(
             f"Track {track_id} came after {version} was trained; the next training will know it."
         )
-    found = model.similar_tracks(track_id, settings.recommendations_per_user)
+    found = model.similar_tracks(track_id, settings.recommendations.recommendations_per_user)
     _say(console, f"Like {named[track_id].with_genres}, by version {version}:")
     _say_tracks(console, settings, found)
 
@@ -111,7 +111,7 @@ def print_session(console: Console, settings: Settings, track_ids: Sequence[int]
         named = _known_tracks(connection, track_ids)
     model = load_model(settings.models_dir, version)
     session = np.array(track_ids, dtype=np.int64)
-    found = model.recommend_for_session(session, settings.recommendations_per_user)
+    found = model.recommend_for_session(session, settings.recommendations.recommendations_per_user)
     _say(console, f"After these, by version {version}:")
     for track_id in track_ids:
         passed_over = "" if track_id in model.track_ids else " (not known to this version: passed over)"

@@ -103,17 +103,17 @@ class SourceApi:
     def from_settings(cls, settings: Settings) -> Self:
         """Make the client that the settings describe."""
         return cls(
-            settings.api_url.get_secret_value(),
-            page_size=settings.page_size,
-            pages_in_flight=settings.pages_in_flight,
-            timeout_seconds=settings.request_timeout_seconds,
-            retries=settings.request_retries,
-            backoff_seconds=settings.retry_backoff_seconds,
-            backoff_limit_seconds=settings.retry_backoff_limit_seconds,
-            pull_attempts=settings.pull_attempts,
-            request_deadline_seconds=settings.request_deadline_seconds,
-            pull_deadline_minutes=settings.pull_deadline_minutes,
-            connect_patience_seconds=settings.connect_patience_seconds,
+            settings.source.api_url.get_secret_value(),
+            page_size=settings.source.page_size,
+            pages_in_flight=settings.source.pages_in_flight,
+            timeout_seconds=settings.source.request_timeout_seconds,
+            retries=settings.source.request_retries,
+            backoff_seconds=settings.source.retry_backoff_seconds,
+            backoff_limit_seconds=settings.source.retry_backoff_limit_seconds,
+            pull_attempts=settings.source.pull_attempts,
+            request_deadline_seconds=settings.source.request_deadline_seconds,
+            pull_deadline_minutes=settings.source.pull_deadline_minutes,
+            connect_patience_seconds=settings.source.connect_patience_seconds,
         )
 
     def __enter__(self) -> Self:

@@ -59,13 +59,15 @@ def examine_artifact(folder: Path, settings: Settings) -> ArtifactTrial:
     faults = []
     if not np.array_equal(lists, artifact.read_array(folder, _EXPECTED)):
         faults.append("the model read back from disk gives other lists than the one that was trained")
-    if coverage < settings.artifact_minimum_coverage and (lists >= 0).any():
+    if coverage < settings.training.artifact_minimum_coverage and (lists >= 0).any():
         faults.append(
-            f"its lists hold {coverage:.2%} of the catalogue, less than {settings.artifact_minimum_coverage:.2%}"
+            f"its recommendations hold {coverage:.2%} of the catalogue, "
+            f"less than {settings.training.artifact_minimum_coverage:.2%}"
         )
-    if served_share < settings.artifact_minimum_served_share:
+    if served_share < settings.training.artifact_minimum_served_share:
         faults.append(
-            f"{served_share:.2%} of people get a full list, less than {settings.artifact_minimum_served_share:.2%}"
+            f"{served_share:.2%} of users get a full list, "
+            f"less than {settings.training.artifact_minimum_served_share:.2%}"
         )
     faults += _faults_of_scores(model, people)
     return ArtifactTrial(len(people), float(coverage), served_share, tuple(faults))

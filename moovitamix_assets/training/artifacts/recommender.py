@@ -63,8 +63,8 @@ class Recommender:
         return cls.fit_view(
             split(training_set, fit_on),
             recipe,
-            seed=settings.seed,
-            threads=settings.training_threads,
+            seed=settings.training.seed,
+            threads=settings.training.training_threads,
             model_version=f"{training_set.as_of.isoformat()}-{digest}",
             as_of=training_set.as_of,
             fit_on=fit_on,

@@ -50,10 +50,10 @@ def train_candidate(
     on_progress(1, _STEPS)
     twin = Recommender.fit(training_set, recipe, settings, fit_on="holdout")
     on_progress(2, _STEPS)
-    holdout = with_fewer_test_users(split(training_set, "holdout"), settings.seed, MOST_MEASURED)
+    holdout = with_fewer_test_users(split(training_set, "holdout"), settings.training.seed, MOST_MEASURED)
     subjects: dict[str, Scorer] = {
         "candidate": Served.on(twin, training_set, holdout),
-        "popularity": Popularity().fit(holdout, settings.seed, settings.training_threads),
+        "popularity": Popularity().fit(holdout, settings.training.seed, settings.training.training_threads),
     }
     if reigning is not None:
         rival = _unaware_of_holdout(reigning, training_set, settings)
@@ -76,7 +76,7 @@ def _unaware_of_holdout(champion: Recommender, training_set: TrainingSet, settin
 
     Refitting it always would compare recipes only, and bad data in the new training set would pass as equal.
     """
-    last_day_before = training_set.as_of - timedelta(days=settings.holdout_days)
+    last_day_before = training_set.as_of - timedelta(days=settings.training.holdout_days)
     if champion.as_of <= last_day_before:
         return champion
     return Recommender.fit(training_set, champion.recipe, settings, fit_on="holdout")

@@ -81,8 +81,8 @@ def write_mirror(settings: Settings, *, patient: bool = False) -> MirrorReport:
     started = time.monotonic()
     with read_warehouse(settings.warehouse_path) as connection:
         plan = mirror_plan(connection, settings)
-    where = str(settings.mlflow_tracking_uri or settings.data_dir / DATABASE_FILE)
-    outcomes = _told(plan, where, None if patient else settings.mlflow_timeout_seconds)
+    where = str(settings.mirror.mlflow_tracking_uri or settings.data_dir / DATABASE_FILE)
+    outcomes = _told(plan, where, None if patient else settings.mirror.mlflow_timeout_seconds)
     return MirrorReport(where, outcomes, plan.aliases, time.monotonic() - started)
 
 
@@ -99,11 +99,11 @@ def mirror_plan(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Pl
     evaluations = connection.execute("SELECT * FROM model_evaluations").df()
     metrics = {str(version): rows for version, rows in evaluations.groupby("model_version")}
     by_version = decisions.sort_values("decision_number", kind="stable").groupby("model_version", sort=False)
-    local = not settings.mlflow_tracking_uri
+    local = not settings.mirror.mlflow_tracking_uri
     folder = settings.data_dir.absolute()
     return Plan(
         folder=str(folder),
-        tracking_uri=settings.mlflow_tracking_uri.get_secret_value() or f"sqlite:///{DATABASE_FILE}",
+        tracking_uri=settings.mirror.mlflow_tracking_uri.get_secret_value() or f"sqlite:///{DATABASE_FILE}",
         artifacts_uri=(folder / "mlflow_artifacts").as_uri() if local else None,
         versions=[
             _mirrored_version(str(version), rows, metrics.get(str(version), evaluations.iloc[:0]), settings)

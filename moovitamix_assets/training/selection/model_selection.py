@@ -65,9 +65,9 @@ def choose_recipe(
     tried = starting_points(view, champion)
     if trials:
         tried = within_budget(tried, candidates(view), trials)
-    fading = best_fading(view, settings.seed, settings.training_threads)
+    fading = best_fading(view, settings.training.seed, settings.training.training_threads)
     tried = [[with_fading(parameters, fading) for parameters in kind] for kind in tried]
-    return choose_recipe_on(view, settings.seed, settings.training_threads, tried)
+    return choose_recipe_on(view, settings.training.seed, settings.training.training_threads, tried)
 
 
 def starting_points(view: TrainingView, champion: Recipe | None) -> list[list[ComponentParameters]]:

@@ -80,7 +80,7 @@ def default_recipe(settings: Settings) -> Recipe:
 def recipe_digest(manifest: Mapping[str, Any], settings: Settings, recipe: Recipe) -> str:
     """Return 8 hex digits that differ when the data, the settings of training or the recipe do."""
     used = {
-        name: getattr(settings, name)
+        name: getattr(settings.training, name)
         for name in ("holdout_days", "validation_days", "seed", "training_threads")
     }
     content = json.dumps([manifest, used, recipe.to_json()], sort_keys=True)

@@ -59,7 +59,7 @@ class ServedWorld:
         """Go through the phases, one day after another."""
         today = day(1)
         for phase in phases:
-            settings = self.settings.model_copy(update={"automatic_retraining": phase.switched_on})
+            settings = self.settings.changed(automatic_retraining=phase.switched_on)
             for _ in range(phase.days):
                 yield self._day(today, phase, settings)
                 today += timedelta(days=1)

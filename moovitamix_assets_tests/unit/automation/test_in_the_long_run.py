@@ -28,7 +28,7 @@ phases = st.builds(
     worth=st.sampled_from([1.0, 1.0, 0.9, 0.4]),
 )
 thresholds = st.builds(
-    Settings,
+    lambda **values: Settings(**values),
     retraining_cooldown_days=st.sampled_from([1, 2, 3, 5]),
     retraining_longest_wait_days=st.sampled_from([3, 14, 28]),
     retraining_budget=st.sampled_from([1, 3, 8]),
@@ -48,10 +48,12 @@ def lived(story: list[Phase], settings: Settings, seed: int) -> list[Decided]:
 def test_trainings_are_bounded(story, settings, seed):
     begun = [past for past in lived(story, settings, seed) if past.begun]
     days = [past.evidence.day for past in begun]
-    assert all((later - day).days >= settings.retraining_cooldown_days for day, later in pairwise(days))
+    assert all(
+        (later - day).days >= settings.retraining.retraining_cooldown_days for day, later in pairwise(days)
+    )
     for day in days:
         within = [other for other in days if timedelta(0) <= other - day < timedelta(days=30)]
-        assert len(within) <= settings.retraining_budget
+        assert len(within) <= settings.retraining.retraining_budget
     for past in begun:
         assert all(training.outcome != "under_way" for training in past.evidence.trainings)
 
@@ -66,7 +68,10 @@ def test_the_wait_doubles_with_each_training_in_vain(story, settings, seed):
         in_vain = 0
         while in_vain < len(known) and known[-1 - in_vain].outcome != "promoted":
             in_vain += 1
-        wait = min(settings.retraining_cooldown_days * 2**in_vain, settings.retraining_longest_wait_days)
+        wait = min(
+            settings.retraining.retraining_cooldown_days * 2**in_vain,
+            settings.retraining.retraining_longest_wait_days,
+        )
         assert (past.evidence.day - known[-1].day).days >= wait
 
 
@@ -91,7 +96,7 @@ def test_a_rollback_returns_once_and_to_what_served(story, settings, seed):
 @stories
 def test_with_the_switch_off_only_a_person_can_ask(story, settings, seed):
     for past in lived(story, settings, seed):
-        if not past.settings.automatic_retraining:
+        if not past.settings.retraining.automatic_retraining:
             assert past.retraining.trigger in (None, "asked")
             assert not past.rollback.roll_back
 
@@ -108,7 +113,7 @@ def test_drift_asks_again_after_a_clear_day_only(story, settings, seed):
         since = [day for day in known.drift if day.day > answers[-1]]
 
         def is_clear(day: DayDrift) -> bool:
-            return day.value < settings.retraining_rearm_share * day.threshold
+            return day.value < settings.retraining.retraining_rearm_share * day.threshold
 
         going_on = False
         for day in before:

@@ -40,7 +40,7 @@ def test_the_day_that_ended_is_made_and_the_days_before_are_read_again() -> None
 
 
 def test_a_look_back_of_one_day_reads_nothing_again() -> None:
-    plan = plan_night(made(LAST), LAST, [], NOON, SETTINGS.model_copy(update={"lookback_days": 1}))
+    plan = plan_night(made(LAST), LAST, [], NOON, SETTINGS.changed(lookback_days=1))
     assert plan == Night(LAST, LAST, LAST, 1)
 
 
@@ -123,7 +123,7 @@ def test_the_last_try_takes_its_day_alone_so_that_an_older_one_cannot_stop_it() 
 
 def test_a_single_try_takes_the_missed_days_too() -> None:
     bad = LAST - timedelta(days=2)
-    once = SETTINGS.model_copy(update={"catch_up_attempts": 1})
+    once = SETTINGS.changed(catch_up_attempts=1)
     assert plan_night(made(bad, LAST), LAST, [], NOON, once) == Night(bad - timedelta(days=2), bad, LAST, 1)
 
 
@@ -153,7 +153,7 @@ def test_a_plan_covers_every_missed_day_within_its_bounds_and_none_twice(
     missing -= {FIRST}
     attempts = [failed(ago, succeeded=ok) for ok, ago in tries]
     plan = plan_night(made(*missing), LAST, attempts, NOON, SETTINGS)
-    bound = LAST - timedelta(days=SETTINGS.catch_up_days - 1)
+    bound = LAST - timedelta(days=SETTINGS.schedule.catch_up_days - 1)
     within = sorted(day for day in missing if day >= bound)
     failures = sum(not ok for ok, _ in tries)
     if isinstance(plan, NothingToRun):
@@ -161,7 +161,9 @@ def test_a_plan_covers_every_missed_day_within_its_bounds_and_none_twice(
         return
     assert within or failures
     assert plan.last == LAST
-    assert plan.first == (LAST if failures == SETTINGS.catch_up_attempts - 1 else min([*within, LAST]))
+    assert plan.first == (
+        LAST if failures == SETTINGS.schedule.catch_up_attempts - 1 else min([*within, LAST])
+    )
     assert plan.attempt == len(tries) + 1
-    assert failures < SETTINGS.catch_up_attempts
+    assert failures < SETTINGS.schedule.catch_up_attempts
     assert FIRST <= plan.read_from <= plan.first

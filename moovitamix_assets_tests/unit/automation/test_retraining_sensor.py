@@ -49,7 +49,7 @@ class Watch:
         self.cursor: str | None = None
 
     def switch(self, **settings: object) -> None:
-        self.settings = self.settings.model_copy(update=settings)
+        self.settings = self.settings.changed(**settings)
 
     def fill(self, *fills: Fill) -> None:
         with write_warehouse(self.settings.warehouse_path) as connection:

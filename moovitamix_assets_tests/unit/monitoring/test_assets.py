@@ -201,5 +201,5 @@ def test_strangers_drift_and_the_figures_count_features(measurer: Measurer) -> N
 def test_a_day_on_which_too_little_happened_is_not_judged(measurer: Measurer) -> None:
     fill_versions(measurer)
     write_reference(measurer, 4, 1)
-    measurer.settings = measurer.settings.model_copy(update={"drift_minimum_rows": 2})
+    measurer.settings = measurer.settings.changed(drift_minimum_rows=2)
     assert measurer.measure(drift, 5)["2026-09-05"]["dagster/partition_row_count"] == 0

@@ -107,7 +107,7 @@ def test_the_partitions_of_a_week_are_looked_at(warehouse: Path) -> None:
 
 
 def test_each_watched_asset_is_judged_by_its_own_partitions(tmp_path: Path) -> None:
-    settings = SETTINGS.model_copy(update={"data_dir": tmp_path})
+    settings = SETTINGS.changed(data_dir=tmp_path)
     with write_warehouse(settings.warehouse_path) as connection:
         add_session(connection, DAY, 1, [10])
     with DagsterInstance.ephemeral() as instance:

@@ -107,13 +107,13 @@ def test_lists_are_made_by_the_version_in_force_on_their_day(maker: Maker) -> No
 
 
 def test_played_tracks_are_recommended_where_the_setting_says_so(maker: Maker) -> None:
-    maker.settings = maker.settings.model_copy(update={"recommend_heard_tracks": True})
+    maker.settings = maker.settings.changed(recommend_heard_tracks=True)
     maker.make(2, 2)
     assert maker.query("SELECT track_id FROM recommendations ORDER BY rank") == [(10,), (11,)]
 
 
 def test_lists_expire_after_so_many_hours(maker: Maker) -> None:
-    maker.settings = maker.settings.model_copy(update={"recommendations_expire_hours": 5})
+    maker.settings = maker.settings.changed(recommendations_expire_hours=5)
     maker.make(2, 2)
     assert maker.query(
         "SELECT DISTINCT expires_at - generated_at, generated_at::DATE FROM recommendations"

@@ -84,5 +84,5 @@ def test_a_source_that_is_named_is_used_and_none_started(play: Play) -> None:
 def test_without_one_the_bundled_one_answers_on_a_free_port(play: Play) -> None:
     processes = play(READY + "import time; time.sleep(60)")
     with source_for(Settings(seed=3)) as sourced:
-        assert (str(sourced.api_url), sourced.seed) == ("http://127.0.0.1:7", 3)
+        assert (str(sourced.source.api_url), sourced.training.seed) == ("http://127.0.0.1:7", 3)
         assert processes[0].args[-1] == "0"

@@ -70,7 +70,7 @@ def test_what_is_measured_knows_nothing_of_the_holdout_days_and_what_serves_know
     made = candidate.train_candidate(world, settings, None, lambda *step: steps.append(step))
     twin = Recommender.fit(world, RECIPE, settings, "holdout")
     assert made.of("candidate", "ndcg_at_10").equals(as_served(twin, world))
-    popularity = Popularity().fit(split(world, "holdout"), settings.seed, 1)
+    popularity = Popularity().fit(split(world, "holdout"), settings.training.seed, 1)
     assert made.of("popularity", "ndcg_at_10").equals(measured(popularity, world))
     assert made.of("champion", "ndcg_at_10") is None
     served = load_model(settings.models_dir, made.model_version)

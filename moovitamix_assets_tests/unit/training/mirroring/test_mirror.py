@@ -280,17 +280,15 @@ def test_a_tracking_server_that_is_not_there_is_named(settings):
     with pytest.raises(
         MirrorFailed, match=rf"{address} could not be written.*MOOVITAMIX_MLFLOW_TRACKING_URI"
     ):
-        write_mirror(settings.model_copy(update={"mlflow_tracking_uri": SecretUrl(address)}))
+        write_mirror(settings.changed(mlflow_tracking_uri=SecretUrl(address)))
 
 
 def test_a_tracking_server_that_never_answers_is_given_up(settings):
     record(settings, decision(FIRST, "promoted"))
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        silent = settings.model_copy(
-            update={
-                "mlflow_tracking_uri": SecretUrl(f"http://127.0.0.1:{server.getsockname()[1]}"),
-                "mlflow_timeout_seconds": 0.5,
-            }
+        silent = settings.changed(
+            mlflow_tracking_uri=SecretUrl(f"http://127.0.0.1:{server.getsockname()[1]}"),
+            mlflow_timeout_seconds=0.5,
         )
         with pytest.raises(MirrorFailed, match=r"did not finish in 0\.5 s"):
             write_mirror(silent)

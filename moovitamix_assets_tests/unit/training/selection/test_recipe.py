@@ -10,9 +10,9 @@ def test_the_digest_follows_data_settings_and_recipe():
     assert digest == recipe_digest(dict(manifest), Settings(), recipe)
     changed = [
         recipe_digest({"files": 2}, settings, recipe),
-        recipe_digest(manifest, settings.model_copy(update={"seed": 7}), recipe),
+        recipe_digest(manifest, settings.changed(seed=7), recipe),
         recipe_digest(manifest, settings, Recipe((Ingredient(LightFM(epochs=6), 1.0),))),
     ]
     assert len({digest, *changed}) == 4
-    elsewhere = settings.model_copy(update={"api_url": "http://elsewhere"})
+    elsewhere = settings.changed(api_url="http://elsewhere")
     assert recipe_digest(manifest, elsewhere, recipe) == digest
