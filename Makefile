@@ -46,7 +46,7 @@ check: setup  ## ruff (imports, docstrings, complexity) and strict types
 # The models on public data: make benchmark DATASET=path/to/hetrec-lastfm-2k FORMAT=hetrec SPLIT=time
 FORMAT ?= hetrec
 SPLIT ?= random
-benchmark: setup  ## the figures the README quotes, side by side; the models on the bundled world or DATASET=folder
+benchmark: setup  ## the figures of docs/model.md, side by side; the models on the bundled world or DATASET=folder
 	$(BIN)/python -m benchmarks.top_n
 ifdef DATASET
 	$(BIN)/python -m benchmarks.quality --format $(FORMAT) --path $(DATASET) --split $(SPLIT)
