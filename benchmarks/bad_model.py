@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from foundation.artifact_folder import write_hashes
+from foundation.models.gate import Decision
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts import artifact
-from moovitamix_assets.training.gate.promotion import Decision
 from moovitamix_assets.training.gate.registry import Candidate, record_decision, version_in_force
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from foundation.statistics.paired_difference import paired_difference
 from moovitamix_assets.training.evaluation.offline import COLD_PLAYS
-from moovitamix_assets.training.gate.promotion import paired_difference
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from itertools import takewhile
 from statistics import fmean
 from typing import Literal
 
-from foundation.significance import SIGNIFICANCE, chance_of_less
+from foundation.statistics.significance import SIGNIFICANCE, chance_of_less
 from moovitamix_assets.automation.evidence import Champion, DayQuality, Evidence, Training
 from moovitamix_assets.settings import Settings
 

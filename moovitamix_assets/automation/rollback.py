@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from foundation.significance import SIGNIFICANCE, chance_of_less
+from foundation.statistics.significance import SIGNIFICANCE, chance_of_less
 from moovitamix_assets.automation.evidence import Champion, DayQuality, Evidence
 from moovitamix_assets.settings import Settings
 

@@ -187,12 +187,8 @@ def lightfm_model(
 )
 def champion_model(context: AssetExecutionContext, settings: ResourceParam[Settings]) -> MaterializeResult:  # type: ignore[type-arg]
     """Decide about the candidate of the partition day, once."""
-    from moovitamix_assets.training.gate.promotion import (
-        NOBODY_MEASURED,
-        Difference,
-        decide,
-        paired_difference,
-    )
+    from foundation.models.gate import decide
+    from foundation.statistics.paired_difference import NO_USERS_MEASURED, Difference, paired_difference
     from moovitamix_assets.training.gate.registry import (
         old_models,
         read_candidate,
@@ -211,7 +207,7 @@ def champion_model(context: AssetExecutionContext, settings: ResourceParam[Setti
             beside[rival] = paired_difference(measured, figures, settings.training.seed)
     decision = decide(
         settings.promotion.promotion_metric,
-        beside.get("popularity", NOBODY_MEASURED),
+        beside.get("popularity", NO_USERS_MEASURED),
         beside.get("champion"),
         minimum_users=settings.promotion.promotion_minimum_users,
         minimum_ratio=settings.promotion.promotion_minimum_ratio,

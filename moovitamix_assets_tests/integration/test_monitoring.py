@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from dagster import AssetSelection, ExecuteInProcessResult
 
+from foundation.models.gate import Decision
 from mock_api.server import running_server
 from moovitamix_assets.partitions import range_tags
-from moovitamix_assets.training.gate.promotion import Decision
 from moovitamix_assets.training.gate.registry import Candidate, record_decision
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame

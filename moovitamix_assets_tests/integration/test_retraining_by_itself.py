@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from foundation.artifact_folder import write_hashes
+from foundation.models.gate import Decision
 from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB
 from moovitamix_assets.automation.retraining_runs import ask_for_retraining
 from moovitamix_assets.partitions import PARTITION_TAG, days_between
-from moovitamix_assets.training.gate.promotion import Decision
 from moovitamix_assets.training.gate.registry import Candidate, record_decision, version_in_force
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame

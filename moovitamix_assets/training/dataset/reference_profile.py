@@ -5,13 +5,13 @@ day. How two profiles are compared belongs there. Shares of whole groups only; n
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from foundation.statistics.drift import Distribution
 from moovitamix_assets.training.dataset import columns
 
 # One whole week, so that a Saturday is not compared with Mondays only.
@@ -30,22 +30,9 @@ UNKNOWN = "unknown"
 _MOST_NUMBERS = 256
 _DECIMALS = 6
 
-
-@dataclass(frozen=True)
-class Distribution:
-    """How often each value occurs.
-
-    Attributes:
-        rows: Independent observations behind it: sessions, people or tracks. What one session played is one
-            observation, shared out over its tracks: it has one person and one mood.
-        shares: Share of the observations by value, adding up to 1; numbers stand as their decimal texts.
-    """
-
-    rows: int
-    shares: Mapping[str, float]
-
-
 Profile = Mapping[str, Distribution]
+"""Distributions by feature, over sessions, users or tracks. A session is one observation, shared out over its tracks:
+it has one user and one mood."""
 
 
 def profile(

@@ -1,7 +1,7 @@
 """How good lists are: full ranking, heard tracks left out, split in time, per segment and with standard errors.
 
 Ranking of score blocks and what is measured for whom belong here; the metrics' formulas are in `metrics.py`, whether
-a candidate is let in is decided in `promotion.py`, and what yesterday's recommendations were worth in
+a candidate is let in is decided in `gate.py`, and what yesterday's recommendations were worth in
 `monitoring/quality.py`. Negatives are never sampled.
 """
 

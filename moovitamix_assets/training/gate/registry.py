@@ -1,6 +1,6 @@
 """Models on disk and the record of decisions: which version was in force as of any day, and why.
 
-The table `promotions` is the truth. What a decision should be is in `promotion.py`, what a model is in
+The table `promotions` is the truth. What a decision should be is in `gate.py`, what a model is in
 `recommender.py`, and what MLflow is told in `mirror.py`.
 """
 
@@ -16,10 +16,10 @@ import pandas as pd
 
 from foundation.artifact_folder import damage_in, remove_folder, write_folder
 from foundation.durable import Damaged, read_checked_text, write_checked_text
+from foundation.models.gate import Decision
 from moovitamix_assets.training.artifacts.artifact_verification import put_down_expected_lists
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.evaluation.offline import Evaluation
-from moovitamix_assets.training.gate.promotion import Decision
 from moovitamix_assets.warehouse.connection import first_row, insert
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, PROMOTIONS
 

@@ -5,6 +5,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from foundation.models.gate import Decision
 from moovitamix_assets.automation.evidence import (
     Champion,
     DayDrift,
@@ -13,7 +14,6 @@ from moovitamix_assets.automation.evidence import (
     Training,
     read_evidence,
 )
-from moovitamix_assets.training.gate.promotion import Decision
 from moovitamix_assets.training.gate.registry import Candidate, record_decision, roll_back
 from moovitamix_assets.warehouse.connection import insert, read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import (

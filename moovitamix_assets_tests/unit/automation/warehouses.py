@@ -12,7 +12,7 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
-from moovitamix_assets.training.gate.promotion import Decision
+from foundation.models.gate import Decision
 from moovitamix_assets.training.gate.registry import Candidate, record_decision
 from moovitamix_assets.warehouse.connection import insert
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, RECOMMENDATION_QUALITY, empty_frame

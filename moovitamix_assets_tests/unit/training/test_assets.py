@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from dagster import AssetCheckSeverity, build_asset_context
 
+from foundation.models.gate import Decision
 from foundation.progress import NoProgress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
@@ -13,7 +14,6 @@ from moovitamix_assets.training.assets import champion_model, training_set
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.evaluation.offline import Evaluation
-from moovitamix_assets.training.gate.promotion import Decision
 from moovitamix_assets.training.gate.registry import Candidate, record_decision, store_candidate
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from foundation.models.gate import Decision
 from moovitamix_assets.cli.showing.summary import print_summary
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.gate.promotion import Decision
 from moovitamix_assets.training.gate.registry import Candidate, record_decision
 from moovitamix_assets.warehouse.connection import insert, write_warehouse
 from moovitamix_assets.warehouse.schemas import REJECTED_TABLES

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from foundation.artifact_folder import write_folder
+from foundation.statistics.drift import Distribution
 from moovitamix_assets.monitoring.drift import read_reference
-from moovitamix_assets.training.dataset.reference_profile import Distribution
 from moovitamix_assets.training.dataset.training_set import TrainingSet, TrainingSetDamaged, split
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 

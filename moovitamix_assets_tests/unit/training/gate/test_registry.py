@@ -5,7 +5,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from moovitamix_assets.training.gate.promotion import Decision
+from foundation.models.gate import Decision
 from moovitamix_assets.training.gate.registry import (
     Candidate,
     ModelMissing,

@@ -1,24 +1,24 @@
-"""Whether some days were worse than others, or only happened to be: the one test that decisions rest on."""
+"""The significance test behind decisions: were some days worse than others, or is it chance?"""
 
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
 SIGNIFICANCE = 0.01
-"""What chance alone would do less often than this counts as clear."""
+"""A difference that chance alone would produce less often than this counts as clear."""
 
 
 def chance_of_less(days: Sequence[float], others: Sequence[float]) -> float:
-    """The chance of figures so much lower than the others, if there were no difference.
+    """The p-value of one set of days being lower than another.
 
-    Welch's t-test over days, one-sided (Welch 1947): days differ by more than the people measured on them do.
+    Welch's t-test over days, one-sided (Welch 1947): days differ by more than the users measured on them do.
 
     Args:
-        days: A figure a day; at least one.
+        days: One figure a day; at least one.
         others: The same of the days compared with; at least one.
 
     Returns:
-        From 0 to 1. Where nothing tells how much days differ (all alike, or one day only on a side), 0 if the
-        mean is lower, else 1.
+        From 0 to 1. Where the spread of days is unknown (all alike, or a single day on one side), 0 if the mean
+        is lower, else 1.
     """
     low, high = fmean(days), fmean(others)
     spreads = [stdev(figures) if len(figures) > 1 else None for figures in (days, others)]

@@ -2,27 +2,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import bootstrap
 
-from moovitamix_assets.training.gate.promotion import (
-    NOBODY_MEASURED,
-    Decision,
-    Difference,
-    decide,
-    paired_difference,
-)
+from foundation.models.gate import Decision, decide
+from foundation.statistics.paired_difference import NO_USERS_MEASURED, Difference, paired_difference
+from foundation_tests.unit.statistics.samples import ndcg_of_users
 
 THRESHOLDS: dict[str, Any] = {"minimum_users": 30, "minimum_ratio": 1.05, "tolerance": 0.05}
-
-
-def lists_worth(mean: float, people: int, seed: int) -> pd.Series:
-    """NDCG@10 as it is spread in practice: most people nothing, the others something."""
-    random = np.random.default_rng(seed)
-    hit = random.random(people) < 4 * mean
-    return pd.Series(np.where(hit, random.uniform(0, 0.5, people), 0.0), index=np.arange(people) * 3)
 
 
 def decided(candidate: pd.Series, champion: pd.Series | None, popularity: pd.Series) -> Decision:
@@ -34,47 +21,24 @@ def decided(candidate: pd.Series, champion: pd.Series | None, popularity: pd.Ser
     )
 
 
-def test_the_interval_is_the_percentile_bootstrap_of_scipy():
-    candidate, other = lists_worth(0.10, 400, 1), lists_worth(0.08, 400, 2)
-    ours = paired_difference(candidate, other, seed=3)
-    reference = bootstrap(
-        ((candidate - other).to_numpy(),), np.mean, method="percentile", n_resamples=20_000, rng=4
-    ).confidence_interval
-    spread = reference.high - reference.low
-    assert ours.low == pytest.approx(reference.low, abs=0.05 * spread)
-    assert ours.high == pytest.approx(reference.high, abs=0.05 * spread)
-    assert ours.candidate == pytest.approx(candidate.mean())
-
-
-def test_only_people_measured_for_both_are_compared():
-    candidate = pd.Series([1.0, 0.5], index=[7, 8])
-    other = pd.Series([0.25, 0.9], index=[8, 9])
-    difference = paired_difference(candidate, other, seed=1)
-    assert (difference.users, difference.candidate, difference.other) == (1, 0.5, 0.25)
-
-
-def test_nobody_measured_for_both_is_no_difference():
-    assert paired_difference(pd.Series([1.0], index=[1]), pd.Series([1.0], index=[2]), 1) == NOBODY_MEASURED
-
-
 def test_the_first_model_that_beats_popularity_is_promoted():
-    decision = decided(lists_worth(0.08, 1000, 1), None, lists_worth(0.03, 1000, 2))
+    decision = decided(ndcg_of_users(0.08, 1000, 1), None, ndcg_of_users(0.03, 1000, 2))
     assert decision.decision == "promoted"
     assert "popularity" in decision.reason
 
 
 def test_a_model_no_better_than_popularity_is_rejected_whatever_the_champion():
-    popularity = lists_worth(0.05, 1000, 1)
+    popularity = ndcg_of_users(0.05, 1000, 1)
     candidate = popularity.sample(frac=1, random_state=1).set_axis(popularity.index)
-    for champion in (None, lists_worth(0.01, 1000, 3)):
+    for champion in (None, ndcg_of_users(0.01, 1000, 3)):
         decision = decided(candidate, champion, popularity)
         assert decision.decision == "rejected"
         assert decision.reason.startswith("Not clearly better than popularity")
 
 
 def test_a_better_candidate_replaces_the_champion_and_a_worse_one_does_not():
-    popularity = lists_worth(0.02, 1000, 1)
-    champion = lists_worth(0.08, 1000, 2)
+    popularity = ndcg_of_users(0.02, 1000, 1)
+    champion = ndcg_of_users(0.08, 1000, 2)
     assert decided(champion * 1.3, champion, popularity).decision == "promoted"
     worse = decided(champion * 0.7, champion, popularity)
     assert worse.decision == "rejected"
@@ -82,26 +46,26 @@ def test_a_better_candidate_replaces_the_champion_and_a_worse_one_does_not():
 
 
 def test_an_identical_candidate_is_not_worse():
-    champion = lists_worth(0.08, 1000, 2)
-    decision = decided(champion, champion, lists_worth(0.02, 1000, 1))
+    champion = ndcg_of_users(0.08, 1000, 2)
+    decision = decided(champion, champion, ndcg_of_users(0.02, 1000, 1))
     assert decision.decision == "promoted"
     assert decision.reason.startswith("Not worse than")
 
 
 def test_too_few_people_tell_nothing():
-    decision = decided(lists_worth(0.9, 29, 1), None, lists_worth(0.01, 29, 2))
+    decision = decided(ndcg_of_users(0.9, 29, 1), None, ndcg_of_users(0.01, 29, 2))
     assert decision == Decision("rejected", decision.reason)
     assert "29" in decision.reason
 
 
 def test_nobody_measured_is_rejected():
-    assert decide("ndcg_at_10", NOBODY_MEASURED, None, **THRESHOLDS).decision == "rejected"
+    assert decide("ndcg_at_10", NO_USERS_MEASURED, None, **THRESHOLDS).decision == "rejected"
 
 
 def test_hardly_any_candidate_that_is_a_tenth_worse_is_let_in():
     """Twice the tolerance below the champion, seen through the noise of people: at most one in twenty."""
-    champion = lists_worth(0.08, 1000, 100)
-    popularity = lists_worth(0.02, 1000, 101)
+    champion = ndcg_of_users(0.08, 1000, 100)
+    popularity = ndcg_of_users(0.02, 1000, 101)
     promoted = 0
     for seed in range(40):
         noise = np.random.default_rng(seed).normal(0, 0.05, len(champion))

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import ttest_ind
 
-from foundation.significance import chance_of_less
+from foundation.statistics.significance import chance_of_less
 
 FIGURES = st.lists(st.integers(1, 1000).map(lambda figure: figure / 1000), min_size=2, max_size=8)
 
