@@ -18,6 +18,7 @@ from dagster import (
     map_asset_specs,
 )
 
+from foundation.operations.run_ends import prompt_in_process_executor
 from foundation.progress import NoProgress
 from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
 from moovitamix_assets.automation.schedules import build_nightly_schedule
@@ -29,7 +30,6 @@ from moovitamix_assets.monitoring import assets as monitoring_assets
 from moovitamix_assets.operations import checks as monitoring_checks
 from moovitamix_assets.operations.freshness import WATCHED, freshness_policy
 from moovitamix_assets.operations.logs import console_loggers
-from moovitamix_assets.operations.run_ends import prompt_in_process_executor
 from moovitamix_assets.partitions import DAILY
 from moovitamix_assets.recommendations import assets as recommendation_assets
 from moovitamix_assets.recommendations import checks as recommendation_checks

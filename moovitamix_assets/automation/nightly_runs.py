@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter, SkipReason
 
+from foundation.operations.run_failures import EVENTS_OF_FAILURE, died
 from moovitamix_assets.automation.jobs import INGEST_JOB, NIGHTLY_JOB
 from moovitamix_assets.automation.missed_partitions import Attempt, Night, NothingToRun, plan_night, read_made
 from moovitamix_assets.clock import now
-from moovitamix_assets.operations.failures import EVENTS_OF_FAILURE, died
 from moovitamix_assets.partitions import (
     NIGHT_FROM_TAG,
     NIGHT_TAG,

@@ -24,6 +24,7 @@ from dagster import (
     sensor,
 )
 
+from foundation.operations.old_runs import remove_old_runs
 from moovitamix_assets.automation.evidence import read_evidence
 from moovitamix_assets.automation.incidents import all_problems
 from moovitamix_assets.automation.jobs import NIGHTLY_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
@@ -41,7 +42,6 @@ from moovitamix_assets.clock import due_day, last_ended_day, now
 from moovitamix_assets.operations.alerts import Told, compose, send
 from moovitamix_assets.operations.checks import look_at_freshness
 from moovitamix_assets.operations.dead_runs import release_dead_runs
-from moovitamix_assets.operations.old_runs import remove_old_runs
 from moovitamix_assets.operations.problems import run_problems
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse

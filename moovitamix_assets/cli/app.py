@@ -1,6 +1,6 @@
 """The `moovitamix` command: run, recommend, rollback, retrain, rebuild, mirror, dev, exporter, doctor, forget, reset.
 
-Reading arguments and saying how it ended; what the commands do is in `command/`.
+Reading arguments and saying how it ended; what the commands do is in the folders next to it.
 """
 
 import os
@@ -30,7 +30,7 @@ class _Commands(TyperGroup):
         except typer.Exit:
             raise
         except Exception as error:
-            from moovitamix_assets.cli.running.failures import told
+            from moovitamix_assets.cli.error_messages import told
 
             message = told(error, _data_dir.get())
             if message is None:
@@ -82,14 +82,14 @@ def run(
     """Backfill what is missing in one run, train, recommend, and show what was made."""
     settings = _settings(source_url, data_dir)
 
+    from foundation.file_lock import own_turn
     from foundation.progress import TerminalProgress
-    from moovitamix_assets.cli.running.failures import told_of_run
-    from moovitamix_assets.cli.running.file_lock import own_turn
-    from moovitamix_assets.cli.running.instance import NoInstance, open_instance
-    from moovitamix_assets.cli.running.looking import compare_clocks
-    from moovitamix_assets.cli.running.pipeline import RunFailed, run_pipeline
-    from moovitamix_assets.cli.running.source import SourceNotStarted
-    from moovitamix_assets.cli.showing.summary import print_summary
+    from moovitamix_assets.cli.error_messages import told_of_run
+    from moovitamix_assets.cli.inspection.run_summary import print_summary
+    from moovitamix_assets.cli.runs.bundled_source import SourceNotStarted
+    from moovitamix_assets.cli.runs.instance import NoInstance, open_instance
+    from moovitamix_assets.cli.runs.pipeline import RunFailed, run_pipeline
+    from moovitamix_assets.cli.runs.source_inspection import compare_clocks
     from moovitamix_assets.ingestion.landing import StartDateMoved
     from moovitamix_assets.ingestion.landing_storage import set_aside_damaged
     from moovitamix_assets.ingestion.plausibility import DayNotEnded, ImplausibleSource
@@ -151,7 +151,7 @@ def recommend(
         _fail("Name one of USER_ID, --similar TRACK_ID and --session TRACK_IDS.", code=2)
     track_ids = None if session is None else _track_ids(session)
 
-    from moovitamix_assets.cli.showing.recommend import (
+    from moovitamix_assets.cli.inspection.recommendations import (
         NothingToShow,
         print_list,
         print_session,
@@ -183,8 +183,8 @@ def rollback(
     """Make the previous champion the champion again, within seconds, without training."""
     settings = _settings(None, data_dir)
 
-    from moovitamix_assets.cli.running.instance import NoInstance, open_instance
-    from moovitamix_assets.cli.running.pipeline import RunFailed, run_rollback
+    from moovitamix_assets.cli.runs.instance import NoInstance, open_instance
+    from moovitamix_assets.cli.runs.pipeline import RunFailed, run_rollback
     from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
 
     try:
@@ -206,7 +206,7 @@ def retrain(
     settings = _settings(None, data_dir)
 
     from moovitamix_assets.automation.retraining_runs import NothingServed, ask_for_retraining
-    from moovitamix_assets.cli.running.instance import NoInstance, open_instance
+    from moovitamix_assets.cli.runs.instance import NoInstance, open_instance
     from moovitamix_assets.clock import ClockUnreadable
     from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
 
@@ -231,12 +231,12 @@ def rebuild(
     """Make a lost or damaged warehouse whole from landing and the ledger, without asking the source."""
     settings = _settings(None, data_dir)
 
+    from foundation.file_lock import own_turn
     from foundation.progress import TerminalProgress
-    from moovitamix_assets.cli.mending.rebuild import print_rebuilt, renew_ledger
-    from moovitamix_assets.cli.mending.rebuild import rebuild as rebuild_warehouse
-    from moovitamix_assets.cli.running.file_lock import own_turn
-    from moovitamix_assets.cli.running.instance import NoInstance, open_instance
-    from moovitamix_assets.cli.running.pipeline import RunFailed
+    from moovitamix_assets.cli.recovery.rebuild import print_rebuilt, renew_ledger
+    from moovitamix_assets.cli.recovery.rebuild import rebuild as rebuild_warehouse
+    from moovitamix_assets.cli.runs.instance import NoInstance, open_instance
+    from moovitamix_assets.cli.runs.pipeline import RunFailed
     from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
 
     try:
@@ -277,7 +277,7 @@ def mirror(data_dir: _DataDir = None) -> None:
 @app.command()
 def dev() -> None:
     """Start the source and the Dagster UI together; Ctrl-C stops both."""
-    from moovitamix_assets.cli.running.development import run_development
+    from moovitamix_assets.cli.services.development import run_development
 
     raise typer.Exit(run_development(_settings(None, None)))
 
@@ -291,8 +291,8 @@ def exporter(
     """Serve the health of everything as Prometheus metrics, until Ctrl-C."""
     settings = _settings(None, data_dir)
 
-    from moovitamix_assets.cli.running.exporter import run_exporter
-    from moovitamix_assets.cli.running.instance import NoInstance
+    from moovitamix_assets.cli.runs.instance import NoInstance
+    from moovitamix_assets.cli.services.exporter import run_exporter
     from moovitamix_assets.operations.health.exporter import PortTaken
 
     try:
@@ -313,8 +313,8 @@ def doctor(
     from itertools import chain
 
     from foundation.progress import TerminalProgress
-    from moovitamix_assets.cli.showing.deep_examination import examine_deeply
-    from moovitamix_assets.cli.showing.doctor import examine
+    from moovitamix_assets.cli.inspection.deep_checks import examine_deeply
+    from moovitamix_assets.cli.inspection.doctor import examine
 
     settings = _settings(source_url, data_dir)
     healthy = True
@@ -341,9 +341,9 @@ def forget(
     """Forget the days after one, made under a clock that was ahead, so that each is read after its end."""
     settings, last = _settings(None, data_dir), after.date()
 
-    from moovitamix_assets.cli.mending.forgetting import forget as forget_days
-    from moovitamix_assets.cli.mending.holding import FolderHeld
-    from moovitamix_assets.cli.running.instance import NoInstance, open_instance
+    from moovitamix_assets.cli.recovery.folder_holders import FolderHeld
+    from moovitamix_assets.cli.recovery.forgetting import forget as forget_days
+    from moovitamix_assets.cli.runs.instance import NoInstance, open_instance
     from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
 
     try:
@@ -381,8 +381,8 @@ def reset(yes: _Yes = False, data_dir: _DataDir = None) -> None:
     """Delete everything that runs made: the data folder, and Dagster's records in the working directory."""
     settings = _settings(None, data_dir)
 
-    from moovitamix_assets.cli.mending.holding import FolderHeld
-    from moovitamix_assets.cli.mending.resetting import NotOurs, delete, find_doomed
+    from moovitamix_assets.cli.recovery.folder_holders import FolderHeld
+    from moovitamix_assets.cli.recovery.resetting import NotOurs, delete, find_doomed
     from moovitamix_assets.warehouse.connection import WarehouseLocked
 
     try:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import duckdb
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
 
+from foundation.operations.run_failures import EVENTS_OF_FAILURE, what_failed
 from moovitamix_assets.operations.alerts import Problem
-from moovitamix_assets.operations.failures import EVENTS_OF_FAILURE, what_failed
 from moovitamix_assets.partitions import (
     PARTITION_TAG,
     RANGE_END_TAG,

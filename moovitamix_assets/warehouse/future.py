@@ -1,6 +1,6 @@
 """Days that the warehouse cannot have: those that have not ended, made under a clock that was ahead.
 
-Finding and forgetting them in tables. Landing and Dagster's records are the command's affair (`cli/mending/`).
+Finding and forgetting them in tables. Landing and Dagster's records are the command's affair (`cli/recovery/`).
 """
 
 from collections.abc import Mapping, Sequence

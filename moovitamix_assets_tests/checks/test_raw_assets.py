@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, ExecuteInProcessResult
 
+from foundation.operations.run_failures import what_failed
 from moovitamix_assets.ingestion.landing import count_landed, read_landing
-from moovitamix_assets.operations.failures import what_failed
 from moovitamix_assets_tests.checks.conftest import FIRST, LAST, good_records, person, session, track
 from moovitamix_assets_tests.checks.house import House
 from moovitamix_assets_tests.integration import fingerprints

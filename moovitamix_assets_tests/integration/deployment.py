@@ -18,7 +18,7 @@ from dagster import AssetSelection, DagsterInstance, Definitions, ExecuteInProce
 
 from foundation.progress import NoProgress
 from moovitamix_assets.automation.jobs import INGEST_JOB
-from moovitamix_assets.cli.running.pipeline import Outcome, run_pipeline
+from moovitamix_assets.cli.runs.pipeline import Outcome, run_pipeline
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.settings import Settings

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from foundation.progress import NoProgress
-from moovitamix_assets.cli.running.pipeline import run_pipeline
-from moovitamix_assets.cli.showing.deep_examination import COPY_NAME, examine_deeply
+from moovitamix_assets.cli.inspection.deep_checks import COPY_NAME, examine_deeply
+from moovitamix_assets.cli.runs.pipeline import run_pipeline
 from moovitamix_assets.ingestion.landing_storage import landing_files, set_aside_damaged
 from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
 from moovitamix_assets_tests.conftest import LAST

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from dagster import AssetSelection
 
+from foundation.operations.run_failures import what_failed
 from mock_api.server import running_server
 from moovitamix_assets.automation.evidence import read_evidence
-from moovitamix_assets.cli.mending.forgetting import forget
-from moovitamix_assets.cli.showing.doctor import examine
-from moovitamix_assets.cli.showing.recommend import NothingToShow, _day
-from moovitamix_assets.operations.failures import what_failed
+from moovitamix_assets.cli.inspection.doctor import examine
+from moovitamix_assets.cli.inspection.recommendations import NothingToShow, _day
+from moovitamix_assets.cli.recovery.forgetting import forget
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.future import DaysOfTheFuture
 from moovitamix_assets_tests.conftest import small_world

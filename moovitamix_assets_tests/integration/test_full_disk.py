@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from moovitamix_assets.cli.running.failures import told_of_run
-from moovitamix_assets.cli.running.pipeline import RunFailed
+from moovitamix_assets.cli.error_messages import told_of_run
+from moovitamix_assets.cli.runs.pipeline import RunFailed
 from moovitamix_assets_tests.conftest import FIRST, LAST
 from moovitamix_assets_tests.integration import fingerprints
 from moovitamix_assets_tests.integration.deployment import Deployment

@@ -5,8 +5,8 @@ from datetime import date, datetime
 
 import pytest
 
+from foundation.operations.run_failures import what_failed
 from moovitamix_assets.ingestion.plausibility import ImplausibleSource
-from moovitamix_assets.operations.failures import what_failed
 from moovitamix_assets_tests.integration import fingerprints
 from moovitamix_assets_tests.integration.deployment import Deployment
 from moovitamix_assets_tests.integration.original_source import Records, original_records, serving

@@ -6,7 +6,7 @@ import pytest
 from dagster import AssetKey
 
 from foundation.progress import NoProgress
-from moovitamix_assets.cli.mending.rebuild import rebuild, renew_ledger
+from moovitamix_assets.cli.recovery.rebuild import rebuild, renew_ledger
 from moovitamix_assets.ingestion.landing_storage import landing_files
 from moovitamix_assets.warehouse.connection import WarehouseDamaged, WarehouseLocked, WarehouseLost
 from moovitamix_assets.warehouse.ledger import LEDGER_TABLES, read_ledger

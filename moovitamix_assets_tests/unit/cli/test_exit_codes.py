@@ -12,12 +12,14 @@ from typer.testing import CliRunner, Result
 from moovitamix_assets.automation import retraining_runs
 from moovitamix_assets.automation.retraining_runs import NothingServed
 from moovitamix_assets.cli.app import app
-from moovitamix_assets.cli.running import development, exporter, instance, pipeline
-from moovitamix_assets.cli.running.instance import NoInstance
-from moovitamix_assets.cli.running.pipeline import Missing, Outcome, RunFailed
-from moovitamix_assets.cli.running.source import SourceNotStarted
-from moovitamix_assets.cli.showing import recommend, summary
-from moovitamix_assets.cli.showing.recommend import NothingToShow
+from moovitamix_assets.cli.inspection import recommendations as recommend
+from moovitamix_assets.cli.inspection import run_summary as summary
+from moovitamix_assets.cli.inspection.recommendations import NothingToShow
+from moovitamix_assets.cli.runs import instance, pipeline
+from moovitamix_assets.cli.runs.bundled_source import SourceNotStarted
+from moovitamix_assets.cli.runs.instance import NoInstance
+from moovitamix_assets.cli.runs.pipeline import Missing, Outcome, RunFailed
+from moovitamix_assets.cli.services import development, exporter
 from moovitamix_assets.ingestion.landing import StartDateMoved
 from moovitamix_assets.operations.health.exporter import PortTaken
 from moovitamix_assets.training.gate.registry import ModelMissing

@@ -21,9 +21,9 @@ from dagster import (
 )
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from foundation.operations.run_failures import EVENTS_OF_FAILURE, died, what_failed
 from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
 from moovitamix_assets.operations.dead_runs import release_dead_runs
-from moovitamix_assets.operations.failures import EVENTS_OF_FAILURE, died, what_failed
 from moovitamix_assets.operations.run_processes import HOST_TAG, THIS_HOST, code_server_is_gone
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 

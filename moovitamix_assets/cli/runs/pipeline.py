@@ -14,16 +14,16 @@ from typing import Any
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, ResourceDefinition
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
+from foundation.operations.event_storage import quickly_written
+from foundation.operations.run_ends import ending_soon_after_a_signal
+from foundation.operations.run_failures import what_failed
 from foundation.progress import Progress
 from moovitamix_assets.automation.jobs import INGEST_JOB, MONITOR_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
-from moovitamix_assets.cli.running.looking import look_at_source
-from moovitamix_assets.cli.running.records import quickly_written
-from moovitamix_assets.cli.running.source import source_for
+from moovitamix_assets.cli.runs.bundled_source import source_for
+from moovitamix_assets.cli.runs.source_inspection import look_at_source
 from moovitamix_assets.clock import now
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.landing import record_first_partition
-from moovitamix_assets.operations.failures import what_failed
-from moovitamix_assets.operations.run_ends import ending_soon_after_a_signal
 from moovitamix_assets.partitions import PARTITION_TAG, days_between, range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.as_of import anything_played_before

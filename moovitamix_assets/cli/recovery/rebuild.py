@@ -23,11 +23,11 @@ from dagster import (
 from rich.console import Console
 
 from foundation.durable import sync_folder
+from foundation.operations.run_failures import what_failed
 from foundation.progress import Progress
-from moovitamix_assets.cli.running.pipeline import RunFailed
+from moovitamix_assets.cli.runs.pipeline import RunFailed
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.landing_storage import landed_days, set_aside_damaged
-from moovitamix_assets.operations.failures import what_failed
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import (

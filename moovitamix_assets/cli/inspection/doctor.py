@@ -14,9 +14,9 @@ from pathlib import Path
 import yaml
 
 from foundation.durable import Damaged
-from moovitamix_assets.cli.running.failures import dagster_home, records_damaged_message
-from moovitamix_assets.cli.running.looking import read_source_time
-from moovitamix_assets.cli.showing.symptoms import Symptom
+from moovitamix_assets.cli.error_messages import dagster_home, records_damaged_message
+from moovitamix_assets.cli.inspection.symptoms import Symptom
+from moovitamix_assets.cli.runs.source_inspection import read_source_time
 from moovitamix_assets.clock import ClockUnreadable, now
 from moovitamix_assets.ingestion.client.source_api import SourceApi, SourceError
 from moovitamix_assets.ingestion.landing import StartDateDamaged, recorded_first_partition

@@ -6,7 +6,7 @@ from dagster import AssetKey, AssetMaterialization, DagsterInstance
 from dagster._core.instance.ref import InstanceRef
 from sqlalchemy import text
 
-from moovitamix_assets.cli.running.records import quickly_written
+from foundation.operations.event_storage import quickly_written
 
 FULL, NORMAL = 2, 1
 

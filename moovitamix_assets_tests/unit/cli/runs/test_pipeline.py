@@ -9,8 +9,8 @@ import pytest
 from dagster import DagsterInstance, Failure, graph, op
 
 from foundation.progress import NoProgress
-from moovitamix_assets.cli.running import pipeline
-from moovitamix_assets.cli.running.pipeline import Missing, RunFailed, find_missing, run_pipeline
+from moovitamix_assets.cli.runs import pipeline
+from moovitamix_assets.cli.runs.pipeline import Missing, RunFailed, find_missing, run_pipeline
 from moovitamix_assets.ingestion.landing import StartDateMoved, record_first_partition
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings

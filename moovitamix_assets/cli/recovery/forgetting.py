@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dagster import AssetKey, DagsterInstance
 
-from moovitamix_assets.cli.mending.holding import sole_turn
+from moovitamix_assets.cli.recovery.folder_holders import sole_turn
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.known_records import forget_reading
 from moovitamix_assets.settings import Settings

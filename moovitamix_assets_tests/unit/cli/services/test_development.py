@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from moovitamix_assets.cli.running import development
-from moovitamix_assets.cli.running.development import _workspace, run_development
+from moovitamix_assets.cli.services import development
+from moovitamix_assets.cli.services.development import _workspace, run_development
 from moovitamix_assets.settings import Settings
 
 Play = Callable[[str], list[int]]

@@ -12,7 +12,7 @@ import duckdb
 import psutil
 
 from foundation.durable import Damaged
-from moovitamix_assets.cli.running.file_lock import own_turn
+from foundation.file_lock import own_turn
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseMissing, read_warehouse
 

@@ -11,14 +11,14 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus, execute_job, job, op, reconstructable
 from dagster._core.instance.ref import InstanceRef
 
-from moovitamix_assets.operations import run_ends
+from foundation.operations import run_ends
 from moovitamix_assets.operations.dead_runs import release_dead_runs
 
 # Native code that gives no handler a chance for minutes.
 BUSY = "hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
 IN_A_COMMAND = """
 import hashlib, signal, subprocess, sys
-from moovitamix_assets.operations.run_ends import ending_soon_after_a_signal
+from foundation.operations.run_ends import ending_soon_after_a_signal
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
 child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
 with ending_soon_after_a_signal(0.2):
@@ -27,7 +27,7 @@ with ending_soon_after_a_signal(0.2):
 """
 IN_A_RUN = """
 import sys
-from moovitamix_assets_tests.unit.operations.test_run_ends import run_here
+from foundation_tests.unit.operations.test_run_ends import run_here
 run_here(sys.argv[1])
 """
 

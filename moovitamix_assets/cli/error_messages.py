@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 
 from foundation.durable import Damaged, is_disk_full, says_disk_full
-from moovitamix_assets.cli.running.instance import INSTANCE_DIR
+from moovitamix_assets.cli.runs.instance import INSTANCE_DIR
 
 _NEEDED_GIGABYTES = 2.0
 _REQUESTED = re.compile(r"(\d+) requested and (\d+) written", re.IGNORECASE)

@@ -8,7 +8,7 @@ import pytest
 from dagster import AssetCheckKey, AssetKey, DagsterInstance, DagsterRunStatus
 from dagster._core.instance.ref import InstanceRef
 
-from moovitamix_assets.operations.old_runs import remove_old_runs
+from foundation.operations.old_runs import remove_old_runs
 from moovitamix_assets_tests.unit.operations.health.watched_runs import DEFINITIONS, queue, run_nightly
 
 RAW = AssetKey("raw_users")

@@ -6,12 +6,12 @@ import sys
 import threading
 from pathlib import Path
 
-from moovitamix_assets.cli.running.file_lock import own_turn
+from foundation.file_lock import own_turn
 
 HOLDING = """
 import sys
 from pathlib import Path
-from moovitamix_assets.cli.running.file_lock import own_turn
+from foundation.file_lock import own_turn
 with own_turn(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

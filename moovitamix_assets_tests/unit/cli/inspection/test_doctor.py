@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from moovitamix_assets.cli.app import app
-from moovitamix_assets.cli.showing import doctor
-from moovitamix_assets.cli.showing.doctor import Symptom, examine
+from moovitamix_assets.cli.inspection import doctor
+from moovitamix_assets.cli.inspection.doctor import Symptom, examine
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseLocked, write_warehouse
 from moovitamix_assets_tests.unit.operations.loads import add_loads

@@ -9,7 +9,7 @@ from datetime import date
 from foundation import artifact_folder as storage
 from foundation.durable import Damaged
 from foundation.progress import OnProgress, Progress
-from moovitamix_assets.cli.showing.symptoms import Symptom
+from moovitamix_assets.cli.inspection.symptoms import Symptom
 from moovitamix_assets.ingestion import landing_storage
 from moovitamix_assets.ingestion.landing import damaged_loads
 from moovitamix_assets.settings import Settings

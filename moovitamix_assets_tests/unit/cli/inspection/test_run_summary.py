@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from foundation.models.gate import Decision
-from moovitamix_assets.cli.showing.summary import print_summary
+from moovitamix_assets.cli.inspection.run_summary import print_summary
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.gate.registry import Candidate, record_decision
 from moovitamix_assets.warehouse.connection import insert, write_warehouse

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from moovitamix_assets.cli.running import source
-from moovitamix_assets.cli.running.source import SourceNotStarted, bundled_source, source_for
+from moovitamix_assets.cli.runs import bundled_source as source
+from moovitamix_assets.cli.runs.bundled_source import SourceNotStarted, bundled_source, source_for
 from moovitamix_assets.settings import Settings
 
 READY = 'print("warming up", flush=True); print("mock_api listening on http://127.0.0.1:7", flush=True); '

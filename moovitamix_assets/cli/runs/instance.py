@@ -12,7 +12,7 @@ from pathlib import Path
 from dagster import DagsterInstance
 from dagster._core.instance.ref import InstanceRef
 
-from moovitamix_assets.cli.running.file_lock import own_turn
+from foundation.file_lock import own_turn
 from moovitamix_assets.operations.dead_runs import release_dead_runs
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 

@@ -1,14 +1,14 @@
 """`moovitamix reset`: everything that runs made is deleted, and nothing else.
 
-Asking whether it is wanted is the command line's part; who holds the folders is in `holding.py`.
+Asking whether it is wanted is the command line's part; who holds the folders is in `folder_holders.py`.
 """
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from moovitamix_assets.cli.mending.holding import refuse_servers, sole_turn
-from moovitamix_assets.cli.running.instance import INSTANCE_DIR
+from moovitamix_assets.cli.recovery.folder_holders import refuse_servers, sole_turn
+from moovitamix_assets.cli.runs.instance import INSTANCE_DIR
 from moovitamix_assets.settings import Settings
 
 # What a data folder of this project is known by.

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from foundation.durable import Damaged
 from moovitamix_assets.cli.app import app
-from moovitamix_assets.cli.running.failures import told, told_of_run
+from moovitamix_assets.cli.error_messages import told, told_of_run
 from moovitamix_assets.warehouse.connection import write_warehouse
 
 
