@@ -12,11 +12,12 @@ import pandas as pd
 
 from foundation.artifact_folder import write_hashes
 from foundation.models.gate import Decision
+from foundation.tables import empty_frame
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts import artifact
 from moovitamix_assets.training.gate.registry import Candidate, record_decision, version_in_force
 from moovitamix_assets.warehouse.connection import write_warehouse
-from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
+from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 
 
 def force_bad_model(settings: Settings, as_of: date) -> str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from foundation.statistics.drift import ks, psi, share_by_chance
+from foundation.tables import empty_frame
 from moovitamix_assets.training.dataset.reference_profile import (
     POPULARITY_COLUMN,
     Profile,
@@ -23,7 +24,7 @@ from moovitamix_assets.training.dataset.reference_profile import (
 from moovitamix_assets.training.dataset.training_set import verified_manifest
 from moovitamix_assets.warehouse.as_of import listens_changed, tracks_changed, users_changed
 from moovitamix_assets.warehouse.connection import first_row
-from moovitamix_assets.warehouse.schemas import DRIFT, empty_frame
+from moovitamix_assets.warehouse.schemas import DRIFT
 
 _NUMBERS = {"session_length", "track_duration"}
 """Features compared by their cumulated shares; all others are words or few enough numbers."""

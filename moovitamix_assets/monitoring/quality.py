@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from foundation.tables import empty_frame
 from moovitamix_assets.recommendations.cold_start import cold_vectors
 from moovitamix_assets.recommendations.top_n import top_n
 from moovitamix_assets.training.evaluation.offline import (
@@ -24,7 +25,7 @@ from moovitamix_assets.training.evaluation.offline import (
 )
 from moovitamix_assets.warehouse.as_of import ever_played, first_heard_on, interactions_as_of, tracks_as_of
 from moovitamix_assets.warehouse.connection import first_row
-from moovitamix_assets.warehouse.schemas import RECOMMENDATION_QUALITY, empty_frame
+from moovitamix_assets.warehouse.schemas import RECOMMENDATION_QUALITY
 
 _SHOWN = 10
 """The length of the lists that coverage and most metrics are about."""

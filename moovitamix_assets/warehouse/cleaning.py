@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from foundation.tables import typed_values
 from moovitamix_assets.warehouse.parsing import (
     PROFILE_COLUMNS,
     Session,
@@ -20,13 +21,7 @@ from moovitamix_assets.warehouse.parsing import (
     parse_record,
     storable_json,
 )
-from moovitamix_assets.warehouse.schemas import (
-    PARTITION_LOADS,
-    RECORD_KEYS,
-    REJECTED_TABLES,
-    SOURCE_TABLES,
-    typed_values,
-)
+from moovitamix_assets.warehouse.schemas import PARTITION_LOADS, RECORD_KEYS, REJECTED_TABLES, SOURCE_TABLES
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,10 @@ import pandas as pd
 import pandera.pandas as pa
 
 from foundation.durable import Damaged, is_disk_full
+from foundation.tables import sql_type, table_ddl, to_arrow
 from moovitamix_assets.ingestion.landing_storage import end_first_load, was_loaded_from
 from moovitamix_assets.warehouse.ledger import append_news, is_written
-from moovitamix_assets.warehouse.schemas import (
-    FILLED_WHEN_ADDED,
-    TABLES,
-    VIEWS,
-    sql_type,
-    table_ddl,
-    to_arrow,
-)
+from moovitamix_assets.warehouse.schemas import FILLED_WHEN_ADDED, TABLES, VIEWS
 
 # The pool that every step which opens the warehouse runs in: two processes never hold the file.
 WAREHOUSE_POOL = "warehouse"

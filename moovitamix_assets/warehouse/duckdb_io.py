@@ -27,16 +27,11 @@ from dagster._core.storage.db_io_manager import DbIOManager, DbTypeHandler, Tabl
 from dagster_duckdb.io_manager import DuckDbClient, DuckDBIOManager
 from dagster_duckdb_pandas import DuckDBPandasTypeHandler
 
+from foundation.tables import sql_type
 from moovitamix_assets.warehouse.cleaning import CleanedPartitions
 from moovitamix_assets.warehouse.connection import insert, read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.loads import record_made, withdraw_loads
-from moovitamix_assets.warehouse.schemas import (
-    PARTITION_LOADS,
-    REJECTED_TABLES,
-    SOURCE_TABLES,
-    TABLES,
-    sql_type,
-)
+from moovitamix_assets.warehouse.schemas import PARTITION_LOADS, REJECTED_TABLES, SOURCE_TABLES, TABLES
 
 
 class PartitionsRefused(ValueError):

@@ -19,7 +19,8 @@ import duckdb
 import pandas as pd
 
 from foundation.durable import free_place, sha256, sync_folder, write_file
-from moovitamix_assets.warehouse.schemas import TABLES, sql_type
+from foundation.tables import sql_type
+from moovitamix_assets.warehouse.schemas import TABLES
 
 # The columns that name a group. Rows of a group are replaced together, so a later line replaces an earlier one.
 LEDGER_TABLES: dict[str, list[str]] = {

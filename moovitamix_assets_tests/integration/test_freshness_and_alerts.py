@@ -9,6 +9,7 @@ import pytest
 from dagster import AssetCheckKey, AssetKey, AssetSelection
 
 from foundation.models.gate import Decision
+from foundation.tables import empty_frame
 from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import FRESHNESS_CHECKS, ROLLBACK_JOB
 from moovitamix_assets.operations.freshness import WATCHED
@@ -16,7 +17,7 @@ from moovitamix_assets.partitions import days_between
 from moovitamix_assets.training.gate.registry import Candidate, record_decision
 from moovitamix_assets.warehouse import connection as connection_module
 from moovitamix_assets.warehouse.connection import write_warehouse
-from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
+from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.conftest import FIRST, LAST, small_world
 from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment

@@ -10,11 +10,12 @@ import pytest
 from dagster import AssetSelection, ExecuteInProcessResult
 
 from foundation.models.gate import Decision
+from foundation.tables import empty_frame
 from mock_api.server import running_server
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.training.gate.registry import Candidate, record_decision
 from moovitamix_assets.warehouse.connection import write_warehouse
-from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
+from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.conftest import FIRST, LAST, small_world
 from moovitamix_assets_tests.integration.deployment import Deployment
 

@@ -10,13 +10,14 @@ import pytest
 
 from foundation.artifact_folder import write_hashes
 from foundation.models.gate import Decision
+from foundation.tables import empty_frame
 from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB
 from moovitamix_assets.automation.retraining_runs import ask_for_retraining
 from moovitamix_assets.partitions import PARTITION_TAG, days_between
 from moovitamix_assets.training.gate.registry import Candidate, record_decision, version_in_force
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
-from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
+from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.conftest import LAST, small_world
 from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment

@@ -13,11 +13,12 @@ from dagster import DagsterInstance, ResourceDefinition
 
 from foundation.artifact_folder import write_hashes
 from foundation.models.gate import Decision
+from foundation.tables import empty_frame
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.training.gate.registry import Candidate, record_decision
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, write_warehouse
-from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
+from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.conftest import LAST
 from moovitamix_assets_tests.integration.deployment import Deployment
 

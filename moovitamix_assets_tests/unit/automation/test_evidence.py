@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from foundation.models.gate import Decision
+from foundation.tables import empty_frame
 from moovitamix_assets.automation.evidence import (
     Champion,
     DayDrift,
@@ -21,7 +22,6 @@ from moovitamix_assets.warehouse.schemas import (
     MODEL_EVALUATIONS,
     RECOMMENDATION_QUALITY,
     RECOMMENDATIONS,
-    empty_frame,
 )
 from moovitamix_assets_tests.unit.automation.served_days import (
     day,

@@ -13,9 +13,10 @@ from dagster._core.remote_origin import (
 )
 
 from foundation.models.gate import Decision
+from foundation.tables import empty_frame
 from moovitamix_assets.training.gate.registry import Candidate, record_decision
 from moovitamix_assets.warehouse.connection import insert
-from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, RECOMMENDATION_QUALITY, empty_frame
+from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, RECOMMENDATION_QUALITY
 
 
 def decide_about(connection: duckdb.DuckDBPyConnection, version: str, decision: str = "promoted") -> None:

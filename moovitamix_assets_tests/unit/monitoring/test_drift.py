@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from foundation.models.gate import Decision
+from foundation.tables import empty_frame, to_arrow
 from moovitamix_assets.monitoring.drift import (
     Reference,
     Today,
@@ -24,7 +25,7 @@ from moovitamix_assets.training.dataset.reference_profile import (
 )
 from moovitamix_assets.training.gate.registry import Candidate, record_decision, roll_back
 from moovitamix_assets.warehouse.connection import write_warehouse
-from moovitamix_assets.warehouse.schemas import DRIFT, MODEL_EVALUATIONS, empty_frame, to_arrow
+from moovitamix_assets.warehouse.schemas import DRIFT, MODEL_EVALUATIONS
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 DAY = date(2026, 10, 20)

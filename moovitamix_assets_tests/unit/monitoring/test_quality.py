@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from foundation.tables import to_arrow
 from moovitamix_assets.monitoring.quality import Evidence, lists_are_stored, quality_rows, read_evidence
 from moovitamix_assets.warehouse.connection import write_warehouse
-from moovitamix_assets.warehouse.schemas import RECOMMENDATION_QUALITY, to_arrow
+from moovitamix_assets.warehouse.schemas import RECOMMENDATION_QUALITY
 from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session, add_tracks, add_users
 
 DAY = date(2026, 9, 10)

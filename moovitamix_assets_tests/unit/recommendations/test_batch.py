@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from foundation.tables import to_arrow
 from moovitamix_assets.recommendations.batch import Known, recommend_everyone
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
@@ -12,7 +13,7 @@ from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.evaluation.offline import best_positions
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
-from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS, to_arrow
+from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
 
 NEWCOMER, STRANGER = 1, 2

@@ -8,6 +8,7 @@ from dagster import AssetCheckSeverity, build_asset_context
 
 from foundation.models.gate import Decision
 from foundation.progress import NoProgress
+from foundation.tables import empty_frame
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.assets import champion_model, training_set
@@ -18,7 +19,7 @@ from moovitamix_assets.training.gate.registry import Candidate, record_decision,
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.loads import PartitionNotLoaded
-from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
+from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
 from moovitamix_assets_tests.unit.warehouse.rows import add_tracks, add_users, mark_loaded
 

@@ -8,6 +8,7 @@ import pytest
 from dagster import AssetCheckSeverity, AssetSelection, DagsterInstance, materialize
 
 from foundation.artifact_folder import write_hashes
+from foundation.tables import empty_frame
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
@@ -16,7 +17,7 @@ from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.evaluation.offline import Evaluation
 from moovitamix_assets.training.gate.registry import store_candidate
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
-from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
+from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
 
 EARLIER = date(2026, 10, 1)

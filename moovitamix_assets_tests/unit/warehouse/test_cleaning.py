@@ -9,16 +9,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from foundation.tables import table_ddl, to_arrow
 from moovitamix_assets.warehouse.cleaning import CleanedPartitions, clean
 from moovitamix_assets.warehouse.connection import insert
-from moovitamix_assets.warehouse.schemas import (
-    PARTITION_LOADS,
-    REJECTED_TABLES,
-    SOURCE_TABLES,
-    TABLES,
-    table_ddl,
-    to_arrow,
-)
+from moovitamix_assets.warehouse.schemas import PARTITION_LOADS, REJECTED_TABLES, SOURCE_TABLES, TABLES
 from moovitamix_assets_tests.unit.warehouse.landed_records import (
     DAYS,
     FIRST,

@@ -21,12 +21,13 @@ from dagster import (
     materialize,
 )
 
+from foundation.tables import empty_frame, sql_type
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, days_between, range_tags
 from moovitamix_assets.warehouse import connection as connection_module
 from moovitamix_assets.warehouse.cleaning import CleanedPartitions, clean
 from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
 from moovitamix_assets.warehouse.duckdb_io import RowsOutsidePartition, WarehouseIOManager
-from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS, empty_frame, sql_type
+from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
 from moovitamix_assets_tests.unit.warehouse.landed_records import DAYS, LOADED, landed, session, track, user
 from moovitamix_assets_tests.unit.warehouse.second_process import holding
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from foundation.models.gate import Decision
+from foundation.tables import empty_frame
 from moovitamix_assets.training.gate.registry import (
     Candidate,
     ModelMissing,
@@ -22,7 +23,7 @@ from moovitamix_assets.training.gate.registry import (
     version_in_force,
 )
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
-from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, empty_frame
+from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 
 PROMOTED = Decision("promoted", "Better.")
 REJECTED = Decision("rejected", "Worse.")
