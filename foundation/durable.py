@@ -9,6 +9,8 @@ import os
 import re
 from pathlib import Path
 
+from foundation.errors import Explained
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # As the system, SQLite and DuckDB put it.
 _SAYS_FULL = re.compile(
@@ -18,7 +20,7 @@ _SAYS_FULL = re.compile(
 )
 
 
-class Damaged(ValueError):
+class Damaged(Explained, ValueError):
     """What is kept is not what was written; the message names the file, what is lost and what mends it."""
 
 

@@ -5,12 +5,13 @@ Whoever asks "which day has ended?" asks here. What a decision is taken on is pa
 
 from datetime import UTC, date, datetime, timedelta
 
+from foundation.errors import Explained
 from moovitamix_assets.settings import Settings
 
 _TIMEOUT_SECONDS = 10.0
 
 
-class ClockUnreadable(RuntimeError):
+class ClockUnreadable(Explained):
     """A clock to follow is set and does not tell the time; the message names the setting."""
 
 

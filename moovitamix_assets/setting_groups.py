@@ -18,13 +18,16 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from foundation.errors import Explained
 from foundation.secret_url import SecretUrl
 
 _THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
 
 
-class UnusableThresholds(RuntimeError):
+class UnusableThresholds(Explained):
     """A thresholds file that cannot be used; the message names it and what is wrong with it."""
+
+    exit_code = 2
 
 
 class Variables(BaseSettings):

@@ -18,6 +18,7 @@ from dagster import (
     RunsFilter,
 )
 
+from foundation.errors import Explained
 from moovitamix_assets.automation.evidence import Training, TrainingOutcome
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.automation.retraining import RetrainingDecision
@@ -36,7 +37,7 @@ _ASKED_FOR = "retraining_asked_for"
 _LOOKED_AT = 100
 
 
-class NothingServed(RuntimeError):
+class NothingServed(Explained):
     """There are no recommendations yet; the message names the remedy."""
 
 

@@ -127,7 +127,7 @@ def run(
     except (
         DayNotEnded, DaysOfTheFuture, ImplausibleSource, NoInstance, RunFailed, SourceNotStarted, WarehouseLocked,
     ) as error:  # fmt: skip
-        _fail(told_of_run(str(error), settings.data_dir), code=getattr(error, "code", 1))
+        _fail(told_of_run(str(error), settings.data_dir), code=getattr(error, "exit_code", 1))
 
 
 @app.command()

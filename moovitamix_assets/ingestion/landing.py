@@ -21,6 +21,7 @@ import pyarrow
 from dagster import ConfigurableIOManager, InputContext, OutputContext
 
 from foundation.durable import Damaged, read_checked_text, write_checked_text
+from foundation.errors import Explained
 from moovitamix_assets.ingestion.client.records import Endpoint, identity
 from moovitamix_assets.ingestion.landing_storage import (
     LandingDamaged,
@@ -59,8 +60,10 @@ class RecordsOutsidePartition(ValueError):
     """Records that belong to no partition of the run; landing the rest would lose them."""
 
 
-class StartDateMoved(ValueError):
+class StartDateMoved(Explained, ValueError):
     """The first partition differs from the one recorded at the first load."""
+
+    exit_code = 2
 
 
 class StartDateDamaged(Damaged):

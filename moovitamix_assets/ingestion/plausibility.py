@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 
+from foundation.errors import Explained
 from moovitamix_assets.settings import Settings
 
 Verdict = Literal["plausible", "noticeable", "blocking", "implausible"]
@@ -18,11 +19,11 @@ _NOT_LANDED = "Nothing was landed."
 _NOT_LOADED = "The tables are not loaded from it."
 
 
-class ImplausibleSource(RuntimeError):
+class ImplausibleSource(Explained):
     """A source whose answers must not be landed; the message names endpoint, figures, setting and remedy."""
 
 
-class DayNotEnded(RuntimeError):
+class DayNotEnded(Explained):
     """A partition whose day has not ended, by the source's clock or the machine's; the message names both."""
 
 

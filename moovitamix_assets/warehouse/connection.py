@@ -16,6 +16,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from foundation.durable import Damaged, is_disk_full
+from foundation.errors import Explained
 from foundation.tables import sql_type, table_ddl, to_arrow
 from moovitamix_assets.ingestion.landing_storage import end_first_load, was_loaded_from
 from moovitamix_assets.warehouse.ledger import append_news, is_written
@@ -37,11 +38,11 @@ _LOCK_WAIT_SECONDS = 10.0
 _LOCK_RETRY_SECONDS = 0.1
 
 
-class WarehouseLocked(RuntimeError):
+class WarehouseLocked(Explained):
     """Another process, or another connection of this one, holds the warehouse; the message names it."""
 
 
-class WarehouseMissing(FileNotFoundError):
+class WarehouseMissing(Explained, FileNotFoundError):
     """The warehouse has not been made yet; the message names the remedy."""
 
 

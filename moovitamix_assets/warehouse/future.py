@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 
+from foundation.errors import Explained
 from moovitamix_assets.clock import last_ended_day
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
@@ -29,7 +30,7 @@ _TELLING = (
 _MISREAD = "changed_on <= ? AND (loaded_at < changed_on + INTERVAL 1 DAY OR loaded_at > ?)"
 
 
-class DaysOfTheFuture(RuntimeError):
+class DaysOfTheFuture(Explained):
     """The warehouse holds days that have not ended; the message names them and the remedy."""
 
 

@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 from rich.console import Console
 
+from foundation.errors import Explained
 from moovitamix_assets.clock import last_ended_day
 from moovitamix_assets.clock import now as present
 from moovitamix_assets.settings import Settings
@@ -21,7 +22,7 @@ from moovitamix_assets.warehouse.connection import first_row, read_warehouse
 _UNTIL = "%Y-%m-%d %H:%M UTC"
 
 
-class NothingToShow(LookupError):
+class NothingToShow(Explained, LookupError):
     """What was asked for is not there; the message names it and the remedy."""
 
 

@@ -12,6 +12,7 @@ import duckdb
 import psutil
 
 from foundation.durable import Damaged
+from foundation.errors import Explained
 from foundation.file_lock import own_turn
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseMissing, read_warehouse
@@ -19,7 +20,7 @@ from moovitamix_assets.warehouse.connection import WarehouseMissing, read_wareho
 _OURS = ("dagster", "moovitamix")
 
 
-class FolderHeld(RuntimeError):
+class FolderHeld(Explained):
     """A run or a server works on the folder; the message names its process."""
 
 

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from foundation.errors import Explained
 from moovitamix_assets.cli.recovery.folder_holders import refuse_servers, sole_turn
 from moovitamix_assets.cli.runs.instance import INSTANCE_DIR
 from moovitamix_assets.settings import Settings
@@ -15,7 +16,7 @@ from moovitamix_assets.settings import Settings
 _KNOWN_BY = ("start_date", "landing", "warehouse.duckdb")
 
 
-class NotOurs(RuntimeError):
+class NotOurs(Explained):
     """A folder that holds other things than this project's data; the message names it."""
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from foundation.errors import Explained
 from foundation.secret_url import SecretUrl
 from moovitamix_assets.settings import Settings
 
@@ -18,7 +19,7 @@ _STOP_SECONDS = 10.0
 _READY = "mock_api listening on "
 
 
-class SourceNotStarted(RuntimeError):
+class SourceNotStarted(Explained):
     """The bundled source ended, or said nothing, before it was ready."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from dagster import DagsterInstance
 from dagster._core.instance.ref import InstanceRef
 
+from foundation.errors import Explained
 from foundation.file_lock import own_turn
 from moovitamix_assets.operations.dead_runs import release_dead_runs
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
@@ -19,7 +20,7 @@ from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 INSTANCE_DIR = ".dagster_home"
 
 
-class NoInstance(RuntimeError):
+class NoInstance(Explained):
     """There is no dagster.yaml to be found; the message names the remedy."""
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, ResourceDefinition
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
+from foundation.errors import Explained
 from foundation.operations.event_storage import quickly_written
 from foundation.operations.run_ends import ending_soon_after_a_signal
 from foundation.operations.run_failures import what_failed
@@ -32,10 +33,8 @@ from moovitamix_assets.warehouse.future import DaysOfTheFuture, find_future_days
 from moovitamix_assets.warehouse.loads import loaded_days, made_days
 
 
-class RunFailed(RuntimeError):
-    """A run failed; the message says where and why, and how to look at it."""
-
-    code = 1
+class RunFailed(Explained):
+    """A run failed; the message says where and why, and how to inspect it."""
 
 
 class Interrupted(RunFailed):
@@ -46,7 +45,7 @@ class Interrupted(RunFailed):
             f"Stopped by {signal.Signals(number).name} in the job {job_name}. What was made before stays; run again "
             "to go on from there."
         )
-        self.code = 128 + number
+        self.exit_code = 128 + number
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from foundation.errors import Explained
 from moovitamix_assets.operations.health.asset_gauges import AssetReader, read_checks
 from moovitamix_assets.operations.health.gauges import Gauges
 from moovitamix_assets.operations.health.run_gauges import read_runs
@@ -28,7 +29,7 @@ CACHE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
-class PortTaken(RuntimeError):
+class PortTaken(Explained):
     """The address cannot be listened on; the message says which and why."""
 
 

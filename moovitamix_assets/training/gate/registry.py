@@ -16,6 +16,7 @@ import pandas as pd
 
 from foundation.artifact_folder import damage_in, remove_folder, write_folder
 from foundation.durable import Damaged, read_checked_text, write_checked_text
+from foundation.errors import Explained
 from foundation.models.gate import Decision
 from moovitamix_assets.training.artifacts.artifact_verification import put_down_expected_lists
 from moovitamix_assets.training.artifacts.recommender import Recommender
@@ -52,7 +53,7 @@ class NoCandidate(FileNotFoundError):
     """No model was trained as of a day; the message names the remedy."""
 
 
-class ModelMissing(FileNotFoundError):
+class ModelMissing(Explained, FileNotFoundError):
     """The folder of a version is gone; the message names the remedy."""
 
 

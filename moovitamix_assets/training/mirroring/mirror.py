@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from foundation.errors import Explained
 from foundation.secret_url import SecretUrl
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.artifact import MODEL_FILE, read_json
@@ -41,7 +42,7 @@ _FORCED_ENVIRONMENT = {
 _DEFAULT_ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
-class MirrorFailed(RuntimeError):
+class MirrorFailed(Explained):
     """The mirror could not be written; decisions are not touched by that, and the next write makes up for it."""
 
 
