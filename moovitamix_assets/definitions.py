@@ -27,7 +27,8 @@ from moovitamix_assets.ingestion import assets as ingestion_assets
 from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets.ingestion.landing import LandingIOManager
 from moovitamix_assets.monitoring import assets as monitoring_assets
-from moovitamix_assets.operations import checks as monitoring_checks
+from moovitamix_assets.monitoring import checks as monitoring_checks
+from moovitamix_assets.operations import checks as operations_checks
 from moovitamix_assets.operations.freshness import WATCHED, freshness_policy
 from moovitamix_assets.operations.logs import console_loggers
 from moovitamix_assets.partitions import DAILY
@@ -63,7 +64,7 @@ def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = 
             _assets(),
         ),
         asset_checks=load_asset_checks_from_modules(
-            [warehouse_checks, training_checks, recommendation_checks, monitoring_checks]
+            [warehouse_checks, training_checks, recommendation_checks, monitoring_checks, operations_checks]
         ),
         jobs=[*JOBS, ROLLBACK_JOB],
         schedules=[build_nightly_schedule(settings)],

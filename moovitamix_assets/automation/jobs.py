@@ -74,7 +74,8 @@ NIGHTLY_JOB = define_asset_job(
 MONITOR_JOB = define_asset_job(
     "monitor",
     run_tags=_run_tags(),
-    selection=AssetSelection.assets("recommendation_quality", "drift").without_checks(),
+    selection=AssetSelection.assets("recommendation_quality", "drift")
+    - AssetSelection.checks(*FRESHNESS_CHECKS),
     description="Measure again what the lists of the day before were worth, and how far a day has drifted.",
 )
 
