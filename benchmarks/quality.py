@@ -12,7 +12,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from mock_api.settings import MockApiSettings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.artifacts.serving import Served
 from moovitamix_assets.training.components.als import ALS
-from moovitamix_assets.training.components.base import ComponentParameters
+from moovitamix_assets.training.components.base import Component
 from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.item_knn import ItemKNN
 from moovitamix_assets.training.components.lightfm import LightFM
@@ -50,11 +50,13 @@ METRICS = (
     "cold_ndcg_at_10",
 )
 
-LIGHTFM_DEFAULTS = LightFM(components=10, l2=0.0, epochs=30, feature_weight=0.0, weighting="ones")
+LIGHTFM_DEFAULTS = LightFM(
+    embedding_size=10, regularization=0.0, epochs=30, feature_weight=0.0, weighting="ones"
+)
 """What the package does when nothing is said, with 30 epochs and the interactions alone."""
 
 # The first `budget` of each are tried, the most promising first.
-CANDIDATES: Mapping[str, Sequence[ComponentParameters]] = {
+CANDIDATES: Mapping[str, Sequence[Component]] = {
     "item_knn": [
         ItemKNN(neighbours=100, similarity="cosine", weighting="log"),
         ItemKNN(neighbours=100, similarity="tfidf", weighting="ones"),
@@ -64,12 +66,12 @@ CANDIDATES: Mapping[str, Sequence[ComponentParameters]] = {
         ItemKNN(neighbours=200, similarity="tfidf", weighting="log"),
     ],
     "lightfm": [
-        LightFM(epochs=50, learning_rate=0.05, l2=3e-4),
-        LightFM(epochs=50, learning_rate=0.02, l2=1e-4),
-        LightFM(epochs=50, learning_rate=0.05, l2=1e-3),
-        LightFM(epochs=50, learning_rate=0.05, l2=1e-4),
-        LightFM(epochs=50, learning_rate=0.05, l2=1e-3, feature_weight=2.0),
-        LightFM(epochs=50, learning_rate=0.05, l2=3e-4, feature_weight=0.3),
+        LightFM(epochs=50, learning_rate=0.05, regularization=3e-4),
+        LightFM(epochs=50, learning_rate=0.02, regularization=1e-4),
+        LightFM(epochs=50, learning_rate=0.05, regularization=1e-3),
+        LightFM(epochs=50, learning_rate=0.05, regularization=1e-4),
+        LightFM(epochs=50, learning_rate=0.05, regularization=1e-3, feature_weight=2.0),
+        LightFM(epochs=50, learning_rate=0.05, regularization=3e-4, feature_weight=0.3),
     ],
     "als": [
         ALS(regularization=60.0, alpha=3.0, weighting="log"),
@@ -77,17 +79,19 @@ CANDIDATES: Mapping[str, Sequence[ComponentParameters]] = {
         ALS(regularization=30.0, alpha=5.0, weighting="log"),
         ALS(regularization=30.0, alpha=3.0, weighting="log"),
         ALS(regularization=10.0, alpha=3.0, weighting="ones"),
-        ALS(components=128, regularization=100.0, alpha=20.0, weighting="ones"),
+        ALS(embedding_size=128, regularization=100.0, alpha=20.0, weighting="ones"),
     ],
     "ease": [
-        EASE(l2=2000.0, weighting="log"),
-        EASE(l2=500.0, weighting="ones"),
-        EASE(l2=1000.0, weighting="log"),
-        EASE(l2=200.0, weighting="ones"),
-        EASE(l2=4000.0, weighting="log"),
-        EASE(l2=200.0, weighting="log"),
+        EASE(regularization=2000.0, weighting="log"),
+        EASE(regularization=500.0, weighting="ones"),
+        EASE(regularization=1000.0, weighting="log"),
+        EASE(regularization=200.0, weighting="ones"),
+        EASE(regularization=4000.0, weighting="log"),
+        EASE(regularization=200.0, weighting="log"),
     ],
 }
+
+_FEATURE_WEIGHTS = {"als": 0.5, "ease": 1.0}
 
 
 @dataclass(frozen=True)
@@ -196,10 +200,12 @@ def compare(task: Task, seed: int, budget: int) -> dict[str, Measured]:
 def _with_or_without_features(tuning: TrainingView, trial: Trial, seed: int) -> Trial:
     """Try the product's own addition to ALS and EASE: track features as further listeners."""
     plain = trial.parameters
-    if not isinstance(plain, ALS | EASE):
-        raise TypeError(f"{plain.name} has no features of this kind")
-    weight = 0.5 if isinstance(plain, ALS) else 1.0
-    featured = best_trial(tuning, [replace(plain, feature_weight=weight)], seed, threads=1)
+    featured = best_trial(
+        tuning,
+        [plain.from_json({**plain.to_json(), "feature_weight": _FEATURE_WEIGHTS[plain.name]})],
+        seed,
+        threads=1,
+    )
     return max(trial, featured, key=lambda tried: tried.ndcg_at_10)
 
 

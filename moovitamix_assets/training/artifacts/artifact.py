@@ -5,6 +5,7 @@ The files' names and forms belong here. Nothing is ever pickled or unpickled, an
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from moovitamix_assets.training.components.base import FittedComponent
 from moovitamix_assets.training.components.blend import Blend, WeightedBlock
-from moovitamix_assets.training.components.ease import FittedEase
+from moovitamix_assets.training.components.registry import COMPONENTS, component_named
 
 MODEL_FILE = "recipe.json"
 
@@ -63,41 +65,74 @@ def write_blend(directory: Path, blend: Blend) -> list[dict[str, Any]]:
     """Write the arrays of a blend.
 
     Returns:
-        What must be kept beside the arrays, one entry per block.
+        The entry of each block in the JSON file next to the arrays.
 
     Raises:
-        TypeError: If a block is of a kind that is not stored; only EASE is.
+        TypeError: If a block is of a kind that is not stored.
     """
     write_array(directory, "user_vectors", blend.user_vectors)
     write_array(directory, "track_vectors", blend.track_vectors)
-    entries = []
-    for number, block in enumerate(blend.blocks):
-        ease, name = block.component, f"ease_{number}"
-        if not isinstance(ease, FittedEase):
-            raise TypeError(f"{type(ease).__name__} has no form on disk")
-        write_matrix(directory, f"{name}_plays", ease.plays)
-        for part in ("matrix", "track_scale", "covered_users", "covered_tracks"):
-            write_array(directory, f"{name}_{part}", getattr(ease, part))
-        entries.append({"name": name, "weight": block.weight, "side": ease.side})
-    return entries
+    return [
+        {"weight": block.weight, **write_component(directory, number, block.component)}
+        for number, block in enumerate(blend.blocks)
+    ]
 
 
 def read_blend(directory: Path, entries: list[dict[str, Any]]) -> Blend:
     """Read what `write_blend` wrote, given what it returned."""
-    blocks = []
-    for entry in entries:
-        name = entry["name"]
-        ease = FittedEase(
-            plays=read_matrix(directory, f"{name}_plays"),
-            side=entry["side"],
-            matrix=read_array(directory, f"{name}_matrix"),
-            track_scale=read_array(directory, f"{name}_track_scale"),
-            covered_users=read_array(directory, f"{name}_covered_users"),
-            covered_tracks=read_array(directory, f"{name}_covered_tracks"),
-        )
-        blocks.append(WeightedBlock(ease, entry["weight"]))
     return Blend(
         user_vectors=read_array(directory, "user_vectors"),
         track_vectors=read_array(directory, "track_vectors"),
-        blocks=tuple(blocks),
+        blocks=tuple(WeightedBlock(read_component(directory, entry), entry["weight"]) for entry in entries),
     )
+
+
+def write_component(directory: Path, number: int, fitted: FittedComponent) -> dict[str, Any]:
+    """Write the fields of a fitted component: arrays and matrices as files, everything else as JSON.
+
+    Args:
+        directory: Folder of the model.
+        number: Distinguishes components of one kind.
+        fitted: A frozen dataclass, the `stored_type` of a component.
+
+    Returns:
+        Its name in the folder and the fields that are no files.
+
+    Raises:
+        TypeError: If it is the `stored_type` of no component.
+    """
+    name = next((name for name, kind in COMPONENTS.items() if kind.stored_type is type(fitted)), None)
+    if name is None:
+        raise TypeError(f"{type(fitted).__name__} has no stored form: name it as a component's stored_type")
+    entry: dict[str, Any] = {"name": f"{name}_{number}"}
+    for field in fields(fitted):  # type: ignore[arg-type]
+        value = getattr(fitted, field.name)
+        if sparse.issparse(value):
+            write_matrix(directory, f"{entry['name']}_{field.name}", value)
+        elif isinstance(value, np.ndarray):
+            write_array(directory, f"{entry['name']}_{field.name}", value)
+        else:
+            entry[field.name] = value
+    return entry
+
+
+def read_component(directory: Path, entry: Mapping[str, Any]) -> FittedComponent:
+    """Read what `write_component` wrote, given what it returned.
+
+    Raises:
+        KeyError: If the entry names a component that does not exist.
+    """
+    stored_type = component_named(entry["name"].rpartition("_")[0]).stored_type
+    if stored_type is None:
+        raise TypeError(f"{entry['name']} is a component without a stored form of its own")
+    values: dict[str, Any] = {}
+    for field in fields(stored_type):
+        file = f"{entry['name']}_{field.name}"
+        if field.name in entry:
+            values[field.name] = entry[field.name]
+        elif (directory / f"{file}_indptr.npy").exists():
+            values[field.name] = read_matrix(directory, file)
+        else:
+            values[field.name] = read_array(directory, file)
+    fitted: FittedComponent = stored_type(**values)
+    return fitted

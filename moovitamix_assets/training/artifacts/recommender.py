@@ -18,6 +18,7 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts import artifact
 from moovitamix_assets.training.components.base import Factors, FloatArray
 from moovitamix_assets.training.components.blend import Blend, blend
+from moovitamix_assets.training.components.registry import BASE
 from moovitamix_assets.training.dataset.training_set import FitOn, TrainingSet, TrainingView, positions, split
 from moovitamix_assets.training.evaluation.offline import best_positions
 from moovitamix_assets.training.selection.recipe import Recipe, recipe_digest
@@ -89,7 +90,7 @@ class Recommender:
         """
         fitted = [ingredient.parameters.fit(view, seed, threads) for ingredient in recipe.ingredients]
         first = fitted[0]
-        if recipe.ingredients[0].parameters.name != "lightfm" or not isinstance(first, Factors):
+        if recipe.ingredients[0].parameters.name != BASE.name or not isinstance(first, Factors):
             raise ValueError("the first ingredient of a recipe is LightFM")
         return cls(
             model_version=model_version,

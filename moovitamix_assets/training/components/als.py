@@ -1,59 +1,63 @@
 """Alternating least squares on implicit feedback, by the `implicit` package.
 
-Only the fit and the reading of its vectors belong here. It knows nothing of people without plays, and of
-tracks without plays no more than their features.
+Only the fit, its default grid and the reading of its vectors belong here. It cannot score users without plays, and
+scores tracks without plays by their features only.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar
 
 import numpy as np
 
 from moovitamix_assets.training.components.base import (
+    DecayingComponent,
     Factors,
     WeightingName,
     linear_algebra_threads,
     weighted,
     with_average_for_unknown,
-    with_features_as_listeners,
+    with_features_as_users,
 )
 from moovitamix_assets.training.dataset.training_set import TrainingView
 
 
 @dataclass(frozen=True)
-class ALS:
-    """Knobs of ALS (Hu, Koren, Volinsky 2008, "Collaborative filtering for implicit feedback datasets").
+class ALS(DecayingComponent):
+    """Hyperparameters of ALS (Hu, Koren, Volinsky 2008, "Collaborative filtering for implicit feedback datasets").
 
     Attributes:
-        components: Length of the vectors.
+        embedding_size: Length of the vectors.
         regularization: Penalty on the vectors; here far above the package's default of 0.01.
-        alpha: What a play adds to the confidence of 1 that a track not played has.
+        alpha: How much a play adds to the confidence of 1 that a track not played has.
         iterations: Times that users and tracks are solved for in turn.
-        weighting: What a play count is worth.
-        feature_weight: What a play by a feature counts beside one by a person (see
-            `with_features_as_listeners`); 0 leaves features out.
-        fading: How fast plays of long ago cease to count (see `TrainingView.faded_plays`).
+        weighting: Weight of a play count.
+        feature_weight: Weight of a play by a feature against one by a user (see `with_features_as_users`);
+            0 leaves features out.
     """
 
-    components: int = 64
+    name: ClassVar[str] = "als"
+    stored_names: ClassVar[Mapping[str, str]] = {"embedding_size": "components", "time_decay": "fading"}
+
+    embedding_size: int = 64
     regularization: float = 30.0
     alpha: float = 5.0
     iterations: int = 15
     weighting: WeightingName = "log"
     feature_weight: float = 0.0
-    fading: float = 0.0
-    name: Literal["als"] = "als"
 
     def fit(self, view: TrainingView, seed: int, threads: int) -> Factors:
-        """Fit; people without plays get a zero vector, tracks without plays and features the mean one."""
+        """Fit; users without plays get a zero vector, tracks without plays and features the mean one."""
         from implicit.als import AlternatingLeastSquares
 
-        plays = with_features_as_listeners(
-            weighted(view.faded_plays(self.fading), self.weighting), view.track_features, self.feature_weight
+        plays = with_features_as_users(
+            weighted(view.decayed_plays(self.time_decay), self.weighting),
+            view.track_features,
+            self.feature_weight,
         )
         with linear_algebra_threads(1):  # the package asks for it: its own threads do the work
             model = AlternatingLeastSquares(
-                factors=self.components,
+                factors=self.embedding_size,
                 regularization=self.regularization,
                 alpha=self.alpha,
                 iterations=self.iterations,
@@ -71,3 +75,19 @@ class ALS:
             covered_users=known_users,
             covered_tracks=known_tracks,
         )
+
+    @classmethod
+    def default_trials(cls, view: TrainingView) -> "Sequence[ALS]":
+        """Return the default grid, the usually best first."""
+        del view
+        return [
+            cls(regularization=regularization, alpha=alpha, feature_weight=feature_weight)
+            for feature_weight in (0.5, 0.0)
+            for regularization, alpha in ((30.0, 3.0), (60.0, 10.0))
+        ]
+
+    @classmethod
+    def quick_trial(cls, view: TrainingView) -> "ALS | None":
+        """Return hyperparameters that are fitted in seconds on a view of any size."""
+        del view
+        return cls(regularization=30.0, alpha=3.0, feature_weight=0.5)

@@ -1,11 +1,12 @@
 """EASE: the closed-form item-item model, computed on the smaller side of the matrix.
 
-Its two exact forms and their size limit belong here. It has no vectors, only blocks of scores; it knows
-nothing of people without plays, and of tracks without plays no more than their features.
+Its two exact forms, their size limits and its default grid belong here. It has no vectors, only blocks of scores. It
+cannot score users without plays, and scores tracks without plays by their features only.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +14,21 @@ from scipy import linalg, sparse
 
 from moovitamix_assets.training.components.base import (
     BoolArray,
+    DecayingComponent,
     FloatArray,
     RowArray,
     WeightingName,
     linear_algebra_threads,
     weighted,
-    with_features_as_listeners,
+    with_features_as_users,
 )
 from moovitamix_assets.training.dataset.training_set import TrainingView
+
+LARGEST_SIDE = 8000
+"""EASE is left out above this side of its dense matrix: 8,000 squared are 0.5 GB and half a minute."""
+
+QUICK_SIDE = 3000
+"""Up to this side a fit takes a few seconds; ALS needs more plays to be as accurate."""
 
 _BLOCK = 2048
 """Tracks handled at once where a dense block of users by tracks is needed."""
@@ -60,42 +68,45 @@ class FittedEase:
 
 
 @dataclass(frozen=True)
-class EASE:
-    """Knobs of EASE (Steck 2019, "Embarrassingly shallow autoencoders for sparse data").
+class EASE(DecayingComponent):
+    """Hyperparameters of EASE (Steck 2019, "Embarrassingly shallow autoencoders for sparse data").
 
     Attributes:
-        l2: Penalty on the item-item weights.
-        weighting: What a play count is worth.
-        feature_weight: What a play by a feature counts beside one by a person (see
-            `with_features_as_listeners`); 0 leaves features out.
-        fading: How fast plays of long ago cease to count (see `TrainingView.faded_plays`).
+        regularization: Penalty on the item-item weights.
+        weighting: Weight of a play count.
+        feature_weight: Weight of a play by a feature against one by a user (see `with_features_as_users`);
+            0 leaves features out.
     """
 
-    l2: float = 500.0
+    name: ClassVar[str] = "ease"
+    stored_type: ClassVar[type[Any] | None] = FittedEase
+    stored_names: ClassVar[Mapping[str, str]] = {"regularization": "l2", "time_decay": "fading"}
+
+    regularization: float = 500.0
     weighting: WeightingName = "ones"
     feature_weight: float = 0.0
-    fading: float = 0.0
-    name: Literal["ease"] = "ease"
 
-    def size(self, view: TrainingView) -> int:
-        """Return the side of the dense matrix that a fit on this view needs."""
+    def side(self, view: TrainingView) -> int:
+        """Return the number of rows of the dense square matrix that a fit on this view needs."""
         features = view.track_features.shape[1] if self.feature_weight > 0 else 0
         return min(len(view.user_ids) + features, len(view.track_ids))
 
     def fit(self, view: TrainingView, seed: int, threads: int) -> FittedEase:
-        """Solve the closed form; memory is a few float64 matrices of `size(view)` squared."""
+        """Solve the closed form; memory is a few float64 matrices of `side(view)` squared."""
         del seed
         users = len(view.user_ids)
-        plays = with_features_as_listeners(
-            weighted(view.faded_plays(self.fading), self.weighting), view.track_features, self.feature_weight
+        plays = with_features_as_users(
+            weighted(view.decayed_plays(self.time_decay), self.weighting),
+            view.track_features,
+            self.feature_weight,
         )
         with linear_algebra_threads(threads):
             if plays.shape[1] <= plays.shape[0]:
                 side: Literal["tracks", "users"] = "tracks"
-                matrix, scale = _track_side(plays, self.l2)
+                matrix, scale = _track_side(plays, self.regularization)
             else:
                 side = "users"
-                kernel, scale = _user_side(plays, self.l2)
+                kernel, scale = _user_side(plays, self.regularization)
                 matrix = kernel[:users].copy()
         return FittedEase(
             plays=plays,
@@ -106,33 +117,49 @@ class EASE:
             covered_tracks=np.bincount(plays.indices, minlength=plays.shape[1]) > 0,
         )
 
+    @classmethod
+    def default_trials(cls, view: TrainingView) -> "Sequence[EASE]":
+        """Return the default grid, the usually best first, without those whose matrix is too large."""
+        grid = [
+            cls(regularization=regularization, weighting="log", feature_weight=feature_weight)
+            for feature_weight in (1.0, 0.0)
+            for regularization in (200.0, 1000.0)
+        ]
+        return [trial for trial in grid if trial.side(view) <= LARGEST_SIDE]
 
-def _inverse(gram: sparse.csr_matrix, l2: float) -> npt.NDArray[np.float64]:
+    @classmethod
+    def quick_trial(cls, view: TrainingView) -> "EASE | None":
+        """Return hyperparameters that are fitted in seconds, where the matrix is small."""
+        quick = cls(regularization=200.0, weighting="log", feature_weight=1.0)
+        return quick if quick.side(view) <= QUICK_SIDE else None
+
+
+def _inverse(gram: sparse.csr_matrix, regularization: float) -> npt.NDArray[np.float64]:
     dense = gram.toarray().astype(np.float64)
-    dense[np.diag_indices_from(dense)] += l2
+    dense[np.diag_indices_from(dense)] += regularization
     inverse: npt.NDArray[np.float64] = linalg.inv(dense, overwrite_a=True, check_finite=False)
     return inverse
 
 
-def _track_side(plays: sparse.csr_matrix, l2: float) -> tuple[FloatArray, FloatArray]:
+def _track_side(plays: sparse.csr_matrix, regularization: float) -> tuple[FloatArray, FloatArray]:
     """Return B = I - P / diag(P) with P = (X'X + l2 I)^-1, and diag(P)."""
-    inverse = _inverse(plays.T @ plays, l2)
+    inverse = _inverse(plays.T @ plays, regularization)
     scale = np.diag(inverse).copy()
     weights = inverse / -scale
     np.fill_diagonal(weights, 0.0)
     return weights.astype(np.float32), scale.astype(np.float32)
 
 
-def _user_side(plays: sparse.csr_matrix, l2: float) -> tuple[FloatArray, FloatArray]:
+def _user_side(plays: sparse.csr_matrix, regularization: float) -> tuple[FloatArray, FloatArray]:
     """Return K = (X X' + l2 I)^-1, with which X P = K X, and diag(P) = (1 - diag(X' K X)) / l2.
 
     By the push-through and Woodbury identities: the same scores as on the tracks' side, without a matrix of
     tracks by tracks, which for 17,632 tracks takes minutes and gigabytes instead of a second.
     """
-    kernel = _inverse(plays @ plays.T, l2)
+    kernel = _inverse(plays @ plays.T, regularization)
     exact = plays.astype(np.float64).tocsc()
     captured = np.empty(plays.shape[1])
     for start in range(0, plays.shape[1], _BLOCK):
         block = exact[:, start : start + _BLOCK]
         captured[start : start + _BLOCK] = np.asarray(block.multiply(kernel @ block).sum(axis=0)).ravel()
-    return kernel.astype(np.float32), ((1.0 - captured) / l2).astype(np.float32)
+    return kernel.astype(np.float32), ((1.0 - captured) / regularization).astype(np.float32)

@@ -4,13 +4,14 @@ Only the baseline belongs here; the product does not blend it.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from scipy import sparse
 
 from moovitamix_assets.training.components.base import (
     BoolArray,
+    Component,
     FloatArray,
     RowArray,
     WeightingName,
@@ -35,19 +36,21 @@ class FittedItemKNN:
 
 
 @dataclass(frozen=True)
-class ItemKNN:
-    """Knobs of the neighbours.
+class ItemKNN(Component):
+    """Hyperparameters of item nearest neighbours.
 
     Attributes:
-        neighbours: How many each track keeps.
+        neighbours: Number of neighbours kept per track.
         similarity: Cosine of the rows, after TF-IDF or BM25 weighting if so named.
-        weighting: What a play count is worth.
+        weighting: Weight of a play count.
     """
+
+    name: ClassVar[str] = "item_knn"
+    stored_type: ClassVar[type[Any] | None] = FittedItemKNN
 
     neighbours: int = 100
     similarity: Literal["cosine", "tfidf", "bm25"] = "cosine"
     weighting: WeightingName = "log"
-    name: Literal["item_knn"] = "item_knn"
 
     def fit(self, view: TrainingView, seed: int, threads: int) -> FittedItemKNN:
         """Find each track's neighbours."""

@@ -1,19 +1,21 @@
-"""LightFM with WARP loss on identity and row-normalised features: the component that is always there.
+"""LightFM with WARP loss on identity and row-normalised features: the component that every recipe contains.
 
-Building its feature matrices, training it epoch by epoch and reading its vectors belong here. It alone knows
-something of people and tracks that nobody has played with yet, through their features.
+Building its feature matrices, training it epoch by epoch, its default grid and reading its vectors belong here. It is
+the only component that scores users and tracks without plays, through their features.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy import sparse
 
 from moovitamix_assets.training.components.base import (
     BoolArray,
+    DecayingComponent,
     Factors,
+    FittedComponent,
     FloatArray,
     WeightingName,
     linear_algebra_threads,
@@ -24,34 +26,57 @@ from moovitamix_assets.training.dataset.training_set import TrainingView
 if TYPE_CHECKING:
     from lightfm import LightFM as LightFMModel
 
+MOST_EPOCHS = 40
+"""Where training stops in any case."""
+
+MOST_UPDATES = 60_000_000
+"""Interactions processed in one fit, beyond which the epochs are fewer: more data moves each vector more often in
+an epoch. Counts from 1.5 million interactions; a core processes some 150,000 a second."""
+
+FEWEST_EPOCHS = 5
+"""Epochs that remain however many interactions there are: from 12 million on, time grows with them."""
+
+EPOCH_STEP = 5
+"""Epochs between two evaluations of early stopping ..."""
+
+EVALUATIONS = 8
+"""... but as few as it takes to evaluate so often."""
+
+HISTORY_WEIGHT = 0.5
+"""The `history_weight` that is tried besides 0."""
+
 
 @dataclass(frozen=True)
-class LightFM:
-    """Knobs of LightFM (Kula 2015, "Metadata embeddings for user and item cold-start recommendations").
+class LightFM(DecayingComponent):
+    """Hyperparameters of LightFM (Kula 2015, "Metadata embeddings for user and item cold-start recommendations").
 
     Attributes:
-        components: Length of the vectors.
+        embedding_size: Length of the vectors.
         learning_rate: Of AdaGrad, at the start.
-        l2: Penalty on the embeddings; 3e-4, or 1e-3 where there is little data a person.
+        regularization: L2 penalty on the embeddings; 3e-4, or 1e-3 where there is little data per user.
         epochs: Passes over the interactions; chosen by early stopping.
-        feature_weight: What all features of a row weigh together, its identity weighing 1. 0 leaves them out.
-        max_sampled: Negatives WARP draws at most before it gives a pair up.
-        weighting: What a play count is worth as sample weight.
-        history_weight: Share of a person's vector that is the mean of the vectors of the tracks they played
+        feature_weight: Weight of all features of a row together, its identity having weight 1. 0 leaves them out.
+        max_sampled: Negatives WARP draws at most before it gives up on an interaction.
+        weighting: Weight of a play count, as sample weight.
+        history_weight: Share of a user's vector that is the mean of the vectors of the tracks they played
             (see `mixed_with_history`).
-        fading: How fast plays of long ago cease to count (see `TrainingView.faded_plays`).
     """
 
-    components: int = 64
+    name: ClassVar[str] = "lightfm"
+    stored_names: ClassVar[Mapping[str, str]] = {
+        "embedding_size": "components",
+        "regularization": "l2",
+        "time_decay": "fading",
+    }
+
+    embedding_size: int = 64
     learning_rate: float = 0.05
-    l2: float = 3e-4
+    regularization: float = 3e-4
     epochs: int = 25
     feature_weight: float = 1.0
     max_sampled: int = 10
     weighting: WeightingName = "log"
     history_weight: float = 0.0
-    fading: float = 0.0
-    name: Literal["lightfm"] = "lightfm"
 
     def fit(self, view: TrainingView, seed: int, threads: int) -> Factors:
         """Fit for all epochs."""
@@ -74,16 +99,16 @@ class LightFM:
         tracks = _with_identity(view.track_features, known_tracks, self.feature_weight)
         # Only tracks that were played take part: WARP draws its negatives from all columns, and a track that
         # came yesterday would be pushed down for not having been played before it existed.
-        plays = view.faded_plays(self.fading)[known_users][:, known_tracks]
+        plays = view.decayed_plays(self.time_decay)[known_users][:, known_tracks]
         weights = weighted(plays, self.weighting).tocoo()
         weights.data /= weights.data.mean()
         ones = sparse.coo_matrix((np.ones_like(weights.data), (weights.row, weights.col)), shape=plays.shape)
         model = LightFMModel(
-            no_components=self.components,
+            no_components=self.embedding_size,
             loss="warp",
             learning_rate=self.learning_rate,
-            item_alpha=self.l2,
-            user_alpha=self.l2,
+            item_alpha=self.regularization,
+            user_alpha=self.regularization,
             max_sampled=self.max_sampled,
             random_state=seed,
         )
@@ -98,14 +123,55 @@ class LightFM:
                     num_threads=threads,
                 )
                 yield mixed_with_history(
-                    _factors(model, users, tracks), view, self.history_weight, self.fading
+                    _factors(model, users, tracks), view, self.history_weight, self.time_decay
                 )
+
+    @classmethod
+    def default_trials(cls, view: TrainingView) -> "Sequence[LightFM]":
+        """Return the default grid, the usually best first."""
+        epochs = most_epochs(view.plays.nnz)
+        return [
+            cls(epochs=epochs),
+            cls(epochs=epochs, regularization=1e-3, feature_weight=2.0),
+            cls(epochs=epochs, regularization=1e-4),
+            cls(epochs=epochs, learning_rate=0.02),
+            cls(epochs=epochs, feature_weight=0.5),
+        ]
+
+    def adapted_to(self, view: TrainingView) -> "LightFM":
+        """Return the hyperparameters with as many epochs as the data allow: early stopping finds the rest anew."""
+        return replace(self, epochs=most_epochs(view.plays.nnz))
+
+    def training_steps(
+        self, view: TrainingView, seed: int, threads: int
+    ) -> "Iterator[tuple[LightFM, FittedComponent]]":
+        """Yield the state after each `EPOCH_STEP` epochs, or fewer where there are few epochs in all."""
+        every = max(1, min(EPOCH_STEP, self.epochs // EVALUATIONS))
+        for step, fitted in enumerate(self.epoch_by_epoch(view, seed, threads, every), start=1):
+            yield replace(self, epochs=step * every), fitted
+
+    def refinements(
+        self, fitted: FittedComponent, view: TrainingView
+    ) -> "Iterator[tuple[LightFM, FittedComponent]]":
+        """Yield the same vectors mixed with those of the tracks played."""
+        if not isinstance(fitted, Factors):
+            raise TypeError(f"{type(fitted).__name__} is no fitted LightFM: it has no vectors")
+        # Tried without the time decay, which a fit of these hyperparameters applies.
+        yield (
+            replace(self, history_weight=HISTORY_WEIGHT),
+            mixed_with_history(fitted, view, HISTORY_WEIGHT),
+        )
+
+
+def most_epochs(interactions: int) -> int:
+    """Return the epochs at which training stops, for so many interactions."""
+    return max(FEWEST_EPOCHS, min(MOST_EPOCHS, MOST_UPDATES // max(interactions, 1)))
 
 
 def mixed_with_history(
-    factors: Factors, view: TrainingView, history_weight: float, fading: float = 0.0
+    factors: Factors, view: TrainingView, history_weight: float, time_decay: float = 0.0
 ) -> Factors:
-    """Move the vector of everyone who played something towards the mean of the tracks they played, or play lately.
+    """Move the vector of each user with plays towards the mean of the tracks they played, recent ones first.
 
     A vector learnt from few plays is mostly noise, the mean of the tracks is not: on short histories half and
     half ranked better than either (NDCG@10 .105 against .086 and .094 with 1 to 5 plays, .103 against .086 with
@@ -113,12 +179,12 @@ def mixed_with_history(
     """
     if history_weight <= 0:
         return factors
-    heard = view.plays.sign()
-    if fading and view.freshness is not None:
-        heard.data *= view.freshness.data ** np.float32(fading)
-    counts = np.asarray(heard.sum(axis=1, dtype=np.float64)).ravel()
-    rows = np.flatnonzero(np.diff(heard.indptr))
-    means = (heard[rows] @ factors.track_vectors[:, :-1]) / counts[rows, None]
+    played = view.plays.sign()
+    if time_decay and view.freshness is not None:
+        played.data *= view.freshness.data ** np.float32(time_decay)
+    counts = np.asarray(played.sum(axis=1, dtype=np.float64)).ravel()
+    rows = np.flatnonzero(np.diff(played.indptr))
+    means = (played[rows] @ factors.track_vectors[:, :-1]) / counts[rows, None]
     vectors = factors.user_vectors.copy()
     vectors[rows, :-1] = (1 - history_weight) * vectors[rows, :-1] + history_weight * means
     return replace(factors, user_vectors=vectors.astype(np.float32))

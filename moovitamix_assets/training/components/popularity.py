@@ -1,23 +1,24 @@
-"""The plays of the last 30 days, the same list for everyone: what any model must beat.
+"""The plays of the last 30 days, the same ranking for all users: the baseline that any model must beat.
 
-The baseline as a component belongs here; the lists for people without history (favourite genres first) are in
+The baseline as a component belongs here; recommendations for users without plays (favourite genres first) are in
 `recommendations/cold_start.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar
 
 import numpy as np
 
-from moovitamix_assets.training.components.base import Factors
+from moovitamix_assets.training.components.base import Component, Factors
 from moovitamix_assets.training.dataset.training_set import TrainingView
 
 
 @dataclass(frozen=True)
-class Popularity:
+class Popularity(Component):
     """Recent plays before the cut, with the plays of all time to break ties."""
 
-    name: Literal["popularity"] = "popularity"
+    name: ClassVar[str] = "popularity"
 
     def fit(self, view: TrainingView, seed: int, threads: int) -> Factors:
         """Return factors of length 1: each user's is 1, each track's its recent plays."""
@@ -30,3 +31,9 @@ class Popularity:
             covered_users=np.ones(users, dtype=bool),
             covered_tracks=np.ones(tracks, dtype=bool),
         )
+
+    @classmethod
+    def default_trials(cls, view: TrainingView) -> "Sequence[Popularity]":
+        """Return the one trial there is."""
+        del view
+        return [cls()]

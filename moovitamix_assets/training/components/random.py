@@ -1,14 +1,14 @@
-"""A different random order for everyone: the floor of every metric.
+"""A different random order for each user: the floor of every metric.
 
 Only this baseline belongs here.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
-from moovitamix_assets.training.components.base import BoolArray, FloatArray, RowArray
+from moovitamix_assets.training.components.base import BoolArray, Component, FloatArray, RowArray
 from moovitamix_assets.training.dataset.training_set import TrainingView
 
 
@@ -30,10 +30,11 @@ class FittedRandom:
 
 
 @dataclass(frozen=True)
-class Random:
-    """The random order has no knob."""
+class Random(Component):
+    """The random order; it has no hyperparameters."""
 
-    name: Literal["random"] = "random"
+    name: ClassVar[str] = "random"
+    stored_type: ClassVar[type[Any] | None] = FittedRandom
 
     def fit(self, view: TrainingView, seed: int, threads: int) -> FittedRandom:
         """Remember the seed and the shape."""

@@ -214,18 +214,18 @@ class TrainingView:
     track_features: sparse.csr_matrix
     freshness: sparse.csr_matrix | None = None
 
-    def faded_plays(self, fading: float) -> sparse.csr_matrix:
-        """Return the plays, less of those long ago: `plays` times `freshness` to the power of `fading`.
+    def decayed_plays(self, time_decay: float) -> sparse.csr_matrix:
+        """Return the plays with time decay: `plays` times `freshness` to the power of `time_decay`.
 
-        0 leaves them as they are; 1 halves them with each week of age, 2 with each half week. Their sum stays, and
-        so does what a penalty weighs beside them.
+        0 leaves them as they are; 1 halves them with each week of age, 2 with each half week. Their sum stays the
+        same, so that a penalty keeps its weight against them.
         """
-        if not fading or self.freshness is None:
+        if not time_decay or self.freshness is None:
             return self.plays
-        faded = self.plays.copy()
-        faded.data *= self.freshness.data ** np.float32(fading)
-        faded.data *= np.float32(self.plays.sum(dtype=np.float64) / faded.sum(dtype=np.float64))
-        return faded
+        decayed = self.plays.copy()
+        decayed.data *= self.freshness.data ** np.float32(time_decay)
+        decayed.data *= np.float32(self.plays.sum(dtype=np.float64) / decayed.sum(dtype=np.float64))
+        return decayed
 
     @property
     def user_plays(self) -> npt.NDArray[np.float64]:

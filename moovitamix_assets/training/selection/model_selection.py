@@ -1,46 +1,29 @@
-"""What to train: components, knobs, epochs and weights, chosen on the validation days.
+"""The choice of a recipe: components, hyperparameters, epochs and weights, chosen on the validation days.
 
-What is chosen here never sees the hold-out days. The recipe itself is in `recipe.py`, its fit in `recommender.py`.
+The choice never sees the hold-out days. The recipe itself is in `recipe.py`, its fit in `recommender.py`.
 """
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.components.als import ALS
-from moovitamix_assets.training.components.base import ComponentParameters, FittedComponent
+from moovitamix_assets.training.components.base import Component, FittedComponent
 from moovitamix_assets.training.components.blend import standardised_scores
-from moovitamix_assets.training.components.ease import EASE
-from moovitamix_assets.training.components.lightfm import LightFM
-from moovitamix_assets.training.components.popularity import Popularity
+from moovitamix_assets.training.components.registry import default_trials
 from moovitamix_assets.training.dataset.training_set import TrainingSet, TrainingView, split
 from moovitamix_assets.training.evaluation.offline import best_positions, ndcg_per_user
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe, default_recipe
-from moovitamix_assets.training.selection.time_decay import best_fading, with_fading
+from moovitamix_assets.training.selection.time_decay import best_time_decay
 from moovitamix_assets.training.selection.tuning import Trial, best_trial, with_fewer_test_users
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
-"""What a further component may count, LightFM counting 1."""
-
-MOST_EPOCHS = 40
-"""Where training stops in any case."""
-
-MOST_UPDATES = 60_000_000
-"""Pairs gone through in one fit, beyond which the epochs are fewer: more data moves each vector more often in
-an epoch. Counts from 1.5 million pairs; a core goes through some 150,000 a second."""
-
-FEWEST_EPOCHS = 5
-"""Epochs that remain however many pairs there are: from 12 million on, time grows with them."""
+"""Weights that are tried for a further component, LightFM having weight 1."""
 
 MINIMUM_USERS = 20
-"""With fewer people on the validation days nothing is chosen there: LightFM alone, with its defaults."""
-
-EASE_LARGEST_SIDE = 8000
-"""EASE is left out above this side of its dense matrix: 8,000 squared are 0.5 GB and half a minute."""
+"""With fewer users on the validation days nothing is chosen there: LightFM alone, with its defaults."""
 
 _BLOCK = 256
 
@@ -61,42 +44,26 @@ def choose_recipe(
     """
     view = split(training_set, "validation")
     if len(view.test_users) < MINIMUM_USERS or not view.plays.nnz:
-        return default_recipe(settings)
+        return default_recipe()
     tried = starting_points(view, champion)
     if trials:
-        tried = within_budget(tried, candidates(view), trials)
-    fading = best_fading(view, settings.training.seed, settings.training.training_threads)
-    tried = [[with_fading(parameters, fading) for parameters in kind] for kind in tried]
+        tried = within_budget(tried, default_trials(view), trials)
+    time_decay = best_time_decay(view, settings.training.seed, settings.training.training_threads)
+    tried = [[parameters.with_time_decay(time_decay) for parameters in kind] for kind in tried]
     return choose_recipe_on(view, settings.training.seed, settings.training.training_threads, tried)
 
 
-def starting_points(view: TrainingView, champion: Recipe | None) -> list[list[ComponentParameters]]:
-    """Return one setting per component: the champion's, or the one that is usually good; LightFM first."""
+def starting_points(view: TrainingView, champion: Recipe | None) -> list[list[Component]]:
+    """Return one setting per component: the champion's, or the usually best one; LightFM first."""
     known = {each.parameters.name: each.parameters for each in champion.ingredients} if champion else {}
-    result = []
-    for usual, *_ in candidates(view):
-        parameters = known.get(usual.name, usual)
-        # How long to train is found anew each time: it depends on the data.
-        result.append(
-            [
-                replace(parameters, epochs=most_epochs(view.plays.nnz))
-                if isinstance(parameters, LightFM)
-                else parameters
-            ]
-        )
-    return result
-
-
-def most_epochs(pairs: int) -> int:
-    """Return how many epochs are tried on so many (user, track) pairs."""
-    return max(FEWEST_EPOCHS, min(MOST_EPOCHS, MOST_UPDATES // max(pairs, 1)))
+    return [[known.get(usual.name, usual).adapted_to(view)] for usual, *_ in default_trials(view)]
 
 
 def within_budget(
-    kept: Sequence[Sequence[ComponentParameters]],
-    others: Sequence[Sequence[ComponentParameters]],
+    kept: Sequence[Sequence[Component]],
+    others: Sequence[Sequence[Component]],
     trials: int,
-) -> list[list[ComponentParameters]]:
+) -> list[list[Component]]:
     """Add other settings to those kept, one component after the other, as long as the trials last.
 
     Args:
@@ -113,38 +80,8 @@ def within_budget(
     return result
 
 
-def candidates(view: TrainingView) -> list[list[ComponentParameters]]:
-    """Return the knobs worth trying of each component, LightFM first, the usually best of each first.
-
-    EASE is there only where its matrix is small enough.
-    """
-    ease = [
-        EASE(l2=l2, weighting="log", feature_weight=weight)
-        for l2, weight in ((200.0, 1.0), (1000.0, 1.0), (200.0, 0.0), (1000.0, 0.0))
-    ]
-    small_enough = [parameters for parameters in ease if parameters.size(view) <= EASE_LARGEST_SIDE]
-    als = [
-        ALS(regularization=regularization, alpha=alpha, feature_weight=weight)
-        for regularization, alpha, weight in (
-            (30.0, 3.0, 0.5),
-            (60.0, 10.0, 0.5),
-            (30.0, 3.0, 0.0),
-            (60.0, 10.0, 0.0),
-        )
-    ]
-    epochs = most_epochs(view.plays.nnz)
-    lightfm = [
-        LightFM(epochs=epochs),
-        LightFM(epochs=epochs, l2=1e-3, feature_weight=2.0),
-        LightFM(epochs=epochs, l2=1e-4),
-        LightFM(epochs=epochs, learning_rate=0.02),
-        LightFM(epochs=epochs, feature_weight=0.5),
-    ]
-    return [list(kind) for kind in (lightfm, als, small_enough, [Popularity()]) if kind]
-
-
 def choose_recipe_on(
-    view: TrainingView, seed: int, threads: int, kinds: Sequence[Sequence[ComponentParameters]]
+    view: TrainingView, seed: int, threads: int, kinds: Sequence[Sequence[Component]]
 ) -> Recipe:
     """Choose on a view: the best parameters of each kind, then the weights of the sum.
 

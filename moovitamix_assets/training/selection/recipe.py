@@ -1,44 +1,34 @@
-"""What a model is made of: components with their knobs and weights, and the text that identifies them.
+"""The recipe of a model: its components with hyperparameters and weights, and the text that identifies them.
 
-How a recipe comes to be is in `model_selection.py`; the fit that follows it is in `recommender.py`.
+How a recipe is chosen is in `model_selection.py`; the fit that follows it is in `recommender.py`.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.components.als import ALS
-from moovitamix_assets.training.components.base import ComponentParameters
-from moovitamix_assets.training.components.ease import EASE
-from moovitamix_assets.training.components.lightfm import LightFM
-from moovitamix_assets.training.components.popularity import Popularity
-
-_KINDS: dict[str, type[LightFM] | type[ALS] | type[EASE] | type[Popularity]] = {
-    "lightfm": LightFM,
-    "als": ALS,
-    "ease": EASE,
-    "popularity": Popularity,
-}
+from moovitamix_assets.training.components.base import Component
+from moovitamix_assets.training.components.registry import BASE, component_named
 
 
 @dataclass(frozen=True)
 class Ingredient:
-    """One component of a recipe and what its standardised scores count."""
+    """One component of a recipe, and the weight of its standardised scores."""
 
-    parameters: ComponentParameters
+    parameters: Component
     weight: float
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What `Recommender.fit` follows.
+    """The recipe that `Recommender.fit` follows.
 
     Attributes:
-        ingredients: LightFM first, then what improves it.
-        validation_ndcg_at_10: What each component and the blend reached on the validation days; empty if
+        ingredients: LightFM first, then the components that improve it.
+        validation_ndcg_at_10: Figures that each component and the blend reached on the validation days; empty if
             nothing was chosen there.
     """
 
@@ -49,7 +39,7 @@ class Recipe:
         """Return the recipe as plain JSON values."""
         return {
             "ingredients": [
-                {"weight": ingredient.weight, "parameters": asdict(ingredient.parameters)}  # type: ignore[call-overload]
+                {"weight": ingredient.weight, "parameters": ingredient.parameters.to_json()}
                 for ingredient in self.ingredients
             ],
             "validation_ndcg_at_10": dict(self.validation_ndcg_at_10),
@@ -64,17 +54,18 @@ class Recipe:
         """
         return cls(
             ingredients=tuple(
-                Ingredient(_KINDS[row["parameters"]["name"]](**row["parameters"]), row["weight"])
+                Ingredient(
+                    component_named(row["parameters"]["name"]).from_json(row["parameters"]), row["weight"]
+                )
                 for row in values["ingredients"]
             ),
             validation_ndcg_at_10=values["validation_ndcg_at_10"],
         )
 
 
-def default_recipe(settings: Settings) -> Recipe:
-    """Return LightFM alone with its defaults, for when the validation days tell nothing."""
-    del settings
-    return Recipe((Ingredient(LightFM(), 1.0),))
+def default_recipe() -> Recipe:
+    """Return LightFM alone with its defaults, for when the validation days are too few to choose by."""
+    return Recipe((Ingredient(BASE(), 1.0),))
 
 
 def recipe_digest(manifest: Mapping[str, Any], settings: Settings, recipe: Recipe) -> str:

@@ -19,9 +19,9 @@ from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
 NEWCOMER, STRANGER = 1, 2
 BLEND = Recipe(
     (
-        Ingredient(LightFM(components=8, epochs=3), 1.0),
-        Ingredient(ALS(components=8), 0.5),
-        Ingredient(EASE(l2=50.0), 2.0),
+        Ingredient(LightFM(embedding_size=8, epochs=3), 1.0),
+        Ingredient(ALS(embedding_size=8), 0.5),
+        Ingredient(EASE(regularization=50.0), 2.0),
     )
 )
 
@@ -33,7 +33,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def model(world):
-    recipe = Recipe((Ingredient(LightFM(components=8, epochs=5), 1.0),))
+    recipe = Recipe((Ingredient(LightFM(embedding_size=8, epochs=5), 1.0),))
     return Recommender.fit(world, recipe, Settings(), fit_on="all")
 
 

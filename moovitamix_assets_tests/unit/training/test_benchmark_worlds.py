@@ -51,5 +51,5 @@ def test_there_is_more_to_know_than_what_is_popular(name, request):
     view = split(request.getfixturevalue(name), "holdout")
     assert len(view.test_users) > 50
     popularity = evaluate(view, Popularity().fit(view, 1, 1)).value("ndcg_at_10")
-    learnt = evaluate(view, ALS(components=16).fit(view, 1, 1)).value("ndcg_at_10")
+    learnt = evaluate(view, ALS(embedding_size=16).fit(view, 1, 1)).value("ndcg_at_10")
     assert learnt > popularity > 0

@@ -20,9 +20,9 @@ from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 RECIPE = Recipe(
     (
-        Ingredient(LightFM(components=16, epochs=10), 1.0),
-        Ingredient(ALS(components=16), 0.5),
-        Ingredient(EASE(l2=50.0), 0.5),
+        Ingredient(LightFM(embedding_size=16, epochs=10), 1.0),
+        Ingredient(ALS(embedding_size=16), 0.5),
+        Ingredient(EASE(regularization=50.0), 0.5),
     )
 )
 
@@ -82,7 +82,7 @@ def test_the_version_is_the_day_and_eight_digits_that_follow_the_recipe(world, m
     assert day == world.as_of.isoformat()
     assert len(digits) == 8
     int(digits, 16)
-    other = Recipe((Ingredient(LightFM(components=16, epochs=5), 1.0),))
+    other = Recipe((Ingredient(LightFM(embedding_size=16, epochs=5), 1.0),))
     assert Recommender.fit(world, other, Settings(), "holdout").model_version != model.model_version
     assert Recommender.fit(world, RECIPE, Settings(), "all").model_version == model.model_version
 
@@ -95,7 +95,9 @@ def test_vectors_and_extra_scores_add_up_to_the_scores(model):
 
 
 def test_without_a_block_there_is_nothing_to_add(world):
-    recipe = Recipe((Ingredient(LightFM(components=8, epochs=5), 1.0), Ingredient(ALS(components=8), 1.0)))
+    recipe = Recipe(
+        (Ingredient(LightFM(embedding_size=8, epochs=5), 1.0), Ingredient(ALS(embedding_size=8), 1.0))
+    )
     model = Recommender.fit(world, recipe, Settings(), "holdout")
     assert model.extra_scores(np.arange(3)) is None
     np.testing.assert_allclose(
@@ -159,7 +161,7 @@ def test_an_explanation_names_a_track_that_was_played(world, model):
 
 def test_a_recipe_without_lightfm_is_refused(world):
     with pytest.raises(ValueError, match="first ingredient"):
-        Recommender.fit(world, Recipe((Ingredient(ALS(components=8), 1.0),)), Settings(), "holdout")
+        Recommender.fit(world, Recipe((Ingredient(ALS(embedding_size=8), 1.0),)), Settings(), "holdout")
 
 
 def test_nothing_of_a_person_but_the_id_is_in_the_artifact(model, tmp_path):
@@ -214,7 +216,7 @@ def fitted(world, *ingredients, **settings):
 
 
 def test_seed_data_and_weights_are_not_ignored(world):
-    lightfm, als = LightFM(components=4, epochs=1), ALS(components=4, iterations=2)
+    lightfm, als = LightFM(embedding_size=4, epochs=1), ALS(embedding_size=4, iterations=2)
     alone = fitted(world, Ingredient(lightfm, 1.0))
     assert not np.array_equal(
         fitted(world, Ingredient(lightfm, 1.0), seed=7).track_vectors, alone.track_vectors
@@ -235,7 +237,7 @@ def test_people_who_said_and_played_nothing_are_not_known(world):
         favorite_genres=lambda frame: frame["favorite_genres"].where(frame.index != 79, None)
     )
     users["gender"] = users["gender"].where(users.index != 79, None)
-    model = fitted(replace(world, users=users), Ingredient(LightFM(components=4, epochs=1), 1.0))
+    model = fitted(replace(world, users=users), Ingredient(LightFM(embedding_size=4, epochs=1), 1.0))
     assert model.coverage(model.user_ids[[78, 79]]).tolist() == ["plays", "none"]
 
 

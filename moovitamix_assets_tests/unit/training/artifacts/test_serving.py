@@ -16,7 +16,7 @@ from moovitamix_assets.training.evaluation.offline import rank
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
-RECIPE = Recipe((Ingredient(LightFM(components=8, epochs=5), 1.0),))
+RECIPE = Recipe((Ingredient(LightFM(embedding_size=8, epochs=5), 1.0),))
 
 
 @pytest.fixture(scope="module")

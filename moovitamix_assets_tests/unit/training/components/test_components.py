@@ -17,8 +17,15 @@ from moovitamix_assets.training.dataset.training_set import split
 from moovitamix_assets.training.evaluation.offline import evaluate
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
-LIGHTFM = LightFM(components=16, epochs=10)
-EVERY = [LIGHTFM, ALS(components=16), EASE(l2=50.0), ItemKNN(neighbours=20), Popularity(), Random()]
+LIGHTFM = LightFM(embedding_size=16, epochs=10)
+EVERY = [
+    LIGHTFM,
+    ALS(embedding_size=16),
+    EASE(regularization=50.0),
+    ItemKNN(neighbours=20),
+    Popularity(),
+    Random(),
+]
 LEARNING = EVERY[:4]
 
 
@@ -48,7 +55,7 @@ def test_one_seed_gives_one_result(view, parameters):
     assert np.array_equal(first, second)
 
 
-@pytest.mark.parametrize("parameters", [LIGHTFM, ALS(components=16), Random()], ids=names)
+@pytest.mark.parametrize("parameters", [LIGHTFM, ALS(embedding_size=16), Random()], ids=names)
 def test_another_seed_gives_another_result(view, parameters):
     first, second = (parameters.fit(view, seed=seed, threads=1).scores(np.arange(5)) for seed in (1, 2))
     assert not np.array_equal(first, second)
@@ -74,7 +81,7 @@ def test_only_lightfm_knows_people_and_tracks_without_plays(view):
 
 
 def test_lightfm_guesses_the_genre_of_people_and_tracks_it_never_saw(view):
-    fitted = LightFM(components=16, epochs=20, feature_weight=2.0).fit(view, seed=1, threads=1)
+    fitted = LightFM(embedding_size=16, epochs=20, feature_weight=2.0).fit(view, seed=1, threads=1)
     embeddings = fitted.track_vectors[:, :-1]
     silent = len(view.user_ids) - 1
     liking = fitted.user_vectors[silent, :-1] @ embeddings.T
@@ -116,7 +123,9 @@ def test_history_moves_people_who_played_towards_the_mean_of_their_tracks(view):
 
 
 @pytest.mark.parametrize(
-    "parameters", [ALS(components=16, feature_weight=0.5), EASE(l2=50.0, feature_weight=1.0)], ids=names
+    "parameters",
+    [ALS(embedding_size=16, feature_weight=0.5), EASE(regularization=50.0, feature_weight=1.0)],
+    ids=names,
 )
 def test_features_as_listeners_make_new_tracks_known_to_the_fans_of_their_genre(view, parameters):
     fitted = parameters.fit(view, seed=1, threads=1)
@@ -146,7 +155,7 @@ def test_popularity_is_recent_plays_then_all_plays(view):
 
 
 def test_als_gives_new_tracks_the_mean_vector(view):
-    fitted = ALS(components=16).fit(view, seed=1, threads=1)
+    fitted = ALS(embedding_size=16).fit(view, seed=1, threads=1)
     assert isinstance(fitted, Factors)
     known = fitted.covered_tracks
     np.testing.assert_allclose(
@@ -174,27 +183,27 @@ def test_lightfm_ranks_by_what_everybody_plays_too(view):
 
 @pytest.mark.parametrize(
     "parameters",
-    [LightFM(components=8, epochs=2), ALS(components=8), EASE(l2=50.0, weighting="log")],
+    [LightFM(embedding_size=8, epochs=2), ALS(embedding_size=8), EASE(regularization=50.0, weighting="log")],
     ids=names,
 )
 def test_a_component_with_decay_learns_from_decayed_plays(parameters):
     view = split(taste_world(people=30, tracks=60, listens=1000, moved_on=20), "holdout")
-    decayed = replace(view, plays=view.faded_plays(2.0), freshness=None)
+    decayed = replace(view, plays=view.decayed_plays(2.0), freshness=None)
     users = np.arange(len(view.user_ids))
     usual = parameters.fit(view, seed=1, threads=1).scores(users)
-    found = replace(parameters, fading=2.0).fit(view, seed=1, threads=1).scores(users)
+    found = replace(parameters, time_decay=2.0).fit(view, seed=1, threads=1).scores(users)
     np.testing.assert_allclose(found, parameters.fit(decayed, seed=1, threads=1).scores(users), atol=1e-5)
     assert not np.allclose(found, usual, atol=1e-3)
 
 
 def test_history_decays_as_plays_do():
     view = split(taste_world(people=30, tracks=60, listens=1000, moved_on=20), "holdout")
-    parameters = LightFM(components=8, epochs=2, fading=2.0)
+    parameters = LightFM(embedding_size=8, epochs=2, time_decay=2.0)
     alone = parameters.fit(view, seed=1, threads=1)
     weights = view.freshness[3].data ** 2.0
     expected = weights @ alone.track_vectors[view.plays[3].indices, :-1] / weights.sum()
     for mixed in (
-        mixed_with_history(alone, view, 1.0, fading=2.0),
+        mixed_with_history(alone, view, 1.0, time_decay=2.0),
         replace(parameters, history_weight=1.0).fit(view, seed=1, threads=1),
     ):
         np.testing.assert_allclose(mixed.user_vectors[3, :-1], expected, rtol=1e-4, atol=1e-6)

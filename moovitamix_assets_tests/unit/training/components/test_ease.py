@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from moovitamix_assets.training.components.base import weighted, with_features_as_listeners
+from moovitamix_assets.training.components.base import weighted, with_features_as_users
 from moovitamix_assets.training.components.ease import EASE, _track_side, _user_side
 from moovitamix_assets.training.dataset.training_set import split
 from moovitamix_assets_tests.unit.training.worlds import taste_world
@@ -22,7 +22,7 @@ def closed_form_scores(view, l2, weighting):
 @pytest.mark.parametrize("weighting", ["ones", "log"])
 def test_scores_are_those_of_the_closed_form(people, side, weighting):
     view = split(taste_world(people=people), "holdout")
-    fitted = EASE(l2=50.0, weighting=weighting).fit(view, seed=1, threads=1)
+    fitted = EASE(regularization=50.0, weighting=weighting).fit(view, seed=1, threads=1)
     assert fitted.side == side
     known = fitted.covered_tracks
     expected = closed_form_scores(view, 50.0, weighting)
@@ -36,19 +36,19 @@ def test_both_sides_give_one_diagonal():
 
 def test_both_sides_agree_with_features_too():
     view = split(taste_world(people=60), "holdout")
-    few = EASE(l2=50.0, feature_weight=1.0)
+    few = EASE(regularization=50.0, feature_weight=1.0)
     fitted = few.fit(view, seed=1, threads=1)
-    rows = with_features_as_listeners(weighted(view.plays, "ones"), view.track_features, 1.0)
+    rows = with_features_as_users(weighted(view.plays, "ones"), view.track_features, 1.0)
     weights, _ = _track_side(rows, 50.0)
     users = np.arange(60)
     np.testing.assert_allclose(fitted.scores(users), rows[users] @ weights, atol=2e-5)
     assert fitted.matrix.shape[0] == (60 if fitted.side == "users" else len(view.track_ids))
-    assert few.size(view) == min(rows.shape)
+    assert few.side(view) == min(rows.shape)
 
 
 def test_tracks_without_plays_get_the_average_score():
     view = split(taste_world(), "holdout")
-    fitted = EASE(l2=50.0).fit(view, seed=1, threads=1)
+    fitted = EASE(regularization=50.0).fit(view, seed=1, threads=1)
     scores = fitted.scores(np.arange(10))
     known = fitted.covered_tracks
     assert 0 < (~known).sum() < 10

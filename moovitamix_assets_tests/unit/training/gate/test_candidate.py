@@ -16,8 +16,8 @@ from moovitamix_assets.training.gate.registry import load_model
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
-RECIPE = Recipe((Ingredient(LightFM(components=4, epochs=2), 1.0),))
-CHAMPIONS_RECIPE = Recipe((Ingredient(LightFM(components=6, epochs=3), 1.0),))
+RECIPE = Recipe((Ingredient(LightFM(embedding_size=4, epochs=2), 1.0),))
+CHAMPIONS_RECIPE = Recipe((Ingredient(LightFM(embedding_size=6, epochs=3), 1.0),))
 
 
 @pytest.fixture

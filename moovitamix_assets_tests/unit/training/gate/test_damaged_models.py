@@ -27,7 +27,7 @@ from moovitamix_assets_tests.unit.training.worlds import taste_world
 def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, date]:
     """A candidate on disk: the folder of all models, its version and its day."""
     models_dir, world = tmp_path_factory.mktemp("models"), taste_world()
-    recipe = Recipe((Ingredient(LightFM(components=4, epochs=1), 1.0),))
+    recipe = Recipe((Ingredient(LightFM(embedding_size=4, epochs=1), 1.0),))
     model = Recommender.fit(world, recipe, Settings(), "holdout")
     holdout = split(world, "holdout")
     popularity = evaluate(

@@ -8,20 +8,16 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.base import Factors
 from moovitamix_assets.training.components.ease import EASE
-from moovitamix_assets.training.components.lightfm import LightFM
+from moovitamix_assets.training.components.lightfm import FEWEST_EPOCHS, MOST_EPOCHS, LightFM
 from moovitamix_assets.training.components.random import Random
+from moovitamix_assets.training.components.registry import default_trials
 from moovitamix_assets.training.dataset.training_set import split
 from moovitamix_assets.training.evaluation.offline import evaluate
-from moovitamix_assets.training.selection import model_selection as choosing
+from moovitamix_assets.training.selection import model_selection
 from moovitamix_assets.training.selection.model_selection import (
-    FEWEST_EPOCHS,
-    MOST_EPOCHS,
-    MOST_UPDATES,
-    candidates,
     choose_recipe,
     choose_recipe_on,
     choose_weights,
-    most_epochs,
     recipe_of,
     starting_points,
     within_budget,
@@ -96,14 +92,14 @@ def test_what_helps_gets_a_weight_and_the_sum_beats_the_first_alone(view):
 
 
 def test_the_best_of_the_tried_is_kept(view):
-    tried = [ALS(components=2, iterations=1, regularization=1000.0), ALS(components=16)]
+    tried = [ALS(embedding_size=2, iterations=1, regularization=1000.0), ALS(embedding_size=16)]
     trial = best_trial(view, tried, seed=1, threads=1)
     assert trial.parameters == tried[1]
     assert trial.ndcg_at_10 > best_trial(view, tried[:1], seed=1, threads=1).ndcg_at_10
 
 
 def test_early_stopping_names_the_epochs_it_kept(view):
-    trial = best_trial(view, [LightFM(components=16, epochs=40)], seed=1, threads=1)
+    trial = best_trial(view, [LightFM(embedding_size=16, epochs=40)], seed=1, threads=1)
     assert trial.parameters.epochs % 5 == 0
     assert trial.parameters.epochs <= 30  # this world is learnt soon, and then only its noise
     again = trial.parameters.fit(view, seed=1, threads=1)
@@ -122,7 +118,7 @@ def test_training_stops_after_two_looks_without_a_gain_and_keeps_the_best(view):
 
 
 def test_a_recipe_starts_with_lightfm_and_survives_json(view):
-    kinds = [[LightFM(components=16, epochs=10)], [ALS(components=16)], [EASE(l2=50.0)]]
+    kinds = [[LightFM(embedding_size=16, epochs=10)], [ALS(embedding_size=16)], [EASE(regularization=50.0)]]
     recipe = choose_recipe_on(view, 1, 1, kinds)
     assert recipe.ingredients[0].parameters.name == "lightfm"
     assert recipe.ingredients[0].weight == 1.0
@@ -155,38 +151,29 @@ def test_only_so_many_people_decide(view):
     assert with_fewer_test_users(view, seed=1) is view
 
 
-def test_much_data_gets_fewer_epochs_but_never_none():
-    bearable = MOST_UPDATES // MOST_EPOCHS
-    assert [most_epochs(pairs) for pairs in (0, 1, bearable)] == [MOST_EPOCHS] * 3
-    for pairs in (bearable + 100_000, 2 * bearable, 5 * bearable):
-        assert FEWEST_EPOCHS < most_epochs(pairs) < MOST_EPOCHS
-        assert pairs * most_epochs(pairs) <= MOST_UPDATES
-    assert most_epochs(1_000_000_000) == FEWEST_EPOCHS
-
-
 def test_few_epochs_are_looked_at_one_by_one(view):
-    tried = [LightFM(components=4, epochs=FEWEST_EPOCHS)]
+    tried = [LightFM(embedding_size=4, epochs=FEWEST_EPOCHS)]
     trial = best_trial(view, tried, seed=1, threads=1)
     one_by_one = [
-        best_trial(view, [LightFM(components=4, epochs=epochs)], seed=1, threads=1).ndcg_at_10
+        best_trial(view, [LightFM(embedding_size=4, epochs=epochs)], seed=1, threads=1).ndcg_at_10
         for epochs in range(1, FEWEST_EPOCHS + 1)
     ]
     assert trial.ndcg_at_10 == max(one_by_one[: trial.parameters.epochs])
 
 
 def test_a_retraining_takes_over_the_champions_settings(view):
-    theirs = LightFM(components=16, l2=0.01, epochs=15)
+    theirs = LightFM(embedding_size=16, regularization=0.01, epochs=15)
     started = starting_points(view, Recipe((Ingredient(theirs, 1.0),)))
-    assert [len(kind) for kind in started] == [1] * len(candidates(view))
+    assert [len(kind) for kind in started] == [1] * len(default_trials(view))
     assert started[0] == [replace(theirs, epochs=MOST_EPOCHS)]
-    assert [kind[0].name for kind in started[1:]] == [kind[0].name for kind in candidates(view)[1:]]
+    assert [kind[0].name for kind in started[1:]] == [kind[0].name for kind in default_trials(view)[1:]]
 
 
 def test_a_search_tries_as_many_settings_as_it_may(view):
     started = starting_points(view, None)
-    most = sum(len(kind) for kind in candidates(view))
+    most = sum(len(kind) for kind in default_trials(view))
     for trials in (0, len(started), *range(len(started) + 1, most + 2), most + 10):
-        tried = within_budget(started, candidates(view), trials)
+        tried = within_budget(started, default_trials(view), trials)
         assert sum(len(kind) for kind in tried) == min(max(trials, len(started)), most)
         assert all(kind[0] == start[0] for kind, start in zip(tried, started, strict=True))
         assert all(len(kind) == len(set(kind)) for kind in tried)
@@ -197,16 +184,18 @@ def test_what_is_tried_are_the_champions_settings_and_as_many_more_as_asked_for_
     trials, monkeypatch
 ):
     given = []
-    monkeypatch.setattr(choosing, "best_fading", lambda view, seed, threads: 2.0)
-    monkeypatch.setattr(choosing, "choose_recipe_on", lambda view, *rest: given.append(rest))
-    theirs = Recipe((Ingredient(LightFM(components=16, l2=0.01), 1.0), Ingredient(ALS(alpha=7.0), 0.5)))
+    monkeypatch.setattr(model_selection, "best_time_decay", lambda view, seed, threads: 2.0)
+    monkeypatch.setattr(model_selection, "choose_recipe_on", lambda view, *rest: given.append(rest))
+    theirs = Recipe(
+        (Ingredient(LightFM(embedding_size=16, regularization=0.01), 1.0), Ingredient(ALS(alpha=7.0), 0.5))
+    )
     choose_recipe(taste_world(people=60, tracks=40, listens=800), Settings(seed=9), theirs, trials)
     ((seed, threads, kinds),) = given
     assert (seed, threads) == (9, 1)
     assert sum(map(len, kinds)) == max(trials, 4)
-    assert kinds[0][0] == LightFM(components=16, l2=0.01, epochs=MOST_EPOCHS, fading=2.0)
-    assert kinds[1][0] == ALS(alpha=7.0, fading=2.0)
-    assert {each.fading for kind in kinds for each in kind if each.name != "popularity"} == {2.0}
+    assert kinds[0][0] == LightFM(embedding_size=16, regularization=0.01, epochs=MOST_EPOCHS, time_decay=2.0)
+    assert kinds[1][0] == ALS(alpha=7.0, time_decay=2.0)
+    assert {each.time_decay for kind in kinds for each in kind if each.name != "popularity"} == {2.0}
 
 
 def test_what_got_no_weight_is_no_ingredient(view):
@@ -218,16 +207,6 @@ def test_what_got_no_weight_is_no_ingredient(view):
         "random": 0.1,
         "blend": recipe.validation_ndcg_at_10["blend"],
     }
-
-
-def test_ease_is_no_candidate_where_its_matrix_is_too_large(view, monkeypatch):
-    side = EASE(feature_weight=1.0).size(view)
-    for largest, names in (
-        (side, ["lightfm", "als", "ease", "popularity"]),
-        (1, ["lightfm", "als", "popularity"]),
-    ):
-        monkeypatch.setattr(choosing, "EASE_LARGEST_SIDE", largest)
-        assert [kind[0].name for kind in candidates(view)] == names
 
 
 def test_weights_are_chosen_by_everyone_of_a_crowd():

@@ -9,9 +9,9 @@ from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.dataset.training_set import TrainingSet, split
 from moovitamix_assets.training.evaluation.offline import evaluate
-from moovitamix_assets.training.selection import time_decay as fading
+from moovitamix_assets.training.selection import time_decay
 from moovitamix_assets.training.selection.model_selection import choose_recipe
-from moovitamix_assets.training.selection.time_decay import best_fading
+from moovitamix_assets.training.selection.time_decay import best_time_decay
 from moovitamix_assets.training.selection.tuning import Trial
 from moovitamix_assets_tests.unit.training.worlds import DAYS, HOLDOUT_DAYS, taste_world
 
@@ -29,23 +29,23 @@ def view(moved):
     return split(moved, "holdout")
 
 
-def test_plays_fade_by_their_share_and_keep_their_places(moved, view):
-    faded = view.faded_plays(1.0)
-    assert (faded.indptr == view.plays.indptr).all()
-    assert (faded.indices == view.plays.indices).all()
+def test_plays_decay_by_their_share_and_keep_their_places(moved, view):
+    decayed = view.decayed_plays(1.0)
+    assert (decayed.indptr == view.plays.indptr).all()
+    assert (decayed.indices == view.plays.indices).all()
     pairs = moved.interactions[moved.interactions["plays_before_holdout"] > 0]
     left = pairs["faded_plays_before_holdout"].to_numpy() / 1000
-    np.testing.assert_allclose(faded.data, left * view.plays.sum() / left.sum(), rtol=1e-3)
+    np.testing.assert_allclose(decayed.data, left * view.plays.sum() / left.sum(), rtol=1e-3)
     share = left / pairs["plays_before_holdout"].to_numpy()
-    twice = view.faded_plays(2.0).data / (view.plays.data * share**2)
+    twice = view.decayed_plays(2.0).data / (view.plays.data * share**2)
     np.testing.assert_allclose(twice, twice[0], rtol=1e-3)
 
 
-def test_without_fading_plays_are_what_they_are(view):
-    assert view.faded_plays(0.0) is view.plays
+def test_without_time_decay_plays_are_what_they_are(view):
+    assert view.decayed_plays(0.0) is view.plays
     timeless = split(taste_world(), "holdout")
     assert timeless.freshness is None
-    assert timeless.faded_plays(2.0) is timeless.plays
+    assert timeless.decayed_plays(2.0) is timeless.plays
 
 
 def test_a_set_keeps_its_faded_plays_and_one_without_stays_without(tmp_path, moved):
@@ -62,44 +62,43 @@ def test_a_set_keeps_its_faded_plays_and_one_without_stays_without(tmp_path, mov
     [ALS(), EASE(weighting="log"), LightFM(epochs=15), LightFM(epochs=15, history_weight=0.5)],
     ids=str,
 )
-def test_every_component_follows_a_taste_that_moved_better_with_fading(view, usual):
-    kind, knobs = type(usual), {**usual.__dict__}
+def test_every_component_follows_a_taste_that_moved_better_with_decay(view, usual):
     reached = [
-        evaluate(view, kind(**{**knobs, "fading": fading}).fit(view, seed=1, threads=1)).value("ndcg_at_10")
-        for fading in (0.0, 2.0)
+        evaluate(view, usual.with_time_decay(decay).fit(view, seed=1, threads=1)).value("ndcg_at_10")
+        for decay in (0.0, 2.0)
     ]
     assert reached[1] > 1.1 * reached[0]
 
 
-def test_fading_is_chosen_where_tastes_moved_and_only_there():
+def test_time_decay_is_chosen_where_tastes_moved_and_only_there():
     moved_before_validation = taste_world(moved_on=BEFORE_HOLDOUT - 12)
-    assert best_fading(split(moved_before_validation, "validation"), seed=1, threads=1) > 0
+    assert best_time_decay(split(moved_before_validation, "validation"), seed=1, threads=1) > 0
     stayed = taste_world(moved_on=0)
-    assert best_fading(split(stayed, "validation"), seed=1, threads=1) == 0
-    assert best_fading(split(taste_world(), "validation"), seed=1, threads=1) == 0
+    assert best_time_decay(split(stayed, "validation"), seed=1, threads=1) == 0
+    assert best_time_decay(split(taste_world(), "validation"), seed=1, threads=1) == 0
 
 
-def test_a_gain_that_is_not_clear_fades_nothing(monkeypatch):
+def test_a_gain_that_is_not_clear_switches_no_decay_on(monkeypatch):
     moved_before_validation = split(taste_world(moved_on=BEFORE_HOLDOUT - 12), "validation")
-    monkeypatch.setattr(fading, "FADING_GAIN", 100.0)
-    assert best_fading(moved_before_validation, seed=1, threads=1) == 0
+    monkeypatch.setattr(time_decay, "MINIMUM_GAIN", 100.0)
+    assert best_time_decay(moved_before_validation, seed=1, threads=1) == 0
 
 
 @pytest.mark.parametrize(("gain", "chosen"), [(0.99, 0.0), (1.0, 0.0), (1.015, 0.0), (1.03, 2.0)])
 def test_decay_is_chosen_from_two_percent_on(gain, chosen, view, monkeypatch):
     def scripted(view, tried, seed, threads):
-        return Trial(tried[0], None, {0.0: 0.1, 2.0: 0.1 * gain}.get(tried[0].fading, 0.05))
+        return Trial(tried[0], None, {0.0: 0.1, 2.0: 0.1 * gain}.get(tried[0].time_decay, 0.05))
 
-    monkeypatch.setattr(fading, "best_trial", scripted)
-    assert best_fading(view, seed=1, threads=1) == chosen
+    monkeypatch.setattr(time_decay, "best_trial", scripted)
+    assert best_time_decay(view, seed=1, threads=1) == chosen
 
 
-def test_a_chosen_fading_is_that_of_all_components():
+def test_a_chosen_time_decay_is_that_of_all_components():
     recipe = choose_recipe(taste_world(moved_on=BEFORE_HOLDOUT - 12), Settings())
-    fadings = {
-        ingredient.parameters.fading
+    decays = {
+        ingredient.parameters.time_decay
         for ingredient in recipe.ingredients
         if ingredient.parameters.name != "popularity"
     }
-    assert len(fadings) == 1
-    assert fadings.pop() > 0
+    assert len(decays) == 1
+    assert decays.pop() > 0
