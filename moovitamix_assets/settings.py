@@ -82,6 +82,11 @@ class Settings(Variables):
         return self.model_copy(update=update)
 
     @property
+    def run_lock(self) -> Path:
+        """The lock file that a command holds while it works on the data folder."""
+        return self.data_dir / ".run"
+
+    @property
     def landing_dir(self) -> Path:
         """Folder of the landing files."""
         return self.data_dir / "landing"

@@ -6,13 +6,13 @@ import sys
 import threading
 from pathlib import Path
 
-from foundation.file_lock import own_turn
+from foundation.file_lock import exclusive_lock
 
 HOLDING = """
 import sys
 from pathlib import Path
-from foundation.file_lock import own_turn
-with own_turn(Path(sys.argv[1])):
+from foundation.file_lock import exclusive_lock
+with exclusive_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -22,7 +22,7 @@ def test_nobody_waits_where_nobody_holds_the_turn(tmp_path: Path) -> None:
     told: list[str] = []
     path = tmp_path / "not" / "made" / ".turn"
     for _ in range(2):
-        with own_turn(path, told.append):
+        with exclusive_lock(path, told.append):
             assert path.read_text() == str(os.getpid())
     assert told == []
 
@@ -40,7 +40,7 @@ def test_a_turn_is_waited_for_until_its_holder_is_gone_even_killed(tmp_path: Pat
             waits.set()
 
         def wait() -> None:
-            with own_turn(path, on_wait):
+            with exclusive_lock(path, on_wait):
                 began.set()
 
         waiting = threading.Thread(target=wait)

@@ -41,7 +41,7 @@ class NothingServed(Explained):
     """There are no recommendations yet; the message names the remedy."""
 
 
-def ask_for_retraining(instance: DagsterInstance, settings: Settings, reason: str) -> date:
+def request_retraining(instance: DagsterInstance, settings: Settings, reason: str) -> date:
     """Put down, in the history of `lightfm_model`, that a person wants a retraining.
 
     Returns:

@@ -1,6 +1,6 @@
-"""What a command says of a failure that any of them can meet: damaged files, damaged records of Dagster, a full disk.
+"""Messages for failures that any command can meet: a full disk, damaged files, damaged records of Dagster.
 
-One sentence or two each, with the file, what is lost and the remedy. Failures of one command are told by it.
+One or two sentences each, with the file, what is lost and the remedy. Errors with a message of their own keep it.
 """
 
 import os
@@ -9,7 +9,8 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from foundation.durable import Damaged, is_disk_full, says_disk_full
+from foundation.durable import Damaged, is_disk_full
+from foundation.errors import Explained
 from moovitamix_assets.cli.runs.instance import INSTANCE_DIR
 
 _NEEDED_GIGABYTES = 2.0
@@ -17,25 +18,22 @@ _REQUESTED = re.compile(r"(\d+) requested and (\d+) written", re.IGNORECASE)
 _BUSY = ("locked", "unable to open")
 
 
-def told(error: Exception, data_dir: Path) -> str | None:
-    """What to say of an error; None if it is none of those meant here.
+def message_of(error: Exception, data_dir: Path) -> str | None:
+    """Return the message for an error; None for one that should not happen, whose traceback is needed.
 
     Args:
-        error: As it reached the command.
+        error: As it reached the command. That of a failed run quotes what its steps raised.
         data_dir: Of the deployment.
     """
     if isinstance(error, Damaged):
         return str(error)
     if is_disk_full(error):
         return disk_full_message(str(error), data_dir)
+    if isinstance(error, Explained):
+        return str(error)
     if _is_of_dagsters_records(error):
         return records_damaged_message(str(error))
     return None
-
-
-def told_of_run(message: str, data_dir: Path) -> str:
-    """What to say of a failed run: its own message, or that the disk is full."""
-    return disk_full_message(message, data_dir) if says_disk_full(message) else message
 
 
 def dagster_home() -> Path:
@@ -44,18 +42,18 @@ def dagster_home() -> Path:
 
 
 def records_damaged_message(found: str) -> str:
-    """What damaged records of Dagster mean, and the remedy."""
+    """What is lost with damaged records of Dagster, and the remedy."""
     home = dagster_home()
     first_line = (found.splitlines() or [""])[0].strip().rstrip(".")
     return (
-        f"Dagster's records in {home} cannot be read ({first_line}). Lost are the history of runs and what "
-        "sensors remember; landing, warehouse and models are not affected. Move the records away, and the next command "
-        f"begins new ones: `mv {home / 'storage'} {home / 'storage.damaged'}`."
+        f"Dagster's records in {home} cannot be read ({first_line}). The history of runs and the sensors' cursors are "
+        "lost; landing, warehouse and models are not affected. Move the records away, and the next command creates new "
+        f"ones: `mv {home / 'storage'} {home / 'storage.damaged'}`."
     )
 
 
 def disk_full_message(found: str, data_dir: Path) -> str:
-    """Which disk is full, what was needed and is free there, and the remedy."""
+    """Which disk is full, how much was needed and is free there, and the remedy."""
     folder = min(
         (_existing(data_dir), _existing(dagster_home())), key=lambda path: shutil.disk_usage(path).free
     )
@@ -77,7 +75,7 @@ def _existing(folder: Path) -> Path:
 
 
 def _is_of_dagsters_records(error: BaseException) -> bool:
-    """Dagster keeps its records in SQLite, by SQLAlchemy; ours are in DuckDB, so that no other error looks like it."""
+    """Dagster stores its records in SQLite, by SQLAlchemy; ours are in DuckDB, so no other error looks like it."""
     from sqlalchemy.exc import DatabaseError
 
     seen: BaseException | None = error

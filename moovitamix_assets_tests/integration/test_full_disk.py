@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from moovitamix_assets.cli.error_messages import told_of_run
+from moovitamix_assets.cli.error_messages import message_of
 from moovitamix_assets.cli.runs.pipeline import RunFailed
 from moovitamix_assets_tests.conftest import FIRST, LAST
 from moovitamix_assets_tests.integration import fingerprints
@@ -30,7 +30,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_is_told_in_a_sentence_and_nothing_is_lost_once_there_is_room(
+def test_a_full_disk_is_reported_in_a_sentence_and_nothing_is_lost_once_there_is_room(
     small_disk: Path, source_url: str, undisturbed: Deployment
 ) -> None:
     deployment = Deployment(small_disk / "data", source_url)
@@ -38,7 +38,8 @@ def test_a_full_disk_is_told_in_a_sentence_and_nothing_is_lost_once_there_is_roo
     with pytest.raises(RunFailed) as caught:
         deployment.run(FIRST, LAST)
 
-    said = told_of_run(str(caught.value), deployment.data_dir)
+    said = message_of(caught.value, deployment.data_dir)
+    assert said is not None
     assert said.startswith(f"The disk of {deployment.data_dir} is full: ")
     assert "bytes are free" in said
     assert "run the same command again" in said

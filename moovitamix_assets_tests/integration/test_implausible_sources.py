@@ -120,7 +120,7 @@ def test_the_source_is_looked_at_though_nothing_is_missing(
     deployment = new_deployment(url=url)
     records.update(well())
     deployment.run(FIRST, FIRST)
-    assert not deployment.run(FIRST, FIRST).not_looked_at
+    assert not deployment.run(FIRST, FIRST).source_not_inspected
     before = fingerprints.everything(deployment.data_dir)
     for spoiled, words in SPOILED.values():
         records.update(spoiled())
@@ -135,4 +135,4 @@ def test_a_source_that_is_not_there_is_no_failure_where_nothing_is_missing(
     gone = Deployment(undisturbed.data_dir, "http://127.0.0.1:9")
     outcome = gone.run(FIRST, date(2026, 9, 5))
     assert not outcome.missing
-    assert "http://127.0.0.1:9" in outcome.not_looked_at
+    assert "http://127.0.0.1:9" in outcome.source_not_inspected

@@ -13,7 +13,7 @@ from foundation.models.gate import Decision
 from foundation.tables import empty_frame
 from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB
-from moovitamix_assets.automation.retraining_runs import ask_for_retraining
+from moovitamix_assets.automation.retraining_runs import request_retraining
 from moovitamix_assets.partitions import PARTITION_TAG, days_between
 from moovitamix_assets.training.gate.registry import Candidate, record_decision, version_in_force
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
@@ -68,7 +68,7 @@ def test_what_a_person_asked_for_is_trained_once_and_its_lists_are_made_once(mak
     assert made_by(service, NIGHT) == {first}
     told = service.look("retraining")
     assert "nobody asked" in told.skip_message
-    assert ask_for_retraining(service.instance, service.settings, "the catalogue was cleaned") == NIGHT
+    assert request_retraining(service.instance, service.settings, "the catalogue was cleaned") == NIGHT
 
     (train,) = service.look("retraining").run_requests
     assert (train.job_name, train.partition_key) == ("train", f"{NIGHT}")
@@ -97,7 +97,7 @@ def test_what_a_person_asked_for_is_trained_once_and_its_lists_are_made_once(mak
 
 def test_what_is_asked_for_after_the_training_of_a_day_is_not_answered_by_it(make: Make) -> None:
     service = make(retraining_cooldown_days=1, lookback_days=1, **LENIENT)
-    assert ask_for_retraining(service.instance, service.settings, "just because") == NIGHT
+    assert request_retraining(service.instance, service.settings, "just because") == NIGHT
     assert not service.look("retraining").run_requests
 
     service.at("2026-09-07T01:00")

@@ -1,6 +1,6 @@
 """`moovitamix doctor --deep`: every file compared with its hash, every table read, every partition counted.
 
-Each examination gives what it found damaged, with file and remedy, and one line of what is well. None mends anything.
+Each examination reports what is damaged, with file and remedy, or one line if all is well. None repairs anything.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ COPY_NAME = "warehouse_copy.duckdb"
 
 
 def examine_deeply(settings: Settings, progress: Progress) -> Iterator[Symptom]:
-    """Look at everything that is kept, one after the other; a bar shows how far it is."""
+    """Examine everything that is stored, one after the other, with a progress bar."""
     for subject, examination in (
         ("landing", _landing),
         ("training sets", _training_sets),
@@ -104,7 +104,7 @@ def _ledger(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
                 "ledger",
                 False,
                 f"{ledger_path(settings.ledger_dir, table)}, {fault}",
-                "The warehouse has the rows too, as long as it is whole: moovitamix rebuild --ledger",
+                "The warehouse has the rows too, unless it is damaged as well: moovitamix rebuild --ledger",
             )
         on_progress(done, len(LEDGER_TABLES))
     yield from _well("ledger", faults, lines, lines)

@@ -1,6 +1,6 @@
-"""`moovitamix doctor`: what is wrong with an installation, and what to do about it, one finding at a time.
+"""`moovitamix doctor`: problems of an installation and their remedies, one finding at a time.
 
-Each examination looks and tells; none mends anything.
+Each examination reads and reports; none repairs anything.
 """
 
 import os
@@ -33,7 +33,7 @@ _SHARED_RECORDS = ("history/runs.db", "history/runs/index.db", "schedules/schedu
 
 
 def examine(settings: Settings) -> Iterator[Symptom]:
-    """Look at everything, one after the other."""
+    """Examine everything, one after the other."""
     examinations: tuple[Callable[[Settings], Symptom], ...] = (
         _interpreter, _compiler, _disk, _variables, _start_date, _warehouse, _pool, _records, _source,
         _clock, _days, _alerts,
@@ -109,7 +109,7 @@ def _warehouse(settings: Settings) -> Symptom:
             row = connection.execute("SELECT max(changed_on) FROM partition_loads").fetchone()
     except WarehouseMissing:
         return Symptom(
-            "warehouse", True, f"{settings.warehouse_path} is not made yet: moovitamix run makes it"
+            "warehouse", True, f"{settings.warehouse_path} does not exist yet: moovitamix run creates it"
         )
     except WarehouseLocked as error:
         return Symptom("warehouse", False, "locked", str(error))
@@ -123,7 +123,7 @@ def _pool(settings: Settings) -> Symptom:
     home = Path(os.environ.get("DAGSTER_HOME") or Path.cwd())
     path = home / "dagster.yaml"
     remedy = (
-        "Two runs at once would fight for the warehouse. Copy the section `concurrency` of the project's "
+        "Two runs at once would compete for the warehouse. Copy the section `concurrency` of the project's "
         "dagster.yaml there (its storage is for the project's folder), or run "
         "dagster instance concurrency set warehouse 1"
     )
@@ -136,7 +136,7 @@ def _pool(settings: Settings) -> Symptom:
 
 
 def _records(settings: Settings) -> Symptom:
-    """Whether SQLite finds Dagster's databases in order; those of single runs are left out."""
+    """Check Dagster's databases with SQLite's own check; those of single runs are left out."""
     storage = dagster_home() / "storage"
     shared = [storage / name for name in _SHARED_RECORDS if (storage / name).exists()]
     for path in shared:
@@ -189,17 +189,17 @@ def _clock(settings: Settings) -> Symptom:
             f"MOOVITAMIX_CLOCK_TOLERANCE_MINUTES = {settings.plausibility.clock_tolerance_minutes:g} apart",
             "Days are read after their end, by both clocks: set the one that is wrong.",
         )
-    told = f"{moment:%Y-%m-%d %H:%M} UTC, by {settings.clock_url or 'the machine'}"
+    found = f"{moment:%Y-%m-%d %H:%M} UTC, by {settings.clock_url or 'the machine'}"
     if source_time is not None:
-        told += f"; the source's differs by {abs((moment - source_time).total_seconds()):.0f} s"
-    return Symptom("clock", True, told)
+        found += f"; the source's differs by {abs((moment - source_time).total_seconds()):.0f} s"
+    return Symptom("clock", True, found)
 
 
 def _days(settings: Settings) -> Symptom:
     try:
         found = find_future_days(settings, now(settings))
     except (WarehouseMissing, WarehouseLocked, Damaged, ClockUnreadable):
-        return Symptom("days", True, "not looked at: see warehouse and clock")
+        return Symptom("days", True, "not examined: see warehouse and clock")
     if found:
         return Symptom("days", False, found.finding, found.remedy)
     return Symptom("days", True, "none that has not ended")
@@ -209,7 +209,7 @@ def _alerts(settings: Settings) -> Symptom:
     number, unusable = unusable_services(settings)
     if unusable:
         return Symptom("alerts", False, "; ".join(unusable), "Correct MOOVITAMIX_ALERT_URLS.")
-    told = (
-        f"{number} services are told" if number else "nobody is told: they are warnings in the sensor's log"
+    found = (
+        f"sent to {number} services" if number else "not sent anywhere: they are warnings in the sensor's log"
     )
-    return Symptom("alerts", True, told)
+    return Symptom("alerts", True, found)

@@ -1,6 +1,6 @@
-"""`moovitamix recommend`: a person's list with a reason per track, what is like a track, what suits a session.
+"""`moovitamix recommend`: a user's recommendations with a reason per track, similar tracks, tracks for a session.
 
-Reading and telling only; lists are made in `recommendations/`. A person is an id here: no name, no email.
+Reading and printing only; recommendations are computed in `recommendations/`. A user is an id here: no name, no email.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ _UNTIL = "%Y-%m-%d %H:%M UTC"
 
 
 class NothingToShow(Explained, LookupError):
-    """What was asked for is not there; the message names it and the remedy."""
+    """The requested data do not exist; the message names them and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,20 @@ class _Track:
 _UNKNOWN = _Track("a track that the catalogue does not know", frozenset())
 
 
-def print_list(
+def print_recommendations(
     console: Console, settings: Settings, user_id: int, day: date | None, now: datetime | None = None
 ) -> None:
-    """Print a person's list of a day with the reason for each track.
+    """Print a user's recommendations of a day, with the reason for each track.
 
     Args:
         console: Where to.
         settings: Where the warehouse and the models are.
-        user_id: The person.
-        day: The day of the list; None for the newest.
-        now: UTC; given, a list that is past its time is said to be.
+        user_id: The user.
+        day: The partition; None for the newest.
+        now: UTC; if given, expired recommendations are marked.
 
     Raises:
-        NothingToShow: If there is no such person, no such day, or no list.
+        NothingToShow: If there is no such user, no such day, or no recommendation.
     """
     with read_warehouse(settings.warehouse_path) as connection:
         shown = _day(connection, day, last_ended_day(present(settings)))
@@ -63,7 +63,7 @@ def print_list(
             [user_id, shown],
         ).fetchall()
         if not rows:
-            raise NothingToShow(_why_no_list(connection, user_id, shown))
+            raise NothingToShow(_why_none(connection, user_id, shown))
         played = _plays(connection, user_id, shown)
         tracks = _tracks(connection, [*played, *(row[1] for row in rows)])
         favorites = _favorite_genres(connection, user_id, shown)
@@ -71,7 +71,7 @@ def print_list(
     until = "expired on" if now and now >= expires_at else "to be shown until"
     _say(
         console,
-        f"Person {user_id} on {shown}: {len(rows)} tracks from {source} (version {version}), "
+        f"User {user_id} on {shown}: {len(rows)} tracks from {source} (version {version}), "
         f"{until} {expires_at.strftime(_UNTIL)}",
     )
     reasons = _Reasons(_model(settings, version) if source == "model" else None, played, tracks, favorites)
@@ -81,47 +81,45 @@ def print_list(
 
 
 def print_similar(console: Console, settings: Settings, track_id: int, day: date | None) -> None:
-    """Print the tracks nearest to one, by the version in force (as of a day).
+    """Print the tracks most similar to one, by the champion (as of a day).
 
     Raises:
-        NothingToShow: If no version is in force, or the track is unknown to the catalogue or to the version.
+        NothingToShow: If there is no champion, or the track is unknown to the catalogue or to the version.
         ModelMissing: If the version's folder is gone.
     """
     with read_warehouse(settings.warehouse_path) as connection:
-        version = _version_in_force(connection, settings, day)
+        version = _champion(connection, settings, day)
         named = _known_tracks(connection, [track_id])
     model = load_model(settings.models_dir, version)
     if track_id not in model.track_ids:
-        raise NothingToShow(
-            f"Track {track_id} came after {version} was trained; the next training will know it."
-        )
+        raise NothingToShow(f"Track {track_id} is newer than {version}; the next training will know it.")
     found = model.similar_tracks(track_id, settings.recommendations.recommendations_per_user)
-    _say(console, f"Like {named[track_id].with_genres}, by version {version}:")
+    _say(console, f"Similar to {named[track_id].with_genres}, by version {version}:")
     _say_tracks(console, settings, found)
 
 
 def print_session(console: Console, settings: Settings, track_ids: Sequence[int], day: date | None) -> None:
-    """Print what suits someone of whom only these plays are known, by the version in force (as of a day).
+    """Print recommendations for a user of whom only these plays are known, by the champion (as of a day).
 
     Raises:
-        NothingToShow: If no version is in force, or a track is unknown to the catalogue.
+        NothingToShow: If there is no champion, or a track is unknown to the catalogue.
         ModelMissing: If the version's folder is gone.
     """
     with read_warehouse(settings.warehouse_path) as connection:
-        version = _version_in_force(connection, settings, day)
+        version = _champion(connection, settings, day)
         named = _known_tracks(connection, track_ids)
     model = load_model(settings.models_dir, version)
     session = np.array(track_ids, dtype=np.int64)
     found = model.recommend_for_session(session, settings.recommendations.recommendations_per_user)
     _say(console, f"After these, by version {version}:")
     for track_id in track_ids:
-        passed_over = "" if track_id in model.track_ids else " (not known to this version: passed over)"
-        _say(console, f"     {named[track_id].with_genres}{passed_over}")
+        unknown = "" if track_id in model.track_ids else " (unknown to this version: ignored)"
+        _say(console, f"     {named[track_id].with_genres}{unknown}")
     _say_tracks(console, settings, found)
 
 
 class _Reasons:
-    """Why each track of a list is there, in one line."""
+    """The reason for each recommended track, in one line."""
 
     def __init__(
         self,
@@ -145,10 +143,10 @@ class _Reasons:
 
     def _by_model(self, track_id: int) -> str:
         if self._model is None:
-            return "the model that chose it is no longer kept, so its reason is not known"
+            return "its model is no longer kept, so the reason is unknown"
         nearest = self._model.nearest_of(track_id, np.array(list(self._played), dtype=np.int64))
         if nearest is None:
-            return "nothing else that you played explains it; it fits your profile"
+            return "no single track that you played explains it; it fits your profile"
         times = self._played[nearest[0]]
         return (
             f"because you played {_named(self._tracks, nearest[0]).title} "
@@ -157,14 +155,14 @@ class _Reasons:
 
 
 def _day(connection: duckdb.DuckDBPyConnection, day: date | None, until: date) -> date:
-    """The day asked for, or the newest one that has ended: later ones were made under a clock that was ahead."""
+    """The requested day, or the newest one that has ended: later ones come from a clock that was ahead."""
     first, last = first_row(
         connection,
         "SELECT min(generated_for), max(generated_for) FROM recommendations WHERE generated_for <= ?",
         [until],
     ) or (None, None)
     if last is None:
-        raise NothingToShow("There are no recommendations yet: moovitamix run makes them.")
+        raise NothingToShow("There are no recommendations yet: moovitamix run computes them.")
     if day is None:
         return last  # type: ignore[no-any-return]
     if day > until or not first_row(
@@ -177,21 +175,21 @@ def _day(connection: duckdb.DuckDBPyConnection, day: date | None, until: date) -
     return day
 
 
-def _why_no_list(connection: duckdb.DuckDBPyConnection, user_id: int, day: date) -> str:
+def _why_none(connection: duckdb.DuckDBPyConnection, user_id: int, day: date) -> str:
     known = first_row(connection, "SELECT min(changed_on) FROM users WHERE user_id = ?", [user_id])
     since = known[0] if known else None
     if since is None:
-        return f"There is no person {user_id}. Ids are those of the source: SELECT user_id FROM dim_users."
+        return f"There is no user {user_id}. Ids are those of the source: SELECT user_id FROM dim_users."
     if since > day:
-        return f"Person {user_id} is known since {since}, after {day}: choose a later day."
+        return f"User {user_id} is known since {since}, after {day}: choose a later day."
     return (
-        f"Person {user_id} has no list for {day}, though known since {since}: materialize recommendations "
+        f"User {user_id}, known since {since}, has no recommendations for {day}: materialize recommendations "
         f"for {day} again."
     )
 
 
 def _plays(connection: duckdb.DuckDBPyConnection, user_id: int, day: date) -> dict[int, int]:
-    """How often a person played each track, as known on the day."""
+    """The number of plays of each track by a user, as known on the day."""
     rows = connection.execute(
         """SELECT track_id, count(*) FROM (
                SELECT track_id FROM listens WHERE user_id = ? AND changed_on <= ?
@@ -225,7 +223,7 @@ def _tracks(connection: duckdb.DuckDBPyConnection, track_ids: Iterable[int]) -> 
 
 
 def _known_tracks(connection: duckdb.DuckDBPyConnection, track_ids: Sequence[int]) -> dict[int, _Track]:
-    """As `_tracks`, but unknown ids are refused."""
+    """Like `_tracks`, but unknown ids are refused."""
     tracks = _tracks(connection, track_ids)
     unknown = [str(track_id) for track_id in track_ids if track_id not in tracks]
     if unknown:
@@ -236,11 +234,11 @@ def _known_tracks(connection: duckdb.DuckDBPyConnection, track_ids: Sequence[int
 
 
 def _model(settings: Settings, version: str) -> Recommender | None:
-    """The model of a list; None if its folder is no longer kept."""
+    """The model of a version; None if its folder is no longer kept."""
     return load_model(settings.models_dir, version) if (settings.models_dir / version).exists() else None
 
 
-def _version_in_force(connection: duckdb.DuckDBPyConnection, settings: Settings, day: date | None) -> str:
+def _champion(connection: duckdb.DuckDBPyConnection, settings: Settings, day: date | None) -> str:
     until = last_ended_day(present(settings))
     version = version_in_force(connection, min(day or until, until))
     if version is None:

@@ -1,4 +1,4 @@
-"""What a run ends with: what was made, readable by a person, with nobody's name in it.
+"""The summary at the end of a run, without personal data.
 
 Queries for this page and its tables only; figures come from the warehouse, never from memory.
 """
@@ -16,7 +16,7 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.schemas import REJECTED_TABLES
 
-_PEOPLE_SHOWN = 3
+_USERS_SHOWN = 3
 _TRACKS_SHOWN = 5
 _METRICS = ["ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", "coverage"]
 
@@ -24,12 +24,12 @@ _METRICS = ["ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", "cover
 def print_summary(
     console: Console, settings: Settings, first: date, last: date, seconds: Mapping[str, float]
 ) -> None:
-    """Print the days, the records, the model beside popularity, three people's lists, and where to look next."""
+    """Print the records, the model compared with popularity, recommendations of three users, and where to go next."""
     with read_warehouse(settings.warehouse_path) as connection:
         console.print(_loads(connection, first, last))
         _print_rejections(console, connection, settings, first, last)
         _print_model(console, connection, last)
-        _print_people(console, connection, last)
+        _print_users(console, connection, last)
     if seconds:
         spent = ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items())
         console.print(f"[bold]Seconds[/] {spent}")
@@ -37,7 +37,7 @@ def print_summary(
         Panel(
             "make dev    starts the source and the Dagster UI, then open http://127.0.0.1:3000\n"
             f"the tables  {settings.warehouse_path} (DuckDB; open it read-only)",
-            title="Where to look",
+            title="Where to go next",
             expand=False,
         )
     )
@@ -62,7 +62,7 @@ def _loads(connection: duckdb.DuckDBPyConnection, first: date, last: date) -> Ta
 def _print_rejections(
     console: Console, connection: duckdb.DuckDBPyConnection, settings: Settings, first: date, last: date
 ) -> None:
-    # What a reason quotes stays in its table: it may be personal.
+    # The values that a reason quotes stay in their table: they may be personal.
     reasons = pd.concat(
         connection.execute(
             f"""SELECT '{name}' AS table_name, split_part(reason, ':', 1) AS reason, count(*) AS records
@@ -97,7 +97,7 @@ def _print_model(console: Console, connection: duckdb.DuckDBPyConnection, last: 
         [last],
     ).fetchone()
     if decision is None:
-        console.print("[bold]Model[/] no candidate was decided about yet")
+        console.print("[bold]Model[/] there is no decision yet")
         return
     version, verdict, reason = decision
     console.print(f"[bold]Model[/] {version} was {verdict.replace('_', ' ')}. {reason}", highlight=False)
@@ -109,7 +109,7 @@ def _print_model(console: Console, connection: duckdb.DuckDBPyConnection, last: 
         return
     wide = evaluations.pivot_table(index=["segment", "users"], columns=["subject", "metric"], values="value")
     table = Table(title="On the hold-out days: the candidate / popularity", title_justify="left")
-    table.add_column("people")
+    table.add_column("users")
     for metric in _METRICS:
         table.add_column(metric, justify="right")
     for index, row in wide.iterrows():
@@ -121,36 +121,38 @@ def _print_model(console: Console, connection: duckdb.DuckDBPyConnection, last: 
     console.print(table)
 
 
-def _print_people(console: Console, connection: duckdb.DuckDBPyConnection, last: date) -> None:
-    lists = connection.execute(
+def _print_users(console: Console, connection: duckdb.DuckDBPyConnection, last: date) -> None:
+    rows = connection.execute(
         f"""
-        WITH people AS (
+        WITH shown AS (
             SELECT user_id, any_value(source) AS source FROM recommendations WHERE generated_for = $day
-            GROUP BY user_id ORDER BY any_value(source) = 'model' DESC, hash(user_id) LIMIT {_PEOPLE_SHOWN}
+            GROUP BY user_id ORDER BY any_value(source) = 'model' DESC, hash(user_id) LIMIT {_USERS_SHOWN}
         ),
         played AS (
             SELECT listens.user_id, unnest(tracks.genres) AS genre FROM fact_listen_history AS listens
-            JOIN dim_tracks AS tracks USING (track_id) SEMI JOIN people USING (user_id)
+            JOIN dim_tracks AS tracks USING (track_id) SEMI JOIN shown USING (user_id)
         )
-        SELECT people.user_id, people.source, users.favorite_genres AS likes,
+        SELECT shown.user_id, shown.source, users.favorite_genres AS likes,
             (SELECT list(genre ORDER BY plays DESC, genre)[:3] FROM (
-                SELECT genre, count(*) AS plays FROM played WHERE played.user_id = people.user_id GROUP BY genre
+                SELECT genre, count(*) AS plays FROM played WHERE played.user_id = shown.user_id GROUP BY genre
             )) AS plays_most,
             list(coalesce(tracks.name, '?') || ' by ' || coalesce(tracks.artist, '?')
                  || coalesce(' (' || array_to_string(tracks.genres, ', ') || ')', '') ORDER BY rank
-            )[:{_TRACKS_SHOWN}] AS listed
-        FROM people
-        JOIN recommendations AS lists ON lists.user_id = people.user_id AND lists.generated_for = $day
-        JOIN dim_users AS users ON users.user_id = people.user_id
-        JOIN dim_tracks AS tracks ON tracks.track_id = lists.track_id
-        GROUP BY ALL ORDER BY people.user_id
+            )[:{_TRACKS_SHOWN}] AS titles
+        FROM shown
+        JOIN recommendations ON recommendations.user_id = shown.user_id AND recommendations.generated_for = $day
+        JOIN dim_users AS users ON users.user_id = shown.user_id
+        JOIN dim_tracks AS tracks ON tracks.track_id = recommendations.track_id
+        GROUP BY ALL ORDER BY shown.user_id
         """,
         {"day": last},
     ).fetchall()
-    for user_id, source, likes, plays_most, listed in lists:
-        because = f"likes {', '.join(likes or ['nothing said'])}; plays most {', '.join(plays_most or ['nothing yet'])}"
-        console.print(
-            f"[bold]Person {user_id}[/] ({because}) gets, from {source.replace('_', ' ')}:", highlight=False
+    for user_id, source, likes, plays_most, titles in rows:
+        because = (
+            f"likes {', '.join(likes or ['no genre'])}; plays most {', '.join(plays_most or ['nothing yet'])}"
         )
-        for place, track in enumerate(listed, start=1):
+        console.print(
+            f"[bold]User {user_id}[/] ({because}) gets, from {source.replace('_', ' ')}:", highlight=False
+        )
+        for place, track in enumerate(titles, start=1):
             console.print(f"  {place}. {track}", highlight=False)

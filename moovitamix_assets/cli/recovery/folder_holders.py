@@ -1,6 +1,6 @@
-"""Who holds a deployment's folders: runs, servers and the daemon, found before anything is deleted.
+"""The processes that hold a deployment's folders: runs, servers, the daemon; found before anything is deleted.
 
-Looking and refusing only; no process is ended here.
+Finding and refusing only; no process is ended here.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import psutil
 
 from foundation.durable import Damaged
 from foundation.errors import Explained
-from foundation.file_lock import own_turn
+from foundation.file_lock import exclusive_lock
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WarehouseMissing, read_warehouse
 
@@ -25,19 +25,19 @@ class FolderHeld(Explained):
 
 
 @contextmanager
-def sole_turn(settings: Settings) -> Iterator[None]:
-    """Hold the data folder's turn as a run does, but wait for nobody.
+def sole_holder(settings: Settings) -> Iterator[None]:
+    """Hold the data folder's lock as a run does, but do not wait for it.
 
     Raises:
         FolderHeld: If a run of `moovitamix run` holds it.
         WarehouseLocked: If another process writes the warehouse.
     """
-    with own_turn(settings.data_dir / ".run", _refuse):
+    with exclusive_lock(settings.run_lock, _refuse):
         try:
             with read_warehouse(settings.warehouse_path):
                 pass
         except (WarehouseMissing, Damaged, duckdb.Error):
-            pass  # What is not there, or cannot be read any more, is held by nobody.
+            pass  # What is not there, or cannot be read any more, is not held.
         yield
 
 
@@ -56,10 +56,10 @@ def refuse_servers(folder: Path) -> None:
             if process.pid not in own and Path(process.cwd()) == here and _is_ours(words):
                 found.append(f"{process.pid} ({' '.join(words[:4])})")
         except psutil.Error:
-            continue  # It has just ended, or belongs to somebody else.
+            continue  # It has just ended, or belongs to another user.
     if found:
         raise FolderHeld(
-            f"In {here} run the processes {'; '.join(found)}. End them first, then run this again."
+            f"Processes of this project run in {here}: {'; '.join(found)}. End them first, then run this again."
         )
 
 

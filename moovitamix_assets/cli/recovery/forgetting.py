@@ -1,6 +1,6 @@
-"""`moovitamix forget`: days made under a clock that was ahead are forgotten, so that each is read after its end.
+"""`moovitamix forget`: delete days loaded under a clock that was ahead, so that each is read after its end.
 
-Tables in one transaction, then what was made from them. Landing files stay, but no longer say that their day was read.
+Tables in one transaction, then what was derived from them. Landing files stay, but no longer count as complete.
 """
 
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dagster import AssetKey, DagsterInstance
 
-from moovitamix_assets.cli.recovery.folder_holders import sole_turn
+from moovitamix_assets.cli.recovery.folder_holders import sole_holder
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.known_records import forget_reading
 from moovitamix_assets.settings import Settings
@@ -23,11 +23,11 @@ from moovitamix_assets.warehouse.ledger import record_deletions
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was forgotten.
+    """What was deleted.
 
     Attributes:
         rows: Rows removed, by table.
-        partitions: Partitions of landing that count as not read any more; their files stay.
+        partitions: Partitions of landing that no longer count as read; their files stay.
         folders: Training sets and models removed.
         still_recorded: Materializations of these days that Dagster's storage cannot wipe.
     """
@@ -39,14 +39,14 @@ class Forgotten:
 
 
 def forget(settings: Settings, instance: DagsterInstance, last: date) -> Forgotten:
-    """Forget every day after `last`, and up to it those that were loaded under a wrong clock.
+    """Delete every day after `last`, and the earlier ones that were loaded under a wrong clock.
 
     Raises:
         FolderHeld: If a run works on the folder.
         WarehouseLocked: If another process holds the warehouse.
     """
-    with sole_turn(settings):
-        # First what only hides: should this end half-way, nothing that is left counts as complete.
+    with sole_holder(settings):
+        # First what only hides: if this is interrupted, nothing that is left counts as complete.
         partitions = sum(
             forget_reading(settings.landing_dir, endpoint, day)
             for endpoint in ENDPOINTS.values()
@@ -80,7 +80,7 @@ def _days_landed(folder: Path) -> Iterable[date]:
 
 
 def _wipe_records(instance: DagsterInstance, settings: Settings, last: date) -> int:
-    """Wipe Dagster's materializations of the days; how many its storage cannot wipe."""
+    """Wipe Dagster's materializations of the days, and return how many its storage cannot wipe."""
     left = 0
     keys: Iterable[AssetKey] = build_definitions(settings).resolve_asset_graph().get_all_asset_keys()
     for key in sorted(keys):

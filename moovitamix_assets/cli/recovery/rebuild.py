@@ -1,7 +1,7 @@
-"""`moovitamix rebuild`: a warehouse made whole again from landing and the ledger, without asking the source.
+"""`moovitamix rebuild`: rebuild the warehouse from landing and the ledger, without reading the source.
 
-It is built beside the old one and takes its place by rename, so that a crash leaves what was there. What is in the
-ledger is decided in `warehouse/ledger.py`; what a partition's rows are, by the assets users, tracks and listens.
+The new file is built in a folder of its own and replaces the old one by rename, so that a crash leaves what was there.
+`warehouse/ledger.py` decides what the ledger holds; the assets users, tracks and listens compute a partition's rows.
 """
 
 import fcntl
@@ -20,7 +20,6 @@ from dagster import (
     ResourceDefinition,
     define_asset_job,
 )
-from rich.console import Console
 
 from foundation.durable import sync_folder
 from foundation.operations.run_failures import what_failed
@@ -50,20 +49,20 @@ from moovitamix_assets.warehouse.loads import loaded_days
 from moovitamix_assets.warehouse.schemas import SOURCE_TABLES, TABLES
 
 _JOB = "rebuild"
-# So many days are cleaned at once: a history of years need not fit into memory.
+# Days cleaned in one run: a history of years need not fit into memory.
 _DAYS_IN_ONE_RUN = 31
 
 
 @dataclass
 class Rebuilt:
-    """What `moovitamix rebuild` did.
+    """The outcome of `moovitamix rebuild`.
 
     Attributes:
         days: Partitions of users, tracks and listens that were loaded from landing.
-        rows: Rows that each table got back from the ledger.
-        set_aside: The old file of the warehouse, where there was one, and damaged landing files: where they are now.
-        missing: Partitions that landing does not have whole: the next run reads them from the source.
-        lost: What could not be read of the ledger, in plain words.
+        rows: Rows restored from the ledger, by table.
+        set_aside: The new paths of the old warehouse file, if there was one, and of damaged landing files.
+        missing: Partitions that are not complete in landing: the next run reads them from the source.
+        lost: The parts of the ledger that could not be read.
     """
 
     days: list[date] = field(default_factory=list)
@@ -73,13 +72,13 @@ class Rebuilt:
     lost: list[str] = field(default_factory=list)
 
 
-def rebuild(settings: Settings, instance: DagsterInstance, progress: Progress) -> Rebuilt:
-    """Make the warehouse anew from landing and the ledger, and set the old one aside.
+def rebuild_warehouse(settings: Settings, instance: DagsterInstance, progress: Progress) -> Rebuilt:
+    """Build a new warehouse from landing and the ledger, and set the old one aside.
 
-    Recommendations are in neither: the next run makes those of its last day.
+    Recommendations are in neither: the next run computes those of its last day.
 
     Raises:
-        WarehouseMissing: If there is nothing to make it from.
+        WarehouseMissing: If there is nothing to build it from.
         WarehouseLocked: If another process holds the file.
         RunFailed: If a partition cannot be loaded; the old file stays where it is.
     """
@@ -93,9 +92,9 @@ def rebuild(settings: Settings, instance: DagsterInstance, progress: Progress) -
     if not expected and not any(read_ledger(settings.ledger_dir, table).groups for table in LEDGER_TABLES):
         raise WarehouseMissing(
             f"There is nothing to rebuild {settings.warehouse_path} from: neither landing nor the ledger in "
-            f"{settings.data_dir} holds anything. `moovitamix run` makes a first load."
+            f"{settings.data_dir} holds anything. `moovitamix run` does a first load."
         )
-    # A data folder of its own, without landing or ledger: nothing there takes the new file for one that was lost.
+    # A data folder without landing or ledger: there, a new file is not mistaken for one that was lost.
     workshop = settings.data_dir / ".rebuilding"
     shutil.rmtree(workshop, ignore_errors=True)
     built = workshop / settings.warehouse_path.name
@@ -113,8 +112,8 @@ def rebuild(settings: Settings, instance: DagsterInstance, progress: Progress) -
     return made
 
 
-def print_rebuilt(console: Console, made: Rebuilt) -> None:
-    """Say what was made, what was set aside, and what the next run has to do."""
+def describe(made: Rebuilt) -> list[str]:
+    """What was rebuilt, what was set aside, and what the next run has to do; a line each."""
     restored = ", ".join(f"{rows} of {table}" for table, rows in sorted(made.rows.items()))
     lines = [
         f"Rebuilt {len(made.days)} days of users, tracks and listens from landing; from the ledger, rows: {restored}.",
@@ -124,13 +123,11 @@ def print_rebuilt(console: Console, made: Rebuilt) -> None:
     if made.missing:
         listed = ", ".join(map(str, made.missing))
         lines.append(f"Not in landing, or damaged there; the next `moovitamix run` reads it again: {listed}")
-    lines.append("The next `moovitamix run` makes the recommendations of its last day.")
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    return [*lines, "The next `moovitamix run` computes the recommendations of its last day."]
 
 
 def renew_ledger(settings: Settings) -> None:
-    """Write the ledger anew from the warehouse and what can be read of the old one.
+    """Rewrite the ledger from the warehouse and what can be read of the old one.
 
     Raises:
         WarehouseMissing, WarehouseLost, WarehouseDamaged or WarehouseLocked: If the warehouse cannot be read.
@@ -140,7 +137,7 @@ def renew_ledger(settings: Settings) -> None:
 
 
 def _refuse_held(path: Path) -> None:
-    """A damaged file cannot be opened to see who holds it, so DuckDB's own lock is asked for."""
+    """Refuse if another process holds the file. A damaged one cannot be opened, so DuckDB's own lock is tried."""
     if not path.exists():
         return
     with path.open("r+b") as file:
@@ -153,9 +150,9 @@ def _refuse_held(path: Path) -> None:
 
 
 def _expected_days(settings: Settings) -> tuple[set[date], set[date]]:
-    """The days that were loaded into every table, and those of them that landing has of every endpoint.
+    """The days that were loaded into every table, and those that landing has of every endpoint.
 
-    Where the ledger does not know what was loaded, it is what landing has.
+    Where the ledger does not know which days were loaded, they are those that landing has.
     """
     landed = set.intersection(
         *(set(landed_days(settings.landing_dir, endpoint)) for endpoint in ENDPOINTS.values())
@@ -169,7 +166,7 @@ def _expected_days(settings: Settings) -> tuple[set[date], set[date]]:
 def _load_partitions(
     settings: Settings, instance: DagsterInstance, progress: Progress, built: Path, days: list[date]
 ) -> None:
-    """Materialize users, tracks and listens into a new file, in the instance, so that its history knows of it."""
+    """Materialize users, tracks and listens into a new file, recorded in the instance's history."""
     job = define_asset_job(_JOB, selection=AssetSelection.assets(*SOURCE_TABLES).without_checks())
     resources = {
         "warehouse": WarehouseIOManager(database=str(built)),
@@ -184,14 +181,14 @@ def _load_partitions(
             raise_on_error=False,
         )
         if not result.success and not _only_refused(result.all_events):
-            told = (
+            message = (
                 f"The warehouse could not be rebuilt: the run {result.run_id} for {first} to {last} failed."
             )
-            raise RunFailed("\n".join([told, *what_failed(result.all_events)]))
+            raise RunFailed("\n".join([message, *what_failed(result.all_events)]))
 
 
 def _only_refused(events: Sequence[DagsterEvent]) -> bool:
-    """Whether steps failed for nothing but partitions that a check refuses, now as before; the others are stored."""
+    """Return whether steps failed only for partitions that a check refuses, as it did before; the others are stored."""
     raised = []
     for event in events:
         if event.event_type is DagsterEventType.STEP_FAILURE:

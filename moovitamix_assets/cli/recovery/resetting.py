@@ -1,6 +1,6 @@
-"""`moovitamix reset`: everything that runs made is deleted, and nothing else.
+"""`moovitamix reset`: delete everything that runs have stored, and nothing else.
 
-Asking whether it is wanted is the command line's part; who holds the folders is in `folder_holders.py`.
+The command asks for confirmation; `folder_holders.py` finds the processes that hold the folders.
 """
 
 import shutil
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.errors import Explained
-from moovitamix_assets.cli.recovery.folder_holders import refuse_servers, sole_turn
+from moovitamix_assets.cli.recovery.folder_holders import refuse_servers, sole_holder
 from moovitamix_assets.cli.runs.instance import INSTANCE_DIR
 from moovitamix_assets.settings import Settings
 
-# What a data folder of this project is known by.
+# A data folder of this project has at least one of them.
 _KNOWN_BY = ("start_date", "landing", "warehouse.duckdb")
 
 
@@ -22,7 +22,7 @@ class NotOurs(Explained):
 
 @dataclass(frozen=True)
 class Doomed:
-    """A folder to be deleted: its path, bytes, and what stands at its top."""
+    """A folder to be deleted: its path, bytes, and top-level entries."""
 
     path: Path
     size: int
@@ -30,19 +30,19 @@ class Doomed:
 
 
 def find_doomed(settings: Settings) -> list[Doomed]:
-    """The data folder, and Dagster's records in the working directory, as far as they exist.
+    """The data folder, and Dagster's records in the working directory, where they exist.
 
     Raises:
-        NotOurs: If the data folder is none of this project's, or holds the working directory.
+        NotOurs: If the data folder is not one of this project, or contains the working directory.
     """
     data, here = settings.data_dir, Path.cwd()
     found = []
     if data.exists():
         if data.resolve() == here or data.resolve() in here.parents:
             raise NotOurs(
-                f"{data} holds the working directory {here}: nothing was deleted. Name another --data-dir."
+                f"{data} contains the working directory {here}: nothing was deleted. Name another --data-dir."
             )
-        entries = [entry.name for entry in data.iterdir() if entry.name != ".run"]
+        entries = [entry.name for entry in data.iterdir() if entry.name != settings.run_lock.name]
         if entries and not any((data / name).exists() for name in _KNOWN_BY):
             raise NotOurs(
                 f"{data} does not look like a data folder: it has none of {', '.join(_KNOWN_BY)}. Nothing was deleted."
@@ -62,10 +62,10 @@ def delete(settings: Settings, doomed: list[Doomed]) -> None:
         WarehouseLocked: If another process writes the warehouse; nothing is deleted.
     """
     refuse_servers(Path.cwd())
-    with sole_turn(settings):
+    with sole_holder(settings):
         for each in doomed:
             if each.path.is_symlink():
-                # The link stays; it is where somebody wants the next data to be.
+                # The link stays: the next data belong where it points.
                 for entry in each.path.iterdir():
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             else:

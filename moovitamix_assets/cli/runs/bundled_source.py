@@ -1,6 +1,6 @@
-"""The bundled source as a process of its own, for commands that need one and were given no other.
+"""The bundled source as a child process, for commands that need a source and were given no other.
 
-What the source serves is `mock_api`'s affair.
+What the source serves is in `mock_api`.
 """
 
 import queue
@@ -20,12 +20,12 @@ _READY = "mock_api listening on "
 
 
 class SourceNotStarted(Explained):
-    """The bundled source ended, or said nothing, before it was ready."""
+    """The bundled source ended, or was silent for too long, before it was ready."""
 
 
 @contextmanager
 def source_for(settings: Settings) -> Iterator[Settings]:
-    """The settings with a source that answers: theirs if they name one, else the bundled one on a free port."""
+    """Yield the settings with a source that answers: theirs if they name one, else the bundled one on a free port."""
     if "api_url" in settings.source.model_fields_set:
         yield settings
         return
@@ -80,6 +80,6 @@ def _url_of(process: "subprocess.Popen[str]") -> str:
             f"The bundled source was not ready after {_START_SECONDS:.0f} seconds."
         ) from None
     raise SourceNotStarted(
-        f"The bundled source ended with exit code {process.wait()}; what it said is above. "
+        f"The bundled source ended with exit code {process.wait()}; its output is above. "
         "If its port is taken, set MOOVITAMIX_API_URL to another one."
     )

@@ -1,7 +1,7 @@
 """The Dagster instance that commands use.
 
-What was left by processes that were killed is released first: see `operations/dead_runs.py`. What runs are made of
-does not belong here.
+Runs whose process was killed are released first: see `operations/dead_runs.py`. Nothing about what a run contains
+belongs here.
 """
 
 import os
@@ -13,7 +13,7 @@ from dagster import DagsterInstance
 from dagster._core.instance.ref import InstanceRef
 
 from foundation.errors import Explained
-from foundation.file_lock import own_turn
+from foundation.file_lock import exclusive_lock
 from moovitamix_assets.operations.dead_runs import release_dead_runs
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 
@@ -21,7 +21,7 @@ INSTANCE_DIR = ".dagster_home"
 
 
 class NoInstance(Explained):
-    """There is no dagster.yaml to be found; the message names the remedy."""
+    """No dagster.yaml was found; the message names the remedy."""
 
 
 @contextmanager
@@ -38,18 +38,18 @@ def open_instance() -> Iterator[DagsterInstance]:
             "folder, or set DAGSTER_HOME to a folder with a dagster.yaml."
         )
     if home and not (Path(home).is_absolute() and Path(home).is_dir()):
-        raise NoInstance(f"DAGSTER_HOME is {home}: make that folder, and name it by its absolute path.")
+        raise NoInstance(f"DAGSTER_HOME is {home}: create that folder, and give its absolute path.")
     base = Path(home or INSTANCE_DIR).absolute()
-    # Two processes that make its databases at the same time get in each other's way.
-    with own_turn(base / ".opening"):
-        # A temporary-looking base with the configuration of the working directory: just as `dagster dev` does it.
+    # Two processes that create its databases at the same time fail.
+    with exclusive_lock(base / ".opening"):
+        # A base folder of its own with the configuration of the working directory, as `dagster dev` does.
         opened = (
             DagsterInstance.get()
             if home
             else DagsterInstance.from_ref(InstanceRef.from_dir(str(base), config_dir=str(Path.cwd())))
         )
     with opened as instance:
-        # The limit holds even where a DAGSTER_HOME of one's own says nothing of pools.
+        # The limit holds even where a custom DAGSTER_HOME does not configure pools.
         instance.event_log_storage.set_concurrency_slots(WAREHOUSE_POOL, 1)
         release_dead_runs(instance)
         yield instance

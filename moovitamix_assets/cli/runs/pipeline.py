@@ -1,6 +1,6 @@
-"""What `moovitamix run` does: find what is missing, and run the jobs that make it, in this process.
+"""`moovitamix run`: find what is missing, and run the jobs that materialize it, in this process.
 
-What is missing is asked of every table that a nightly run makes, and of `promotions`. What jobs contain is in
+Every table that a nightly run fills, and `promotions`, are asked for what is missing. The jobs are defined in
 `automation/jobs.py`.
 """
 
@@ -21,7 +21,7 @@ from foundation.operations.run_failures import what_failed
 from foundation.progress import Progress
 from moovitamix_assets.automation.jobs import INGEST_JOB, MONITOR_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.cli.runs.bundled_source import source_for
-from moovitamix_assets.cli.runs.source_inspection import look_at_source
+from moovitamix_assets.cli.runs.source_inspection import inspect_source
 from moovitamix_assets.clock import now
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.landing import record_first_partition
@@ -38,24 +38,24 @@ class RunFailed(Explained):
 
 
 class Interrupted(RunFailed):
-    """A run was asked to end by a signal; nothing after it was begun."""
+    """A signal ended a run; nothing after it was started."""
 
     def __init__(self, job_name: str, number: int) -> None:
         super().__init__(
-            f"Stopped by {signal.Signals(number).name} in the job {job_name}. What was made before stays; run again "
-            "to go on from there."
+            f"Stopped by {signal.Signals(number).name} in the job {job_name}. What was stored before stays; run again "
+            "to continue from there."
         )
         self.exit_code = 128 + number
 
 
 @dataclass(frozen=True)
 class Missing:
-    """What has not been made yet.
+    """What has not been materialized yet.
 
     Attributes:
         days: Partitions of which a table was not loaded, oldest first.
-        decision: Whether no candidate was decided about as of the last day, though there is something to learn.
-        made: Whether recommendations for the last day, their quality or its drift were never made.
+        decision: Whether there is no decision as of the last day, although there is something to learn.
+        made: Whether recommendations for the last day, their quality or its drift are missing.
     """
 
     days: list[date]
@@ -69,23 +69,23 @@ class Missing:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command did.
+    """The outcome of a command.
 
     Attributes:
         missing: What was missing at its start.
         seconds: Seconds per stage; empty where nothing was missing.
-        nothing_to_learn: Whether no model was trained because nobody played anything before the hold-out days.
-        not_looked_at: Where nothing was missing, why the source could not be looked at; empty if it could.
+        nothing_to_learn: Whether no model was trained because there are no plays before the hold-out days.
+        source_not_inspected: Where nothing was missing, why the source could not be inspected; empty if it could.
     """
 
     missing: Missing
     seconds: Mapping[str, float] = field(default_factory=dict)
     nothing_to_learn: bool = False
-    not_looked_at: str = ""
+    source_not_inspected: str = ""
 
 
 def find_missing(settings: Settings, first: date, last: date) -> Missing:
-    """Compare the days wanted with what the warehouse says was made."""
+    """Compare the days wanted with what the warehouse has."""
     try:
         with read_warehouse(settings.warehouse_path) as connection:
             loaded, made = loaded_days(connection), made_days(connection)
@@ -111,15 +111,15 @@ def run_pipeline(
     *,
     again: bool = False,
 ) -> Outcome:
-    """Make what is missing from `first` to `last`: ingest in one run; train, recommend and measure as of the last day.
+    """Materialize what is missing: ingest `first` to `last` in one run; train, recommend and measure as of `last`.
 
     With `again`, all these days are read from the source, whether they were read before or not.
 
-    Where nobody played anything before the hold-out days, no model is trained: everyone gets popular tracks, or
-    what the version in force gives.
+    Where there are no plays before the hold-out days, no model is trained: users get popular tracks, or the
+    recommendations of the current champion.
 
     Raises:
-        RunFailed: If a run fails; what was made before it stays.
+        RunFailed: If a run fails; what was stored before it stays.
         DaysOfTheFuture: If the warehouse holds days that have not ended.
         ImplausibleSource: If nothing is missing, but the next day could not be read from the source named.
         StartDateMoved: If the data directory was first loaded with another first partition.
@@ -130,9 +130,9 @@ def run_pipeline(
     missing = find_missing(settings, first, last)
     seconds: dict[str, float] = {}
     to_read = days_between(first, last) if again else missing.days
-    not_looked_at = "" if to_read else look_at_source(settings)
+    source_not_inspected = "" if to_read else inspect_source(settings)
     if to_read:
-        # The last days are covered again: a record may have turned up late, with a time already read.
+        # The last days are read again: a record may have arrived late, with a time already read.
         late = last - timedelta(days=settings.schedule.lookback_days - 1)
         from_day = max(first, min(to_read[0], late))
         with source_for(settings) as sourced:
@@ -145,7 +145,7 @@ def run_pipeline(
                 seconds,
             )
     if again and not missing.days:
-        # Days that were loaded were read once more, perhaps long past: nothing is decided as of them.
+        # Days that were loaded, perhaps long ago, were read again: nothing is decided as of them.
         return Outcome(missing, seconds)
     as_of = {PARTITION_TAG: last.isoformat()}
     with read_warehouse(settings.warehouse_path) as connection:
@@ -155,7 +155,7 @@ def run_pipeline(
     if missing:
         _run(RECOMMEND_JOB.name, settings, as_of, instance, progress, seconds)
         _run(MONITOR_JOB.name, settings, as_of, instance, progress, seconds)
-    return Outcome(missing, seconds, nothing_to_learn=not learns, not_looked_at=not_looked_at)
+    return Outcome(missing, seconds, nothing_to_learn=not learns, source_not_inspected=source_not_inspected)
 
 
 def _refuse_future_days(settings: Settings) -> None:
@@ -173,17 +173,17 @@ def _holdout(settings: Settings, last: date) -> date:
 
 
 def run_rollback(settings: Settings, instance: DagsterInstance, reason: str) -> tuple[str, str]:
-    """Run the rollback job, which waits for its turn at the warehouse like every other step.
+    """Run the rollback job, which waits for the warehouse pool like every other step.
 
     Returns:
-        The version now in force, and the one that was.
+        The current champion, and the one before.
 
     Raises:
         WarehouseMissing: If there is no warehouse.
         RunFailed: If there is nothing to return to.
     """
     with read_warehouse(settings.warehouse_path):
-        pass  # A mistyped folder is named, not made.
+        pass  # A mistyped folder is named, not created.
     result = _execute(
         build_definitions(settings),
         ROLLBACK_JOB.name,
@@ -218,7 +218,7 @@ def _execute(
 ) -> ExecuteInProcessResult:
     with ending_soon_after_a_signal() as asked, quickly_written(instance):
         result = definitions.resolve_job_def(job_name).execute_in_process(
-            # What goes wrong is told below, once; the whole log is in the UI.
+            # Failures are reported below, once; the whole log is in the UI.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **(run_config or {})},
             instance=instance,
             tags=dict(tags or {}),
@@ -228,8 +228,8 @@ def _execute(
     if asked:
         raise Interrupted(job_name, asked[0])
     if not result.success:
-        told = f"The run {result.run_id} of the job {job_name} failed."
-        raise RunFailed("\n".join([told, *what_failed(result.all_events)]))
+        message = f"The run {result.run_id} of the job {job_name} failed."
+        raise RunFailed("\n".join([message, *what_failed(result.all_events)]))
     return result
 
 

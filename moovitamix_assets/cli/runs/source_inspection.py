@@ -1,6 +1,6 @@
-"""A look at the source before, or in place of, a run: is it plausible, and do its clock and the machine's agree?
+"""A check of the source before, or instead of, a run: is it plausible, and do its clock and the machine's agree?
 
-A few requests with little patience; what is judged is in `ingestion/`.
+A few requests with short timeouts; the rules are in `ingestion/`.
 """
 
 from datetime import date, datetime
@@ -15,11 +15,11 @@ from moovitamix_assets.settings import Settings
 _IMPATIENCE: dict[str, Any] = {"request_retries": 1, "request_timeout_seconds": 5.0}
 
 
-def look_at_source(settings: Settings) -> str:
-    """Refuse an implausible source though nothing has to be read from it.
+def inspect_source(settings: Settings) -> str:
+    """Refuse an implausible source although nothing has to be read from it.
 
     Returns:
-        Why it could not be looked at; empty if it could, or if the settings name none.
+        Why it could not be inspected; empty if it could, or if the settings name none.
 
     Raises:
         ImplausibleSource: If the next day could not be read from it.
@@ -30,7 +30,7 @@ def look_at_source(settings: Settings) -> str:
         with SourceApi.from_settings(settings.changed(**_IMPATIENCE)) as source_api:
             refuse_implausible(source_api, settings)
     except SourceError as error:
-        return f"The source could not be looked at: {error}"
+        return f"The source could not be inspected: {error}"
     return ""
 
 
@@ -38,7 +38,7 @@ def compare_clocks(settings: Settings, last: date) -> str:
     """Refuse a day that has not ended by the source's clock, before anything is read.
 
     Returns:
-        In what the clocks differ; empty if they agree, or the source does not say.
+        How the clocks differ; empty if they agree, or if the source does not report its time.
 
     Raises:
         DayNotEnded: If it has not ended.
@@ -52,11 +52,11 @@ def compare_clocks(settings: Settings, last: date) -> str:
 
 
 def read_source_time(settings: Settings) -> datetime | None:
-    """The source's own clock, naive UTC; None if the settings name no source, or it does not say or answer."""
+    """The source's own clock, naive UTC; None if the settings name no source, or it does not report it or answer."""
     if "api_url" not in settings.source.model_fields_set:
         return None
     try:
         with SourceApi.from_settings(settings.changed(**_IMPATIENCE)) as source_api:
             return source_api.probe("users").source_time
     except SourceError:
-        return None  # Whoever reads the source next says what is wrong with it.
+        return None  # The next request to the source reports what is wrong with it.

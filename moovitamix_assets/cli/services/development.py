@@ -1,4 +1,4 @@
-"""`moovitamix dev`: the source and `dagster dev` side by side, both ended by one Ctrl-C.
+"""`moovitamix dev`: the source and `dagster dev` together, both stopped by one Ctrl-C.
 
 Starting and stopping processes only.
 """
@@ -23,8 +23,8 @@ _STOP_SECONDS = 30.0
 def run_development(settings: Settings) -> int:
     """Run until Ctrl-C or until `dagster dev` ends.
 
-    The bundled source is started where the settings name none; it then listens where the code location, which
-    reads the same settings, will look for it.
+    The bundled source is started where the settings name none, at the address that the code location reads from
+    the same settings.
 
     Returns:
         The exit code of `dagster dev`; 0 after Ctrl-C.
@@ -48,15 +48,15 @@ def run_development(settings: Settings) -> int:
 
 
 def _workspace(folder: Path) -> list[str]:
-    """Elsewhere than in the project's folder, as with a DAGSTER_HOME, Dagster has to be told what to load."""
+    """Outside the project's folder, as with a DAGSTER_HOME, Dagster needs to be given what to load."""
     own = Path(__file__).parents[3] / "workspace.yaml"
     return [] if (folder / own.name).exists() or not own.exists() else ["--workspace", str(own)]
 
 
 class _Interruption:
-    """When Ctrl-C (or a termination) came, if it did.
+    """The moment of a Ctrl-C (or a termination), if there was one.
 
-    Made before any process is started: a handler, unlike an ignored signal, is not inherited.
+    Created before any process is started: a handler, unlike an ignored signal, is not inherited.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class _Interruption:
 
 
 def _wait(process: "subprocess.Popen[bytes]", interruption: _Interruption) -> int:
-    """Wait for the end, passing an interruption on; what does not end by itself is killed after a while."""
+    """Wait for the end, passing an interruption on; what does not end is killed after a while."""
     asked = False
     while True:
         try:

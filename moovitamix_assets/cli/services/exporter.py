@@ -1,6 +1,6 @@
 """`moovitamix exporter`: serve Prometheus metrics until Ctrl-C or a termination.
 
-Starting and stopping only; what is served is in `operations/health/exporter.py`.
+Starting and stopping only; the metrics are in `operations/health/exporter.py`.
 """
 
 import signal
@@ -13,17 +13,17 @@ from moovitamix_assets.operations.health.exporter import HealthCollector, Watche
 from moovitamix_assets.settings import Settings
 
 
-def run_exporter(settings: Settings, host: str, port: int, tell: Callable[[str], None]) -> None:
-    """Serve until told to stop.
+def run_exporter(settings: Settings, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve until a signal stops it.
 
     Args:
-        settings: Of the deployment that is watched.
+        settings: Of the deployment that is monitored.
         host: Address to listen on.
         port: 0 takes a free one.
-        tell: Is told the address, once it answers.
+        on_ready: Called with the address, once it answers.
 
     Raises:
-        NoInstance: If there is no Dagster instance to be found.
+        NoInstance: If no Dagster instance is found.
         PortTaken: If the address cannot be listened on.
     """
     stop = threading.Event()
@@ -36,5 +36,5 @@ def run_exporter(settings: Settings, host: str, port: int, tell: Callable[[str],
         places = {"data": settings.data_dir, "dagster": Path(instance.storage_directory())}
         watched = Watched.all_of(build_definitions(settings), places)
         with serving(HealthCollector(instance, watched), host, port) as taken:
-            tell(f"http://{host}:{taken}/metrics")
+            on_ready(f"http://{host}:{taken}/metrics")
             stop.wait()

@@ -10,9 +10,9 @@ from dagster import AssetKey, AssetObservation, DagsterInstance, DagsterRunStatu
 from moovitamix_assets.automation.evidence import Training
 from moovitamix_assets.automation.retraining_runs import (
     NothingServed,
-    ask_for_retraining,
     asked_on,
     known_trainings,
+    request_retraining,
 )
 from moovitamix_assets.partitions import PARTITION_TAG, range_tags
 from moovitamix_assets.settings import Settings
@@ -74,11 +74,11 @@ def test_a_request_needs_recommendations_that_it_could_improve(
     instance: DagsterInstance, settings: Settings
 ) -> None:
     with pytest.raises(WarehouseMissing):
-        ask_for_retraining(instance, settings, "why not")
+        request_retraining(instance, settings, "why not")
     with write_warehouse(settings.warehouse_path) as connection:
         decide_about(connection, A)
     with pytest.raises(NothingServed, match="moovitamix run"):
-        ask_for_retraining(instance, settings, "why not")
+        request_retraining(instance, settings, "why not")
     assert asked_on(instance) is None
 
 
@@ -86,7 +86,7 @@ def test_a_request_is_for_the_newest_day_unless_that_was_trained_already(
     instance: DagsterInstance, settings: Settings
 ) -> None:
     def asked() -> str:
-        day = ask_for_retraining(instance, settings, "why not")
+        day = request_retraining(instance, settings, "why not")
         assert asked_on(instance) == day
         return day.isoformat()
 
@@ -113,7 +113,7 @@ def test_a_rollback_is_no_training_that_could_have_answered(
         decide_about(connection, B)
         add_list(connection, date(2026, 9, 20), 1, [10], B)
         roll_back(connection, "Worse.")
-    assert ask_for_retraining(instance, settings, "why not") == date(2026, 9, 20)
+    assert request_retraining(instance, settings, "why not") == date(2026, 9, 20)
 
 
 def test_other_observations_of_the_model_are_no_requests(
@@ -121,7 +121,7 @@ def test_other_observations_of_the_model_are_no_requests(
 ) -> None:
     with write_warehouse(settings.warehouse_path) as connection:
         add_list(connection, date(2026, 9, 16), 1, [10], A)
-    ask_for_retraining(instance, settings, "why not")
+    request_retraining(instance, settings, "why not")
     for observation in (
         AssetObservation("lightfm_model", partition="2026-09-18", metadata={"looked_at": "by hand"}),
         AssetObservation("lightfm_model", metadata={"looked_at": "by hand"}),

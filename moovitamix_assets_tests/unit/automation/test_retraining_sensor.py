@@ -17,7 +17,7 @@ from dagster import (
 )
 
 from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
-from moovitamix_assets.automation.retraining_runs import ask_for_retraining
+from moovitamix_assets.automation.retraining_runs import request_retraining
 from moovitamix_assets.automation.sensors import build_sensors
 from moovitamix_assets.partitions import PARTITION_TAG
 from moovitamix_assets.settings import Settings
@@ -127,7 +127,7 @@ def test_what_a_person_asks_for_and_a_switch_that_is_turned_are_decided_about_at
     watch.switch(automatic_retraining=False)
     assert "switched off" in watch.said()
     assert "Decided already" in watch.said()
-    ask_for_retraining(watch.instance, watch.settings, "the catalogue was cleaned")
+    request_retraining(watch.instance, watch.settings, "the catalogue was cleaned")
     (training,) = watch.requests()
     assert training.tags["moovitamix/trigger"] == "asked"
     assert watch.requests() == []

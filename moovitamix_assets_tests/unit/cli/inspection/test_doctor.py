@@ -52,8 +52,8 @@ def test_a_clock_that_differs_from_the_clock_of_the_source_is_found(source_url: 
 @pytest.mark.parametrize(
     ("urls", "well", "finding"),
     [
-        ("", True, "nobody is told: they are warnings in the sensor's log"),
-        (f"json://{SECRET}@hooks.example.org/music", True, "1 services are told"),
+        ("", True, "not sent anywhere: they are warnings in the sensor's log"),
+        (f"json://{SECRET}@hooks.example.org/music", True, "sent to 1 services"),
         ("nonsense", False, "what it begins with is no URL"),
         (f"jsn://{SECRET}@hooks.example.org", False, "jsn (URL 1) is no URL Apprise accepts"),
     ],
@@ -66,14 +66,14 @@ def test_alerts_that_would_reach_nobody_are_found_before_there_is_one(
     assert SECRET not in symptom.finding
 
 
-def test_a_threshold_of_a_file_that_cannot_be_is_told_by_its_file(
+def test_a_threshold_of_a_file_that_cannot_be_is_named_with_its_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "own.yaml").write_text("drift_threshold: -1\n")
     monkeypatch.setenv("MOOVITAMIX_THRESHOLDS_FILE", f"{tmp_path}/own.yaml")
-    told = CliRunner().invoke(app, ["doctor"])
-    assert told.exit_code == 2
-    assert f"drift_threshold of {tmp_path}/own.yaml = -1: " in told.output
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 2
+    assert f"drift_threshold of {tmp_path}/own.yaml = -1: " in result.output
     monkeypatch.setenv("MOOVITAMIX_DRIFT_THRESHOLD", "-2")
     assert "MOOVITAMIX_DRIFT_THRESHOLD = '-2': " in CliRunner().invoke(app, ["doctor"]).output
 
@@ -82,11 +82,11 @@ def test_the_command_fails_if_and_only_if_something_needs_mending(monkeypatch: p
     well, ill = Symptom("disk", True, "9 GB free"), Symptom("pool", False, "no dagster.yaml", "Copy it.")
     for symptoms, code in (([well, well], 0), ([ill, well], 1), ([well, ill], 1)):
         monkeypatch.setattr(doctor, "examine", lambda settings, found=tuple(symptoms): iter(found))
-        told = CliRunner().invoke(app, ["doctor"])
-        assert told.exit_code == code, told.output
-        assert ("mend pool no dagster.yaml" in told.output) is (code == 1)
-        assert ("Copy it." in told.output) is (code == 1)
-        assert "ok   disk 9 GB free" in told.output
+        result = CliRunner().invoke(app, ["doctor"])
+        assert result.exit_code == code, result.output
+        assert ("mend pool no dagster.yaml" in result.output) is (code == 1)
+        assert ("Copy it." in result.output) is (code == 1)
+        assert "ok   disk 9 GB free" in result.output
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_without_a_home_the_working_directory_is_looked_at(
     assert found("pool").is_well
 
 
-def test_variables_are_told_apart_by_their_whole_name_and_other_programs_own_theirs(
+def test_variables_are_distinguished_by_their_whole_name_and_other_programs_own_theirs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MOOVITAMIX_SEEDS", "1")
@@ -189,7 +189,7 @@ def test_a_start_date_that_was_moved_is_found(tmp_path: Path) -> None:
 
 def test_a_warehouse_is_well_unless_it_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(data_dir=tmp_path)
-    assert "moovitamix run makes it" in found("warehouse", data_dir=tmp_path).finding
+    assert "moovitamix run creates it" in found("warehouse", data_dir=tmp_path).finding
     with write_warehouse(settings.warehouse_path) as connection:
         add_loads(connection, date(2026, 9, 3), date(2026, 9, 5))
     assert found("warehouse", data_dir=tmp_path).finding.endswith("newest day loaded 2026-09-05")

@@ -155,7 +155,7 @@ def refusal(data_dir: Path, *words: object, code: int = 1) -> str:
 def test_a_list_of_the_model_names_what_was_played_as_known_that_day(deployment, model):
     heading, *shown = lines(deployment, WARM, "--day", DAY)
     assert heading == (
-        f"Person {WARM} on {DAY}: 3 tracks from model (version {model.model_version}), "
+        f"User {WARM} on {DAY}: 3 tracks from model (version {model.model_version}), "
         "expired on 2026-10-17 00:00 UTC"
     )
     assert len(shown) == 6
@@ -167,7 +167,7 @@ def test_a_list_of_the_model_names_what_was_played_as_known_that_day(deployment,
 
 def test_without_a_day_the_newest_list_is_shown_though_its_model_is_gone(deployment):
     heading, _, reason = lines(deployment, WARM)
-    assert heading.startswith(f"Person {WARM} on {NEXT_DAY}: 1 tracks")
+    assert heading.startswith(f"User {WARM} on {NEXT_DAY}: 1 tracks")
     assert heading.endswith("to be shown until 2200-01-01 00:00 UTC")
     assert "no longer kept" in reason
 
@@ -184,7 +184,7 @@ def test_a_cold_list_says_where_its_tracks_are_popular(deployment):
 
 def test_similar_tracks_are_those_of_the_version_in_force(deployment, model):
     heading, *shown = lines(deployment, "--similar", FIRST_TRACK)
-    assert heading == f'Like "Song 1000" by Artist 1000 (jazz), by version {model.model_version}:'
+    assert heading == f'Similar to "Song 1000" by Artist 1000 (jazz), by version {model.model_version}:'
     expected = [track_id for track_id, _ in model.similar_tracks(FIRST_TRACK, 20)]
     assert [int(line.split()[-1]) for line in shown] == expected
 
@@ -194,7 +194,7 @@ def test_a_session_gets_what_suits_it_and_tracks_too_new_are_passed_over(deploym
         deployment, "--session", f"{FIRST_TRACK}, {NEW_TRACK},{FIRST_TRACK}"
     )
     assert played.strip() == '"Song 1000" by Artist 1000 (jazz)'
-    assert passed_over.endswith("(not known to this version: passed over)")
+    assert passed_over.endswith("(unknown to this version: ignored)")
     expected = [track_id for track_id, _ in model.recommend_for_session(model.track_ids[:1], 20)]
     assert [int(line.split()[-1]) for line in shown] == expected
 
@@ -202,11 +202,11 @@ def test_a_session_gets_what_suits_it_and_tracks_too_new_are_passed_over(deploym
 @pytest.mark.parametrize(
     ("words", "named", "remedy"),
     [
-        ((7,), "no person 7", "dim_users"),
+        ((7,), "no user 7", "dim_users"),
         ((LATE, "--day", DAY), f"{LATE} is known since 2026-10-20", "choose a later day"),
         ((WARM, "--day", "2026-01-01"), "for 2026-01-01", f"between {DAY} and {NEXT_DAY}"),
         (("--similar", 7), "no track 7", "dim_tracks"),
-        (("--similar", NEW_TRACK), f"Track {NEW_TRACK} came after", "next training"),
+        (("--similar", NEW_TRACK), f"Track {NEW_TRACK} is newer than", "next training"),
         (("--session", f"{FIRST_TRACK},7,8"), "no track 7, 8", "dim_tracks"),
         (("--similar", FIRST_TRACK, "--day", "2026-10-13"), "as of 2026-10-13", "table promotions"),
     ],
@@ -235,7 +235,7 @@ def test_what_makes_no_sense_ends_with_2(deployment, words):
     assert result.exit_code == 2, result.output
 
 
-def test_a_person_left_out_of_a_day_is_told_apart_from_an_unknown_one(deployment, tmp_path):
+def test_a_user_left_out_of_a_day_is_distinguished_from_an_unknown_one(deployment, tmp_path):
     settings = Settings(data_dir=tmp_path)
     with write_warehouse(settings.warehouse_path) as connection:
         insert(connection, USERS, people())

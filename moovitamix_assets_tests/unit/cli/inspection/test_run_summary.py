@@ -82,7 +82,7 @@ def test_reasons_are_counted_without_what_they_quote(settings: Settings) -> None
 
 
 def test_the_newest_decision_up_to_the_last_day_is_shown_with_its_figures(settings: Settings) -> None:
-    assert "no candidate was decided about yet" in printed(settings)
+    assert "there is no decision yet" in printed(settings)
     decide_about(settings, f"{FIRST}-bbbbbbbb", "rejected")
     decide_about(settings, VERSION, "promoted")
     decide_about(settings, f"{AFTER}-cccccccc", "rejected")
@@ -101,13 +101,13 @@ def test_three_users_are_shown_with_their_best_tracks_those_of_the_model_first(s
         connection.execute("UPDATE recommendations SET source = 'cold_start' WHERE user_id <> 4")
     text = printed(settings)
     assert text.count("gets, from") == 3
-    assert "Person 4 (likes Pop; plays most nothing yet) gets, from model:" in text
+    assert "User 4 (likes Pop; plays most nothing yet) gets, from model:" in text
     assert text.count("from cold start:") == 2
     assert text.count("5. Song by Someone") == 3
     assert "6. Song" not in text
 
 
-def test_seconds_are_told_where_something_was_made(settings: Settings) -> None:
+def test_seconds_are_printed_where_something_ran(settings: Settings) -> None:
     assert "Seconds" not in printed(settings)
     assert "Seconds ingestion 1.2, training 3.5" in printed(settings, {"ingestion": 1.23, "training": 3.49})
     assert str(settings.warehouse_path.name) in printed(settings)

@@ -1,0 +1,82 @@
+"""The commands that only read: recommend, doctor.
+
+Arguments and printed text only.
+"""
+
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Annotated
+
+import typer
+
+from moovitamix_assets.cli.errors import fail
+from moovitamix_assets.cli.invocation import console, repeating_data_dir, say
+from moovitamix_assets.cli.options import DAY_FORMATS, GREATEST_ID, DataDir, SourceUrl, read_settings
+
+
+def recommend(
+    user_id: Annotated[int | None, typer.Argument(help="A user's id in the source.", max=GREATEST_ID)] = None,
+    similar: Annotated[
+        int | None, typer.Option("--similar", help="Tracks similar to this one instead.", max=GREATEST_ID)
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", help="Tracks for a session of these instead: 12,34,56.")
+    ] = None,
+    day: Annotated[
+        datetime | None, typer.Option("--day", formats=DAY_FORMATS, help="As of. [default: the newest]")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show a user's recommendations, with a reason for each; or tracks similar to a track, or for a session."""
+    if sum(given is not None for given in (user_id, similar, session)) != 1:
+        fail("Name one of USER_ID, --similar TRACK_ID and --session TRACK_IDS.", code=2)
+    track_ids = None if session is None else _track_ids(session)
+
+    from moovitamix_assets.cli.inspection.recommendations import (
+        print_recommendations,
+        print_session,
+        print_similar,
+    )
+
+    settings, as_of = read_settings(data_dir), day.date() if day else None
+    if user_id is not None:
+        print_recommendations(console, settings, user_id, as_of, datetime.now(UTC).replace(tzinfo=None))
+    elif similar is not None:
+        print_similar(console, settings, similar, as_of)
+    elif track_ids is not None:
+        print_session(console, settings, track_ids, as_of)
+
+
+def doctor(
+    source_url: SourceUrl = None,
+    data_dir: DataDir = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Compare every file with its hash, and read every table.")
+    ] = False,
+) -> None:
+    """Check the installation, and say what to do about each finding."""
+    from foundation.progress import TerminalProgress
+    from moovitamix_assets.cli.inspection.deep_checks import examine_deeply
+    from moovitamix_assets.cli.inspection.doctor import examine
+
+    settings = read_settings(data_dir, source_url)
+    healthy = True
+    more = examine_deeply(settings, TerminalProgress(console)) if deep else ()
+    for symptom in chain(examine(settings), more):
+        healthy &= symptom.is_well
+        mark = "[green]ok  [/]" if symptom.is_well else "[red]mend[/]"
+        finding = repeating_data_dir(symptom.finding)
+        console.print(f"{mark} [bold]{symptom.subject}[/] {finding}", highlight=False, soft_wrap=True)
+        if symptom.remedy:
+            say(f"     {symptom.remedy}")
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _track_ids(session: str) -> list[int]:
+    words = [word.strip() for word in session.split(",")]
+    wrong = [word for word in words if not (word.isdecimal() and int(word) <= GREATEST_ID)]
+    if wrong:
+        fail(
+            f"--session {session!r}: {wrong[0]!r} is not a track id. Give ids with commas: 12,34,56.", code=2
+        )
+    return list(dict.fromkeys(map(int, words)))

@@ -1,0 +1,65 @@
+"""The options that several commands share, and the settings that are made from them.
+
+What a single command takes is declared with it.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from foundation.secret_url import SecretUrl
+from moovitamix_assets.cli.errors import fail
+from moovitamix_assets.cli.invocation import Invocation, invocation
+from moovitamix_assets.settings import Settings, all_fields
+
+GREATEST_ID = 2**63 - 1
+"""The greatest id of a user or a track."""
+
+DAY_FORMATS = ["%Y-%m-%d"]
+
+SourceUrl = Annotated[
+    str | None, typer.Option("--source-url", help="The source API; without it, the bundled one is started.")
+]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where everything is stored. [default: data]")
+]
+Reason = Annotated[str, typer.Option(help="Why, in one sentence, for the record.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+
+
+def read_settings(data_dir: Path | None = None, source_url: str | None = None) -> Settings:
+    """Read the settings from the options given, then from the environment.
+
+    Raises:
+        typer.Exit: If a value cannot be used (exit code 2); each is named on standard error.
+    """
+    options: dict[str, Any] = {"api_url": source_url, "data_dir": data_dir}
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        fail(*(_unusable(problem, given) for problem in error.errors()), code=2)
+    invocation.set(Invocation(settings.data_dir, data_dir))
+    return settings
+
+
+def _unusable(problem: Any, given: dict[str, Any]) -> str:
+    name = str(problem["loc"][-1])
+    variable, file = f"MOOVITAMIX_{name.upper()}", os.environ.get("MOOVITAMIX_THRESHOLDS_FILE")
+    from_file = file and variable not in os.environ and name not in given
+    field, value = all_fields().get(name), problem["input"]
+    shown = str(SecretUrl(value)) if field and field.annotation is SecretUrl else value
+    return f"{f'{name} of {file}' if from_file else variable} = {shown!r}: {problem['msg']}"
+
+
+def confirm(yes: bool) -> None:
+    """Ask the user to confirm a deletion.
+
+    Raises:
+        typer.Exit: If the answer is not yes.
+    """
+    if not yes and typer.prompt("Type yes to continue") != "yes":
+        fail("Nothing was deleted.")

@@ -1,0 +1,149 @@
+"""The commands that start runs and change which version serves: run, rollback, retrain, mirror.
+
+Arguments and printed text only.
+"""
+
+import os
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moovitamix_assets.cli.errors import fail
+from moovitamix_assets.cli.invocation import console, say
+from moovitamix_assets.cli.options import DAY_FORMATS, DataDir, Reason, SourceUrl, read_settings
+from moovitamix_assets.settings import Settings
+
+_BY_A_USER = "asked for by a user"
+
+
+def run(
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=DAY_FORMATS, help="First day. [default: the start date]"),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=DAY_FORMATS, help="Last day, UTC. [default: yesterday]"),
+    ] = None,
+    source_url: SourceUrl = None,
+    data_dir: DataDir = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Read these days from the source again; damaged files are set aside."),
+    ] = False,
+) -> None:
+    """Backfill the missing days in one run, train, recommend, and print a summary."""
+    settings = read_settings(data_dir, source_url)
+
+    from foundation.file_lock import exclusive_lock
+    from foundation.progress import TerminalProgress
+    from moovitamix_assets.cli.inspection.run_summary import print_summary
+    from moovitamix_assets.cli.runs.instance import open_instance
+    from moovitamix_assets.cli.runs.pipeline import run_pipeline
+    from moovitamix_assets.cli.runs.source_inspection import compare_clocks
+    from moovitamix_assets.ingestion.landing_storage import set_aside_damaged
+    from moovitamix_assets.partitions import days_between
+
+    _refuse_unusable(settings.data_dir)
+    from_day, to_day = _days(settings, first, last)
+    console.print(f"[bold]MooVitamix[/] {from_day} to {to_day}, into {settings.data_dir}")
+    if last is None and (difference := compare_clocks(settings, to_day)):
+        say(difference, style="yellow")
+    with exclusive_lock(settings.run_lock, report_waiting), open_instance() as instance:
+        if again:
+            for file, now in set_aside_damaged(settings.data_dir, days_between(from_day, to_day)):
+                say(f"Damaged: {file} was set aside as {now}.")
+        outcome = run_pipeline(settings, from_day, to_day, instance, TerminalProgress(console), again=again)
+    if not outcome.missing and not again:
+        say("Nothing was missing.")
+    if outcome.source_not_inspected:
+        say(outcome.source_not_inspected, style="yellow")
+    if outcome.nothing_to_learn:
+        say(
+            "No model was trained: there are no plays before the last "
+            f"{settings.training.holdout_days} days, on which it would be measured.",
+            style="yellow",
+        )
+    print_summary(console, settings, from_day, to_day, outcome.seconds)
+
+
+def rollback(reason: Reason = _BY_A_USER, data_dir: DataDir = None) -> None:
+    """Make the previous champion the champion again, within seconds, without training."""
+    settings = read_settings(data_dir)
+
+    from moovitamix_assets.cli.runs.instance import open_instance
+    from moovitamix_assets.cli.runs.pipeline import run_rollback
+
+    with open_instance() as instance:
+        now, before = run_rollback(settings, instance, reason)
+    say(f"{now} is the champion again, in place of {before}. It makes the next recommendations.")
+
+
+def retrain(reason: Reason = _BY_A_USER, data_dir: DataDir = None) -> None:
+    """Request a new candidate: the sensor `retraining` starts its training once cool-down and budget allow."""
+    settings = read_settings(data_dir)
+
+    from moovitamix_assets.automation.retraining_runs import request_retraining
+    from moovitamix_assets.cli.runs.instance import open_instance
+
+    with open_instance() as instance:
+        day = request_retraining(instance, settings, reason)
+    say(
+        f"Requested a candidate as of {day} or later. The UI shows what the sensor `retraining` decides; "
+        "it needs `moovitamix dev`, or a Dagster daemon, to be running."
+    )
+
+
+def mirror(data_dir: DataDir = None) -> None:
+    """Write every version decided about to MLflow: its metrics, its files, and which one is the champion."""
+    settings = read_settings(data_dir)
+
+    from moovitamix_assets.training.mirroring.mirror import write_mirror
+
+    report = write_mirror(settings, patient=True)
+    names: dict[str, list[str]] = {}
+    for alias, version in report.aliases.items():
+        names.setdefault(version, []).append(alias)
+    for version, outcome in report.versions.items():
+        also = f" ({', '.join(names[version])})" if version in names else ""
+        say(f"{version} {outcome}{also}")
+    say(f"Versions in {report.where}: {len(report.versions)}, {report.seconds:.1f} s")
+
+
+def report_waiting(holder: str) -> None:
+    """Print which process holds the data folder."""
+    say(f"Process {holder} works on the same folder: waiting until it has ended.")
+
+
+def _refuse_unusable(data_dir: Path) -> None:
+    nearest = data_dir.absolute()
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        fail(f"--data-dir {data_dir}: {nearest} is not a folder. Choose another one.", code=2)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        fail(f"--data-dir {data_dir}: {nearest} cannot be written. Choose another one.", code=2)
+
+
+def _days(settings: Settings, first: datetime | None, last: datetime | None) -> tuple[date, date]:
+    from moovitamix_assets.clock import ClockUnreadable, last_ended_day, now
+
+    try:
+        newest = last_ended_day(now(settings))
+    except ClockUnreadable as error:
+        fail(str(error), code=2)
+    from_day = first.date() if first else settings.start_date
+    to_day = last.date() if last else newest
+    if from_day < settings.start_date:
+        fail(
+            f"--from {from_day} comes before the first partition, {settings.start_date}. "
+            "Choose a later day; MOOVITAMIX_START_DATE sets the first one, before the first load.",
+            code=2,
+        )
+    if to_day > newest:
+        fail(f"--to {to_day} has not ended yet (UTC). The last day that can be read is {newest}.", code=2)
+    if from_day > to_day:
+        fail(f"--from {from_day} comes after --to {to_day}.", code=2)
+    return from_day, to_day

@@ -1,0 +1,31 @@
+"""The commands that serve until they are stopped: dev, exporter.
+
+Arguments and printed text only.
+"""
+
+from typing import Annotated
+
+import typer
+
+from moovitamix_assets.cli.invocation import say
+from moovitamix_assets.cli.options import DataDir, read_settings
+
+
+def dev() -> None:
+    """Start the source and the Dagster UI together; Ctrl-C stops both."""
+    from moovitamix_assets.cli.services.development import run_development
+
+    raise typer.Exit(run_development(read_settings()))
+
+
+def exporter(
+    port: Annotated[int, typer.Option(help="The port that Prometheus scrapes.", min=0, max=65535)] = 9464,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    data_dir: DataDir = None,
+) -> None:
+    """Serve the health of the deployment as Prometheus metrics, until Ctrl-C."""
+    settings = read_settings(data_dir)
+
+    from moovitamix_assets.cli.services.exporter import run_exporter
+
+    run_exporter(settings, host, port, lambda url: say(f"Metrics at {url}"))
