@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import sparse
 
 from moovitamix_assets.training.dataset.features import row_normalised
-from moovitamix_assets.training.dataset.training_set import TrainingView
+from moovitamix_assets.training.dataset.training_view import TrainingView
 
 Format = Literal["hetrec", "movielens"]
 SplitName = Literal["random", "time"]

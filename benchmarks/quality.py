@@ -33,7 +33,7 @@ from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.item_knn import ItemKNN
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.popularity import Popularity
-from moovitamix_assets.training.dataset.training_set import TrainingView, split
+from moovitamix_assets.training.dataset.training_view import TrainingView, split
 from moovitamix_assets.training.evaluation.offline import COLD_PLAYS, Evaluation, Scorer, evaluate
 from moovitamix_assets.training.selection.model_selection import recipe_of
 from moovitamix_assets.training.selection.recipe import Recipe
@@ -112,8 +112,8 @@ class Task:
 def world_task(seed: int) -> Task:
     """The bundled world of a seed, cut in time as the product does it; people without plays get cold lists."""
     known = world_training_set(MockApiSettings(seed=seed))
-    final = split(known, "holdout")
-    return Task(split(known, "validation"), final, lambda model: Served.on(model, known, final))
+    final = split(known, "before_holdout")
+    return Task(split(known, "before_validation"), final, lambda model: Served.on(model, known, final))
 
 
 def tasks(form: Format | Literal["world"], path: Path | None, split_name: SplitName) -> Callable[[int], Task]:
@@ -211,7 +211,7 @@ def _with_or_without_features(tuning: TrainingView, trial: Trial, seed: int) -> 
 
 def _product(view: TrainingView, recipe: Recipe, seed: int) -> Recommender:
     return Recommender.fit_view(
-        view, recipe, seed=seed, threads=1, model_version="benchmark", as_of=date(2026, 1, 1), fit_on="all"
+        view, recipe, seed=seed, threads=1, model_version="benchmark", as_of=date(2026, 1, 1), cutoff="as_of"
     )
 
 

@@ -1,10 +1,10 @@
-"""The model: a recipe fitted on a training set, what it answers, and its artifact of arrays and JSON.
+"""The model: a recipe fitted on a training set, its scores, and its artifact of arrays and JSON.
 
-Fitting, scoring, explaining, saving and loading belong here. Ranking everyone is `recommendations/top_n.py`;
-people the model does not cover are served by `recommendations/cold_start.py`.
+Fitting, scoring, similarity, saving and loading belong here. Ranking for all users is `recommendations/top_n.py`;
+users the model does not cover are served by `recommendations/cold_start.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,12 +19,20 @@ from moovitamix_assets.training.artifacts import artifact
 from moovitamix_assets.training.components.base import Factors, FloatArray
 from moovitamix_assets.training.components.blend import Blend, blend
 from moovitamix_assets.training.components.registry import BASE
-from moovitamix_assets.training.dataset.training_set import FitOn, TrainingSet, TrainingView, positions, split
+from moovitamix_assets.training.dataset.training_set import TrainingSet
+from moovitamix_assets.training.dataset.training_view import Cutoff, TrainingView, positions, split
 from moovitamix_assets.training.evaluation.offline import best_positions
 from moovitamix_assets.training.selection.recipe import Recipe, recipe_digest
 
 Coverage = Literal["plays", "features", "none"]
-"""What the model knows of a person: plays, only what they said of themselves, or nothing."""
+"""The model's knowledge of a user: plays, only their own features, or nothing."""
+
+# The words that stored models use.
+_STORED_CUTOFFS: Mapping[Cutoff, str] = {
+    "before_validation": "validation",
+    "before_holdout": "holdout",
+    "as_of": "all",
+}
 
 
 @dataclass(frozen=True)
@@ -34,19 +42,19 @@ class Recommender:
     Attributes:
         model_version: `<as_of>-<8 hex of manifest, settings and recipe>`.
         as_of: Last day of the training set.
-        fit_on: What part of it the model has seen.
-        recipe: What was fitted.
+        cutoff: Up to where in the training set it was fitted.
+        recipe: The recipe that was fitted.
         user_ids: Ascending, int64 (U,).
         track_ids: Ascending, int64 (T,).
         plays: The plays it was fitted on, float32 CSR (U, T).
         blend: Vectors and blocks that give the scores.
-        featured_users: Whether a user's own features say something, bool (U,).
-        lightfm_width: How many of the first columns of the blend's vectors are LightFM's, bias last.
+        featured_users: True for users with features of their own, bool (U,).
+        lightfm_width: Number of leading columns of the blend's vectors that are LightFM's, bias last.
     """
 
     model_version: str
     as_of: date
-    fit_on: FitOn
+    cutoff: Cutoff
     recipe: Recipe
     user_ids: npt.NDArray[np.int64]
     track_ids: npt.NDArray[np.int64]
@@ -57,18 +65,18 @@ class Recommender:
 
     @classmethod
     def fit(
-        cls, training_set: TrainingSet, recipe: Recipe, settings: Settings, fit_on: FitOn
+        cls, training_set: TrainingSet, recipe: Recipe, settings: Settings, cutoff: Cutoff
     ) -> "Recommender":
-        """Fit every ingredient of the recipe on the part of the training set that `fit_on` names."""
+        """Fit every ingredient of the recipe on the training set up to the cutoff."""
         digest = recipe_digest(training_set.manifest(), settings, recipe)
         return cls.fit_view(
-            split(training_set, fit_on),
+            split(training_set, cutoff),
             recipe,
             seed=settings.training.seed,
             threads=settings.training.training_threads,
             model_version=f"{training_set.as_of.isoformat()}-{digest}",
             as_of=training_set.as_of,
-            fit_on=fit_on,
+            cutoff=cutoff,
         )
 
     @classmethod
@@ -81,9 +89,9 @@ class Recommender:
         threads: int,
         model_version: str,
         as_of: date,
-        fit_on: FitOn,
+        cutoff: Cutoff,
     ) -> "Recommender":
-        """Fit on a view; `fit` for those who have a training set.
+        """Fit on a view; with a training set, use `fit`.
 
         Raises:
             ValueError: If LightFM is not the recipe's first ingredient.
@@ -95,7 +103,7 @@ class Recommender:
         return cls(
             model_version=model_version,
             as_of=as_of,
-            fit_on=fit_on,
+            cutoff=cutoff,
             recipe=recipe,
             user_ids=view.user_ids,
             track_ids=view.track_ids,
@@ -116,9 +124,9 @@ class Recommender:
         return self.blend.track_vectors
 
     def coverage(self, user_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
-        """Return what the model knows of each person: `plays`, `features` or `none`, shape (n,).
+        """Return the model's knowledge of each user: `plays`, `features` or `none`, shape (n,).
 
-        Unknown ids give `none`. Only those with `plays` are better served by the model than by the cold start.
+        Unknown ids give `none`. Only users with `plays` are served better by the model than by the cold start.
         """
         result = np.full(len(user_ids), "none", dtype="<U8")
         rows = np.searchsorted(self.user_ids, user_ids)
@@ -129,7 +137,7 @@ class Recommender:
         return result
 
     def extra_scores(self, rows: npt.NDArray[np.int64]) -> Callable[[int, int], FloatArray] | None:
-        """Return what is to be added to the vectors' scores of these users, or None if nothing is.
+        """Return the scores to add to those of the vectors for these users, or None if there are none.
 
         Args:
             rows: Rows of `user_ids` whose vectors are ranked, in that order.
@@ -150,10 +158,10 @@ class Recommender:
         return self.blend.scores(positions(self.user_ids, user_ids, "user"))
 
     def recommend_for_session(self, track_ids: npt.NDArray[np.int64], k: int) -> list[tuple[int, float]]:
-        """Return the k best other tracks for someone of whom only these plays are known, as (track_id, score).
+        """Return the k best other tracks for a user of whom only these plays are known, as (track_id, score).
 
-        Their vector is the mean of those of the tracks played; ids that the model does not know are passed
-        over, and without any left the tracks come in the order of their biases.
+        Their vector is the mean of those of the tracks played; ids that the model does not know are
+        ignored, and without any left the tracks come in the order of their biases.
         """
         embeddings, biases = self._lightfm_tracks()
         played = np.flatnonzero(np.isin(self.track_ids, track_ids))
@@ -161,22 +169,22 @@ class Recommender:
         scores = (embeddings @ profile + biases).astype(np.float32)
         return self._best(scores, left_out=played, k=k)
 
-    def newcomer_vectors(self, heard: sparse.csr_matrix) -> FloatArray:
-        """Return vectors for people who came after the training, from what they have played since.
+    def newcomer_vectors(self, plays: sparse.csr_matrix) -> FloatArray:
+        """Return vectors for users who came after the training, from their plays since then.
 
         Each is the mean of the vectors of the tracks played, and ranks by the tracks' biases where there are
-        none. To be multiplied with the first `lightfm_width` columns of `track_vectors`.
+        none. Multiply them with the first `lightfm_width` columns of `track_vectors`.
 
         Args:
-            heard: Plays, CSR (n, T) over `track_ids`; what counts is which, not how often.
+            plays: Plays, CSR (n, T) over `track_ids`; each track counts once, however often it was played.
 
         Returns:
             float32 (n, lightfm_width).
         """
         embeddings, _ = self._lightfm_tracks()
-        played = heard.sign()
-        counts = np.maximum(np.diff(heard.indptr), 1)[:, None]
-        ones = np.ones((heard.shape[0], 1), dtype=np.float32)
+        played = plays.sign()
+        counts = np.maximum(np.diff(plays.indptr), 1)[:, None]
+        ones = np.ones((plays.shape[0], 1), dtype=np.float32)
         return np.hstack([(played @ embeddings / counts).astype(np.float32), ones])
 
     def similar_tracks(self, track_id: int, k: int) -> list[tuple[int, float]]:
@@ -189,28 +197,10 @@ class Recommender:
         directions = self._directions()
         return self._best(directions @ directions[at[0]], left_out=at, k=k)
 
-    def explain(self, user_id: int, track_id: int) -> str:
-        """Return one line: the track this person played that is nearest to the recommended one.
-
-        Raises:
-            ValueError: If the user or the track is unknown.
-        """
-        row = positions(self.user_ids, np.array([user_id]), "user")[0]
-        heard = self.plays[row]
-        nearest = self.nearest_of(track_id, self.track_ids[heard.indices])
-        if nearest is None:
-            return f"Track {track_id}: nothing that user {user_id} played explains it; it fits their profile."
-        near, cosine = nearest
-        times = int(heard.data[self.track_ids[heard.indices] == near][0])
-        return (
-            f"Track {track_id}: close to track {near}, which user {user_id} played {times} "
-            f"time{'s' if times != 1 else ''} (cosine {cosine:.2f})."
-        )
-
     def nearest_of(self, track_id: int, played: npt.NDArray[np.int64]) -> tuple[int, float] | None:
-        """Return which of the tracks played is nearest to another one, as (track_id, cosine).
+        """Return the nearest to a track among those played, as (track_id, cosine).
 
-        The track itself and ids that the model does not know are passed over; None if none are left.
+        The track itself and ids that the model does not know are ignored; None if none are left.
 
         Raises:
             ValueError: If the track is not in `track_ids`.
@@ -233,7 +223,7 @@ class Recommender:
         content = {
             "model_version": self.model_version,
             "as_of": self.as_of.isoformat(),
-            "fit_on": self.fit_on,
+            "fit_on": _STORED_CUTOFFS[self.cutoff],
             "lightfm_width": self.lightfm_width,
             "recipe": self.recipe.to_json(),
             "blocks": artifact.write_blend(directory, self.blend),
@@ -247,7 +237,7 @@ class Recommender:
         return cls(
             model_version=content["model_version"],
             as_of=date.fromisoformat(content["as_of"]),
-            fit_on=content["fit_on"],
+            cutoff=next(cutoff for cutoff, word in _STORED_CUTOFFS.items() if word == content["fit_on"]),
             recipe=Recipe.from_json(content["recipe"]),
             user_ids=artifact.read_array(directory, "user_ids"),
             track_ids=artifact.read_array(directory, "track_ids"),

@@ -13,7 +13,8 @@ from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.components.base import FloatArray
 from moovitamix_assets.training.components.genre_popularity import genre_popularity
 from moovitamix_assets.training.dataset import columns
-from moovitamix_assets.training.dataset.training_set import TrainingSet, TrainingView
+from moovitamix_assets.training.dataset.training_set import TrainingSet
+from moovitamix_assets.training.dataset.training_view import TrainingView
 
 
 @dataclass(frozen=True)

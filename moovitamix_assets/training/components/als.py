@@ -19,7 +19,7 @@ from moovitamix_assets.training.components.base import (
     with_average_for_unknown,
     with_features_as_users,
 )
-from moovitamix_assets.training.dataset.training_set import TrainingView
+from moovitamix_assets.training.dataset.training_view import TrainingView
 
 
 @dataclass(frozen=True)

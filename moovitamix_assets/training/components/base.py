@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from moovitamix_assets.training.dataset.training_set import TrainingView
+from moovitamix_assets.training.dataset.training_view import TrainingView
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]

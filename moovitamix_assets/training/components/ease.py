@@ -22,7 +22,7 @@ from moovitamix_assets.training.components.base import (
     weighted,
     with_features_as_users,
 )
-from moovitamix_assets.training.dataset.training_set import TrainingView
+from moovitamix_assets.training.dataset.training_view import TrainingView
 
 LARGEST_SIDE = 8000
 """EASE is left out above this side of its dense matrix: 8,000 squared are 0.5 GB and half a minute."""

@@ -17,7 +17,7 @@ from moovitamix_assets.training.components.base import (
     WeightingName,
     weighted,
 )
-from moovitamix_assets.training.dataset.training_set import TrainingView
+from moovitamix_assets.training.dataset.training_view import TrainingView
 
 
 @dataclass(frozen=True)

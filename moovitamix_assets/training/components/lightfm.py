@@ -21,7 +21,7 @@ from moovitamix_assets.training.components.base import (
     linear_algebra_threads,
     weighted,
 )
-from moovitamix_assets.training.dataset.training_set import TrainingView
+from moovitamix_assets.training.dataset.training_view import TrainingView
 
 if TYPE_CHECKING:
     from lightfm import LightFM as LightFMModel

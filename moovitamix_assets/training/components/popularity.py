@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from moovitamix_assets.training.components.base import Component, Factors
-from moovitamix_assets.training.dataset.training_set import TrainingView
+from moovitamix_assets.training.dataset.training_view import TrainingView
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from moovitamix_assets.training.components.base import BoolArray, Component, FloatArray, RowArray
-from moovitamix_assets.training.dataset.training_set import TrainingView
+from moovitamix_assets.training.dataset.training_view import TrainingView
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from moovitamix_assets.training.components.item_knn import ItemKNN
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.components.random import Random
-from moovitamix_assets.training.dataset.training_set import TrainingView
+from moovitamix_assets.training.dataset.training_view import TrainingView
 
 # The first is part of every recipe: it alone covers users and tracks without plays.
 _BY_ORDER: tuple[type[Component], ...] = (LightFM, ALS, EASE, Popularity, ItemKNN, Random)

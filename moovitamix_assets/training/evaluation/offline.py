@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import sparse
 
 from moovitamix_assets.training.dataset import columns
-from moovitamix_assets.training.dataset.training_set import TrainingView
+from moovitamix_assets.training.dataset.training_view import TrainingView
 from moovitamix_assets.training.evaluation import metrics
 
 Segment = Literal["all", "warm", "cold", "new_tracks"]

@@ -10,7 +10,8 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.artifacts.serving import Served
 from moovitamix_assets.training.components.popularity import Popularity
-from moovitamix_assets.training.dataset.training_set import TrainingSet, split
+from moovitamix_assets.training.dataset.training_set import TrainingSet
+from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import Scorer, evaluate
 from moovitamix_assets.training.gate.registry import Candidate, load_model, store_candidate
 from moovitamix_assets.training.selection.model_selection import choose_recipe
@@ -48,9 +49,11 @@ def train_candidate(
         training_set, settings, reigning.recipe if reigning else None, trials=search_trials
     )
     on_progress(1, _STEPS)
-    twin = Recommender.fit(training_set, recipe, settings, fit_on="holdout")
+    twin = Recommender.fit(training_set, recipe, settings, cutoff="before_holdout")
     on_progress(2, _STEPS)
-    holdout = with_fewer_test_users(split(training_set, "holdout"), settings.training.seed, MOST_MEASURED)
+    holdout = with_fewer_test_users(
+        split(training_set, "before_holdout"), settings.training.seed, MOST_MEASURED
+    )
     subjects: dict[str, Scorer] = {
         "candidate": Served.on(twin, training_set, holdout),
         "popularity": Popularity().fit(holdout, settings.training.seed, settings.training.training_threads),
@@ -65,7 +68,7 @@ def train_candidate(
         for subject, scorer in subjects.items()
     }
     on_progress(3, _STEPS)
-    served = Recommender.fit(training_set, recipe, settings, fit_on="all")
+    served = Recommender.fit(training_set, recipe, settings, cutoff="as_of")
     candidate = store_candidate(settings.models_dir, served, evaluations)
     on_progress(4, _STEPS)
     return candidate
@@ -79,4 +82,4 @@ def _unaware_of_holdout(champion: Recommender, training_set: TrainingSet, settin
     last_day_before = training_set.as_of - timedelta(days=settings.training.holdout_days)
     if champion.as_of <= last_day_before:
         return champion
-    return Recommender.fit(training_set, champion.recipe, settings, fit_on="holdout")
+    return Recommender.fit(training_set, champion.recipe, settings, cutoff="before_holdout")

@@ -13,7 +13,8 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.components.base import Component, FittedComponent
 from moovitamix_assets.training.components.blend import standardised_scores
 from moovitamix_assets.training.components.registry import default_trials
-from moovitamix_assets.training.dataset.training_set import TrainingSet, TrainingView, split
+from moovitamix_assets.training.dataset.training_set import TrainingSet
+from moovitamix_assets.training.dataset.training_view import TrainingView, split
 from moovitamix_assets.training.evaluation.offline import best_positions, ndcg_per_user
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe, default_recipe
 from moovitamix_assets.training.selection.time_decay import best_time_decay
@@ -42,7 +43,7 @@ def choose_recipe(
         champion: The recipe whose knobs are taken over; each component it lacks has its usual ones.
         trials: Settings to try in a search for better knobs, over all components; 0 searches nothing.
     """
-    view = split(training_set, "validation")
+    view = split(training_set, "before_validation")
     if len(view.test_users) < MINIMUM_USERS or not view.plays.nnz:
         return default_recipe()
     tried = starting_points(view, champion)

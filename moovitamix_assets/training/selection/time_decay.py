@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from moovitamix_assets.training.components.registry import quick_trial
-from moovitamix_assets.training.dataset.training_set import TrainingView
+from moovitamix_assets.training.dataset.training_view import TrainingView
 from moovitamix_assets.training.selection.tuning import best_trial, with_fewer_test_users
 
 TIME_DECAYS = (1.0, 2.0, 4.0)

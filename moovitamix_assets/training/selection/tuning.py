@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from moovitamix_assets.training.components.base import Component, FittedComponent
-from moovitamix_assets.training.dataset.training_set import TrainingView
+from moovitamix_assets.training.dataset.training_view import TrainingView
 from moovitamix_assets.training.evaluation.offline import ndcg_per_user, rank
 
 PATIENCE = 2

@@ -34,7 +34,7 @@ def world():
 @pytest.fixture(scope="module")
 def model(world):
     recipe = Recipe((Ingredient(LightFM(embedding_size=8, epochs=5), 1.0),))
-    return Recommender.fit(world, recipe, Settings(), fit_on="all")
+    return Recommender.fit(world, recipe, Settings(), cutoff="as_of")
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_lists_do_not_depend_on_the_order_of_what_was_heard(known, model):
 
 @pytest.fixture(scope="module")
 def blended(world):
-    return Recommender.fit(world, BLEND, Settings(), fit_on="all")
+    return Recommender.fit(world, BLEND, Settings(), cutoff="as_of")
 
 
 @pytest.mark.parametrize("kept", [slice(None), slice(None, None, 3)])

@@ -10,7 +10,7 @@ from benchmarks.simulation import simulated_training_set
 from mock_api.settings import MockApiSettings
 from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.popularity import Popularity
-from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import evaluate
 
 
@@ -48,7 +48,7 @@ def test_plays_before_a_cut_are_those_that_were_listened_to_before_it(name, requ
 
 @pytest.mark.parametrize("name", ["simulated", "of_world"])
 def test_there_is_more_to_know_than_what_is_popular(name, request):
-    view = split(request.getfixturevalue(name), "holdout")
+    view = split(request.getfixturevalue(name), "before_holdout")
     assert len(view.test_users) > 50
     popularity = evaluate(view, Popularity().fit(view, 1, 1)).value("ndcg_at_10")
     learnt = evaluate(view, ALS(embedding_size=16).fit(view, 1, 1)).value("ndcg_at_10")

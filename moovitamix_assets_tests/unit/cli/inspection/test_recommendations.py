@@ -25,7 +25,7 @@ BRACKETS = "[/bold] \x1b[31mred"
 @pytest.fixture(scope="module")
 def model() -> Recommender:
     recipe = Recipe((Ingredient(LightFM(embedding_size=8, epochs=5), 1.0),))
-    return Recommender.fit(taste_world(), recipe, Settings(), "all")
+    return Recommender.fit(taste_world(), recipe, Settings(), "as_of")
 
 
 @pytest.fixture(scope="module")

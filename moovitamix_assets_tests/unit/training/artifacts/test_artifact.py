@@ -7,7 +7,7 @@ from moovitamix_assets.training.artifacts.artifact import read_blend, write_blen
 from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.blend import blend
 from moovitamix_assets.training.components.registry import COMPONENTS
-from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 BLOCKS = [component for component in COMPONENTS.values() if component.stored_type]
@@ -15,7 +15,7 @@ BLOCKS = [component for component in COMPONENTS.values() if component.stored_typ
 
 @pytest.fixture(scope="module")
 def view():
-    return split(taste_world(people=30, tracks=60, listens=1000), "holdout")
+    return split(taste_world(people=30, tracks=60, listens=1000), "before_holdout")
 
 
 @pytest.fixture(scope="module")

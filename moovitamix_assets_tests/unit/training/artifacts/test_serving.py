@@ -11,7 +11,7 @@ from moovitamix_assets.training.artifacts.artifact_verification import (
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.artifacts.serving import Served
 from moovitamix_assets.training.components.lightfm import LightFM
-from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import rank
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
 from moovitamix_assets_tests.unit.training.worlds import taste_world
@@ -26,11 +26,11 @@ def world():
 
 @pytest.fixture(scope="module")
 def twin(world):
-    return Recommender.fit(world, RECIPE, Settings(), fit_on="holdout")
+    return Recommender.fit(world, RECIPE, Settings(), cutoff="before_holdout")
 
 
 def test_people_with_plays_get_the_models_scores(world, twin):
-    view = split(world, "holdout")
+    view = split(world, "before_holdout")
     known = np.flatnonzero(np.diff(view.plays.indptr) > 0)[:5]
     scores = Served.on(twin, world, view).scores(known)
     new = view.plays[known].toarray() == 0
@@ -39,7 +39,7 @@ def test_people_with_plays_get_the_models_scores(world, twin):
 
 
 def test_people_without_plays_get_popular_tracks_of_their_genre(world, twin):
-    view = split(world, "holdout")
+    view = split(world, "before_holdout")
     stranger = np.flatnonzero(np.diff(view.plays.indptr) == 0)[-1:]
     best = rank(Served.on(twin, world, view), stranger, heard=None, length=5)[0]
     genre = world.users["favorite_genres"].iloc[int(stranger[0])][0].lower()
@@ -48,8 +48,8 @@ def test_people_without_plays_get_popular_tracks_of_their_genre(world, twin):
 
 def test_a_model_of_an_earlier_day_serves_whom_and_what_it_knows(world, twin):
     smaller = taste_world(people=60, tracks=100)
-    earlier = Recommender.fit(smaller, RECIPE, Settings(), fit_on="all")
-    view = split(world, "holdout")
+    earlier = Recommender.fit(smaller, RECIPE, Settings(), cutoff="as_of")
+    view = split(world, "before_holdout")
     everyone = np.arange(len(view.user_ids))
     scores = Served.on(earlier, world, view).scores(everyone)
     unknown_tracks = ~np.isin(view.track_ids, earlier.track_ids)
@@ -63,25 +63,25 @@ def test_a_model_of_an_earlier_day_serves_whom_and_what_it_knows(world, twin):
 
 
 def test_a_champion_does_not_pay_for_a_history_that_was_lost(world, twin):
-    view = split(world, "holdout")
+    view = split(world, "before_holdout")
     lost = world.interactions.copy()
     moved = (lost["plays_before_holdout"] > 0) & (lost.index % 3 == 0)
-    damaged = split(replace(world, interactions=lost[~moved].reset_index(drop=True)), "holdout")
+    damaged = split(replace(world, interactions=lost[~moved].reset_index(drop=True)), "before_holdout")
     for people in np.array_split(view.test_users, 4):
         whole = rank(Served.on(twin, world, view), people, heard=view.plays)
         assert (rank(Served.on(twin, world, damaged), people, heard=damaged.plays) == whole).all()
 
 
 def test_cold_lists_do_not_see_the_holdout_days(world, twin):
-    view = split(world, "holdout")
+    view = split(world, "before_holdout")
     silent = np.flatnonzero(np.diff(view.plays.indptr) == 0)
     later = {"plays_last_30_days": np.arange(len(world.tracks)), "plays_last_30_days_before_validation": 0}
     changed = replace(world, tracks=world.tracks.assign(**later))
     scores = Served.on(twin, world, view).scores(silent)
-    assert np.array_equal(Served.on(twin, changed, split(changed, "holdout")).scores(silent), scores)
+    assert np.array_equal(Served.on(twin, changed, split(changed, "before_holdout")).scores(silent), scores)
     before = {"plays_last_30_days_before_holdout": np.arange(len(world.tracks))}
     changed = replace(world, tracks=world.tracks.assign(**before))
-    of_changed = Served.on(twin, changed, split(changed, "holdout")).scores(silent)
+    of_changed = Served.on(twin, changed, split(changed, "before_holdout")).scores(silent)
     assert not np.array_equal(of_changed, scores)
 
 
@@ -93,7 +93,7 @@ def test_tracks_that_left_are_not_mistaken_for_others(left, world, twin):
         tracks=world.tracks[~world.tracks["track_id"].isin(gone)].reset_index(drop=True),
         interactions=world.interactions[~world.interactions["track_id"].isin(gone)].reset_index(drop=True),
     )
-    view = split(smaller, "holdout")
+    view = split(smaller, "before_holdout")
     people = np.arange(10)
     scores = Served.on(twin, smaller, view).scores(people)
     expected = twin.scores(view.user_ids[people])[:, np.isin(twin.track_ids, view.track_ids)]
@@ -160,7 +160,7 @@ def test_people_who_have_heard_everything_are_no_fault(world, tmp_path):
         first_listened_at=world.interactions["first_listened_at"].iloc[0],
         last_listened_at=world.interactions["last_listened_at"].iloc[0],
     )
-    model = Recommender.fit(replace(world, interactions=everything), RECIPE, Settings(), fit_on="all")
+    model = Recommender.fit(replace(world, interactions=everything), RECIPE, Settings(), cutoff="as_of")
     model.save(tmp_path)
     put_down_expected_lists(model, tmp_path)
     assert examine_artifact(tmp_path, Settings()).faults == ()

@@ -13,7 +13,7 @@ from moovitamix_assets.training.components.item_knn import ItemKNN
 from moovitamix_assets.training.components.lightfm import LightFM, mixed_with_history
 from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.components.random import Random
-from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import evaluate
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
@@ -31,7 +31,7 @@ LEARNING = EVERY[:4]
 
 @pytest.fixture(scope="module")
 def view():
-    return split(taste_world(), "holdout")
+    return split(taste_world(), "before_holdout")
 
 
 def names(parameters):
@@ -187,7 +187,7 @@ def test_lightfm_ranks_by_what_everybody_plays_too(view):
     ids=names,
 )
 def test_a_component_with_decay_learns_from_decayed_plays(parameters):
-    view = split(taste_world(people=30, tracks=60, listens=1000, moved_on=20), "holdout")
+    view = split(taste_world(people=30, tracks=60, listens=1000, moved_on=20), "before_holdout")
     decayed = replace(view, plays=view.decayed_plays(2.0), freshness=None)
     users = np.arange(len(view.user_ids))
     usual = parameters.fit(view, seed=1, threads=1).scores(users)
@@ -197,7 +197,7 @@ def test_a_component_with_decay_learns_from_decayed_plays(parameters):
 
 
 def test_history_decays_as_plays_do():
-    view = split(taste_world(people=30, tracks=60, listens=1000, moved_on=20), "holdout")
+    view = split(taste_world(people=30, tracks=60, listens=1000, moved_on=20), "before_holdout")
     parameters = LightFM(embedding_size=8, epochs=2, time_decay=2.0)
     alone = parameters.fit(view, seed=1, threads=1)
     weights = view.freshness[3].data ** 2.0

@@ -5,7 +5,7 @@ import pytest
 
 from moovitamix_assets.training.components.base import weighted, with_features_as_users
 from moovitamix_assets.training.components.ease import EASE, _track_side, _user_side
-from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 
@@ -21,7 +21,7 @@ def closed_form_scores(view, l2, weighting):
 @pytest.mark.parametrize(("people", "side"), [(60, "users"), (300, "tracks")])
 @pytest.mark.parametrize("weighting", ["ones", "log"])
 def test_scores_are_those_of_the_closed_form(people, side, weighting):
-    view = split(taste_world(people=people), "holdout")
+    view = split(taste_world(people=people), "before_holdout")
     fitted = EASE(regularization=50.0, weighting=weighting).fit(view, seed=1, threads=1)
     assert fitted.side == side
     known = fitted.covered_tracks
@@ -30,12 +30,12 @@ def test_scores_are_those_of_the_closed_form(people, side, weighting):
 
 
 def test_both_sides_give_one_diagonal():
-    plays = weighted(split(taste_world(people=60), "all").plays, "log")
+    plays = weighted(split(taste_world(people=60), "as_of").plays, "log")
     np.testing.assert_allclose(_user_side(plays, 30.0)[1], _track_side(plays, 30.0)[1], rtol=1e-5)
 
 
 def test_both_sides_agree_with_features_too():
-    view = split(taste_world(people=60), "holdout")
+    view = split(taste_world(people=60), "before_holdout")
     few = EASE(regularization=50.0, feature_weight=1.0)
     fitted = few.fit(view, seed=1, threads=1)
     rows = with_features_as_users(weighted(view.plays, "ones"), view.track_features, 1.0)
@@ -47,7 +47,7 @@ def test_both_sides_agree_with_features_too():
 
 
 def test_tracks_without_plays_get_the_average_score():
-    view = split(taste_world(), "holdout")
+    view = split(taste_world(), "before_holdout")
     fitted = EASE(regularization=50.0).fit(view, seed=1, threads=1)
     scores = fitted.scores(np.arange(10))
     known = fitted.covered_tracks

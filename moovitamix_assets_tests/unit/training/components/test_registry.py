@@ -17,13 +17,13 @@ from moovitamix_assets.training.components.registry import (
     default_trials,
     quick_trial,
 )
-from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 
 @pytest.fixture(scope="module")
 def view():
-    return split(taste_world(), "validation")
+    return split(taste_world(), "before_validation")
 
 
 @pytest.mark.parametrize("component", COMPONENTS.values(), ids=COMPONENTS)

@@ -2,19 +2,13 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from foundation.artifact_folder import write_folder
 from foundation.statistics.drift import Distribution
 from moovitamix_assets.monitoring.drift import read_reference
-from moovitamix_assets.training.dataset.training_set import TrainingSet, TrainingSetDamaged, split
+from moovitamix_assets.training.dataset.training_set import TrainingSet, TrainingSetDamaged
 from moovitamix_assets_tests.unit.training.worlds import taste_world
-
-
-def pairs_of(matrix, view):
-    rows, cells = matrix.nonzero()
-    return set(zip(view.user_ids[rows].tolist(), view.track_ids[cells].tolist(), strict=True))
 
 
 def test_a_set_survives_being_written_and_read(tmp_path):
@@ -109,63 +103,3 @@ def test_damage_to_any_file_is_named_with_the_remedy(tmp_path, name, damage):
         TrainingSet.read(folder)
     with pytest.raises(TrainingSetDamaged):
         read_reference(folder)
-
-
-@pytest.mark.parametrize(
-    ("fit_on", "known", "until"),
-    [
-        ("validation", "plays_before_validation", "plays_before_holdout"),
-        ("holdout", "plays_before_holdout", "plays"),
-    ],
-)
-def test_a_view_knows_the_past_and_is_tested_on_pairs_first_heard_later(fit_on, known, until):
-    world = taste_world()
-    view = split(world, fit_on)
-    frame = world.interactions
-    ids = ["user_id", "track_id"]
-    past = frame[frame[known] > 0]
-    assert pairs_of(view.plays, view) == set(past[ids].itertuples(index=False, name=None))
-    assert view.plays.sum() == past[known].sum()
-    new = frame[(frame[known] == 0) & (frame[until] > 0)]
-    assert pairs_of(view.test, view) == set(new[ids].itertuples(index=False, name=None))
-    assert set(view.test.data.tolist()) == {1.0}
-
-
-def test_the_last_view_knows_everything_and_tests_nothing():
-    world = taste_world()
-    view = split(world, "all")
-    assert view.plays.sum() == world.interactions["plays"].sum()
-    assert view.test.nnz == 0
-    assert len(view.test_users) == 0
-    assert view.recent_plays.tolist() == world.tracks["plays_last_30_days"].tolist()
-
-
-def test_tracks_that_appear_later_are_in_every_view_without_plays():
-    view = split(taste_world(), "holdout")
-    assert (view.track_plays[-4:] == 0).all()
-    assert view.test[:, -4:].nnz > 0
-
-
-def test_a_pair_named_twice_or_an_unknown_user_is_refused():
-    world = taste_world()
-    twice = replace(world, interactions=pd.concat([world.interactions, world.interactions.tail(1)]))
-    with pytest.raises(ValueError, match="twice"):
-        split(twice, "all")
-    stranger = world.interactions.assign(user_id=lambda frame: frame["user_id"].where(frame.index != 7, 5))
-    with pytest.raises(ValueError, match="user 5 is not in the training set"):
-        split(replace(world, interactions=stranger), "all")
-
-
-@pytest.mark.parametrize(
-    ("fit_on", "cut"), [("validation", "_before_validation"), ("holdout", "_before_holdout"), ("all", "")]
-)
-def test_popularity_and_time_decay_know_what_the_plays_of_a_view_know(fit_on, cut):
-    world = taste_world(people=20, tracks=40, listens=400, moved_on=0)
-    view = split(world, fit_on)
-    assert view.recent_plays.tolist() == world.tracks[f"plays_last_30_days{cut}"].tolist()
-    pairs = world.interactions[world.interactions[f"plays{cut}"] > 0]
-    left = np.maximum(pairs[f"faded_plays{cut}"], 1) / (1000 * pairs[f"plays{cut}"])
-    assert view.freshness is not None
-    np.testing.assert_array_equal(view.freshness.indices, view.plays.indices)
-    np.testing.assert_allclose(view.freshness.data, left, rtol=1e-6)
-    assert 0 < view.freshness.data.min() < view.freshness.data.max() <= 1

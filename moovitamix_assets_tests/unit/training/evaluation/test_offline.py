@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.metrics import ndcg_score
 
 from moovitamix_assets.training.components.popularity import Popularity
-from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import (
     best_positions,
     evaluate,
@@ -113,13 +113,13 @@ def test_everyone_of_a_crowd_gets_their_own_list():
 
 
 def test_what_was_heard_before_the_cut_takes_no_place_in_a_list():
-    view = split(taste_world(), "holdout")
+    view = split(taste_world(), "before_holdout")
     likes_the_old_more = Table(view.test.toarray() + 2 * view.plays.toarray())
     assert evaluate(view, likes_the_old_more).value("ndcg_at_10") == pytest.approx(1.0)
 
 
 def test_someone_who_knows_the_test_gets_the_highest_marks():
-    view = split(taste_world(), "holdout")
+    view = split(taste_world(), "before_holdout")
     evaluation = evaluate(view, Table(view.test.toarray()))
     for segment in ("all", "warm", "new_tracks"):
         assert evaluation.value("hit_rate_at_10", segment) == 1.0
@@ -129,7 +129,7 @@ def test_someone_who_knows_the_test_gets_the_highest_marks():
 
 def test_the_table_has_the_form_of_model_evaluations():
     world = taste_world()
-    view = split(world, "holdout")
+    view = split(world, "before_holdout")
     scorer = Popularity().fit(view, 1, 1)
     evaluation = evaluate(view, scorer, model_version="v", as_of=world.as_of, subject="popularity")
     table = evaluation.table
@@ -147,7 +147,7 @@ def test_the_table_has_the_form_of_model_evaluations():
 
 
 def test_warm_and_cold_part_everyone_at_five_plays():
-    view = split(taste_world(people=400, listens=1500), "holdout")
+    view = split(taste_world(people=400, listens=1500), "before_holdout")
     table = evaluate(view, Popularity().fit(view, 1, 1)).table
     users = table[table["metric"] == "ndcg_at_10"].set_index("segment")["users"]
     cold = (view.user_plays[view.test_users] <= 5).sum()
@@ -157,7 +157,7 @@ def test_warm_and_cold_part_everyone_at_five_plays():
 
 
 def test_popularity_shows_few_tracks_all_of_them_popular():
-    view = split(taste_world(), "holdout")
+    view = split(taste_world(), "before_holdout")
     evaluation = evaluate_lists(
         view, np.tile(np.argsort(-view.track_plays)[:20].astype(np.int32), (len(view.test_users), 1))
     )
@@ -172,7 +172,7 @@ def test_popularity_shows_few_tracks_all_of_them_popular():
 
 
 def test_lists_for_other_people_are_refused():
-    view = split(taste_world(), "holdout")
+    view = split(taste_world(), "before_holdout")
     with pytest.raises(ValueError, match="1 lists for"):
         evaluate_lists(view, np.zeros((1, 20), dtype=np.int32))
 
@@ -185,7 +185,7 @@ def test_a_place_that_was_not_filled_is_no_track():
     test = np.zeros((10, 10), dtype=np.float32)
     test[:3, [5, 9]] = 1
     view = replace(
-        split(taste_world(people=10, tracks=10, listens=60), "holdout"),
+        split(taste_world(people=10, tracks=10, listens=60), "before_holdout"),
         plays=sparse.csr_matrix(plays),
         test=sparse.csr_matrix(test),
     )
@@ -200,7 +200,7 @@ def test_a_place_that_was_not_filled_is_no_track():
 
 
 def test_more_places_than_ten_count_for_coverage_at_20_alone():
-    view = split(taste_world(), "holdout")
+    view = split(taste_world(), "before_holdout")
     lists = np.tile(np.arange(20, dtype=np.int32), (len(view.test_users), 1))
     one = lists.copy()
     one[0, 10:] = np.arange(50, 60)
@@ -211,7 +211,7 @@ def test_more_places_than_ten_count_for_coverage_at_20_alone():
 
 
 def test_the_segment_of_new_tracks_is_about_these_alone():
-    view = split(taste_world(), "holdout")
+    view = split(taste_world(), "before_holdout")
     new = view.track_plays == 0
     truth = view.test.toarray()
     evaluation = evaluate(view, Table(truth))

@@ -9,7 +9,7 @@ from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.artifacts.serving import Served
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.popularity import Popularity
-from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import evaluate
 from moovitamix_assets.training.gate import candidate
 from moovitamix_assets.training.gate.registry import load_model
@@ -37,17 +37,17 @@ def world():
 
 
 def measured(scorer, world):
-    return evaluate(split(world, "holdout"), scorer).per_user["ndcg_at_10"]
+    return evaluate(split(world, "before_holdout"), scorer).per_user["ndcg_at_10"]
 
 
 def as_served(model, world):
-    return measured(Served.on(model, world, split(world, "holdout")), world)
+    return measured(Served.on(model, world, split(world, "before_holdout")), world)
 
 
 def champion_of(day, settings):
     """A champion of a smaller world, trained on all of it and stored."""
     earlier = replace(taste_world(people=60, tracks=100, listens=3000), as_of=day)
-    model = Recommender.fit(earlier, CHAMPIONS_RECIPE, settings, "all")
+    model = Recommender.fit(earlier, CHAMPIONS_RECIPE, settings, "as_of")
     model.save(settings.models_dir / model.model_version)
     return model
 
@@ -68,15 +68,17 @@ def test_what_is_measured_knows_nothing_of_the_holdout_days_and_what_serves_know
 ):
     settings, steps = Settings(data_dir=tmp_path), []
     made = candidate.train_candidate(world, settings, None, lambda *step: steps.append(step))
-    twin = Recommender.fit(world, RECIPE, settings, "holdout")
+    twin = Recommender.fit(world, RECIPE, settings, "before_holdout")
     assert made.of("candidate", "ndcg_at_10").equals(as_served(twin, world))
-    popularity = Popularity().fit(split(world, "holdout"), settings.training.seed, 1)
+    popularity = Popularity().fit(split(world, "before_holdout"), settings.training.seed, 1)
     assert made.of("popularity", "ndcg_at_10").equals(measured(popularity, world))
     assert made.of("champion", "ndcg_at_10") is None
     served = load_model(settings.models_dir, made.model_version)
-    assert served.fit_on == "all"
+    assert served.cutoff == "as_of"
     assert served.plays.sum() == world.interactions["plays"].sum()
-    assert np.array_equal(served.track_vectors, Recommender.fit(world, RECIPE, settings, "all").track_vectors)
+    assert np.array_equal(
+        served.track_vectors, Recommender.fit(world, RECIPE, settings, "as_of").track_vectors
+    )
     assert steps == [(step, 4) for step in (1, 2, 3, 4)]
 
 
@@ -90,7 +92,7 @@ def test_a_champion_is_measured_as_it_is_only_if_it_saw_no_holdout_day(
     settings = Settings(data_dir=tmp_path, holdout_days=holdout_days)
     champion = champion_of(trained, settings)
     made = candidate.train_candidate(world, settings, champion.model_version, lambda *_: None)
-    unaware = champion if as_it_is else Recommender.fit(world, CHAMPIONS_RECIPE, settings, "holdout")
+    unaware = champion if as_it_is else Recommender.fit(world, CHAMPIONS_RECIPE, settings, "before_holdout")
     assert made.of("champion", "ndcg_at_10").equals(as_served(unaware, world))
 
 

@@ -10,7 +10,7 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.popularity import Popularity
-from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import evaluate
 from moovitamix_assets.training.gate.registry import (
     ModelDamaged,
@@ -28,8 +28,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, date]:
     """A candidate on disk: the folder of all models, its version and its day."""
     models_dir, world = tmp_path_factory.mktemp("models"), taste_world()
     recipe = Recipe((Ingredient(LightFM(embedding_size=4, epochs=1), 1.0),))
-    model = Recommender.fit(world, recipe, Settings(), "holdout")
-    holdout = split(world, "holdout")
+    model = Recommender.fit(world, recipe, Settings(), "before_holdout")
+    holdout = split(world, "before_holdout")
     popularity = evaluate(
         holdout,
         Popularity().fit(holdout, 0, 1),

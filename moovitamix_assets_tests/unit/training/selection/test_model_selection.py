@@ -11,7 +11,7 @@ from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import FEWEST_EPOCHS, MOST_EPOCHS, LightFM
 from moovitamix_assets.training.components.random import Random
 from moovitamix_assets.training.components.registry import default_trials
-from moovitamix_assets.training.dataset.training_set import split
+from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import evaluate
 from moovitamix_assets.training.selection import model_selection
 from moovitamix_assets.training.selection.model_selection import (
@@ -71,7 +71,7 @@ class Rehearsed(LightFM):
 
 @pytest.fixture(scope="module")
 def view():
-    return split(taste_world(), "validation")
+    return split(taste_world(), "before_validation")
 
 
 def test_what_adds_nothing_gets_no_weight(view):
@@ -210,7 +210,7 @@ def test_what_got_no_weight_is_no_ingredient(view):
 
 
 def test_weights_are_chosen_by_everyone_of_a_crowd():
-    crowd = split(taste_world(people=500, tracks=100, listens=8000), "validation")
+    crowd = split(taste_world(people=500, tracks=100, listens=8000), "before_validation")
     assert len(crowd.test_users) > 300
     fitted = Random().fit(crowd, 3, 1)
     _, reached = choose_weights(crowd, [Trial(Random(), fitted, 0.1)])

@@ -7,7 +7,8 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM
-from moovitamix_assets.training.dataset.training_set import TrainingSet, split
+from moovitamix_assets.training.dataset.training_set import TrainingSet
+from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import evaluate
 from moovitamix_assets.training.selection import time_decay
 from moovitamix_assets.training.selection.model_selection import choose_recipe
@@ -26,7 +27,7 @@ def moved():
 
 @pytest.fixture(scope="module")
 def view(moved):
-    return split(moved, "holdout")
+    return split(moved, "before_holdout")
 
 
 def test_plays_decay_by_their_share_and_keep_their_places(moved, view):
@@ -43,7 +44,7 @@ def test_plays_decay_by_their_share_and_keep_their_places(moved, view):
 
 def test_without_time_decay_plays_are_what_they_are(view):
     assert view.decayed_plays(0.0) is view.plays
-    timeless = split(taste_world(), "holdout")
+    timeless = split(taste_world(), "before_holdout")
     assert timeless.freshness is None
     assert timeless.decayed_plays(2.0) is timeless.plays
 
@@ -72,14 +73,14 @@ def test_every_component_follows_a_taste_that_moved_better_with_decay(view, usua
 
 def test_time_decay_is_chosen_where_tastes_moved_and_only_there():
     moved_before_validation = taste_world(moved_on=BEFORE_HOLDOUT - 12)
-    assert best_time_decay(split(moved_before_validation, "validation"), seed=1, threads=1) > 0
+    assert best_time_decay(split(moved_before_validation, "before_validation"), seed=1, threads=1) > 0
     stayed = taste_world(moved_on=0)
-    assert best_time_decay(split(stayed, "validation"), seed=1, threads=1) == 0
-    assert best_time_decay(split(taste_world(), "validation"), seed=1, threads=1) == 0
+    assert best_time_decay(split(stayed, "before_validation"), seed=1, threads=1) == 0
+    assert best_time_decay(split(taste_world(), "before_validation"), seed=1, threads=1) == 0
 
 
 def test_a_gain_that_is_not_clear_switches_no_decay_on(monkeypatch):
-    moved_before_validation = split(taste_world(moved_on=BEFORE_HOLDOUT - 12), "validation")
+    moved_before_validation = split(taste_world(moved_on=BEFORE_HOLDOUT - 12), "before_validation")
     monkeypatch.setattr(time_decay, "MINIMUM_GAIN", 100.0)
     assert best_time_decay(moved_before_validation, seed=1, threads=1) == 0
 
