@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import get_args
 
+from foundation.landing.known_records import newest_keys
 from moovitamix_assets.ingestion.client.records import Endpoint, Record
 from moovitamix_assets.ingestion.client.source_api import Pull, Sample, SourceApi
 from moovitamix_assets.ingestion.known_records import count_unknown
-from moovitamix_assets.ingestion.landing import newest_identities
+from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.ingestion.plausibility import (
     ImplausibleSource,
     Judgement,
@@ -90,7 +91,7 @@ def appraise_sample(sample: Sample, days: Collection[date], settings: Settings) 
         day = partition_of(record.changed_at, settings.start_date)
         if record.changed_at is not None and (reads_all or day not in days):
             by_day[day].append(record)
-    looked_for, unknown = count_unknown(settings.landing_dir, sample.endpoint, by_day)
+    looked_for, unknown = count_unknown(landing_at(settings.landing_dir), sample.endpoint, by_day)
     identities = judge_identities(
         sample.endpoint,
         "records on its first page, of days read before, are unknown",
@@ -132,6 +133,6 @@ def _dates_of_pull(pull: Pull, settings: Settings) -> Judgement:
 
 
 def _identities_of_pull(pull: Pull, settings: Settings) -> Judgement:
-    known = newest_identities(settings.landing_dir, pull.endpoint, _KNOWN_SAMPLE)
+    known = newest_keys(landing_at(settings.landing_dir), pull.endpoint, _KNOWN_SAMPLE)
     vanished = known - (pull.identities or set())
     return judge_identities(pull.endpoint, "known records are gone", len(known), len(vanished), settings)

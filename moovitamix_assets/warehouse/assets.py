@@ -23,9 +23,10 @@ from dagster import (
 )
 
 from foundation import plots
+from foundation.landing.completeness import refuse_read_too_early
+from foundation.landing.judged_files import record_judged
 from foundation.progress import Progress
-from moovitamix_assets.ingestion.known_records import refuse_read_too_early
-from moovitamix_assets.ingestion.landing import record_judged
+from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.cleaning import CleanedPartitions, clean
@@ -64,11 +65,12 @@ def _source_table(table: str) -> AssetsDefinition:
         progress: ResourceParam[Progress],
     ) -> Output[CleanedPartitions]:
         days = [date.fromisoformat(key) for key in context.partition_keys]
-        refuse_read_too_early(settings.landing_dir, ENDPOINTS[table], days)
+        landing = landing_at(settings.landing_dir)
+        refuse_read_too_early(landing, ENDPOINTS[table], days)
         with progress.track(f"cleaning {table}"):
             loaded_at = datetime.now(UTC).replace(tzinfo=None)
             cleaned = clean(table, landed, days, loaded_at)
-        record_judged(settings.landing_dir, ENDPOINTS[table], loaded_at, landed.attrs["landing_files"])
+        record_judged(landing, ENDPOINTS[table], loaded_at, landed.attrs["landing_files"])
         judged = judge_rejected_share(
             table,
             cleaned.loads,

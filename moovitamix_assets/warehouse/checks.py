@@ -20,6 +20,7 @@ from dagster import (
     multi_asset_check,
 )
 
+from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse import findings
@@ -31,7 +32,7 @@ Ask = Callable[[duckdb.DuckDBPyConnection, str, list[date], Settings], Finding]
 
 _BLOCKING: dict[str, Ask] = {
     "nothing_lost": lambda connection, table, days, settings: findings.nothing_lost(
-        connection, table, days, settings.landing_dir
+        connection, table, days, landing_at(settings.landing_dir)
     ),
     "fits_schema": lambda connection, table, days, _: findings.fits_schema(connection, table, days),
     "rejected_share": lambda connection, table, days, settings: findings.rejected_share(

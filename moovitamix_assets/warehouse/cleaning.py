@@ -13,14 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from foundation.json_records import storable_json
 from foundation.tables import typed_values
-from moovitamix_assets.warehouse.parsing import (
-    PROFILE_COLUMNS,
-    Session,
-    Unusable,
-    parse_record,
-    storable_json,
-)
+from moovitamix_assets.warehouse.parsing import PROFILE_COLUMNS, Session, Unusable, parse_record
 from moovitamix_assets.warehouse.schemas import PARTITION_LOADS, RECORD_KEYS, REJECTED_TABLES, SOURCE_TABLES
 
 

@@ -17,8 +17,8 @@ import pandera.pandas as pa
 
 from foundation.durable import Damaged, is_disk_full
 from foundation.errors import Explained
+from foundation.landing.files import end_first_load, was_loaded_from
 from foundation.tables import sql_type, table_ddl, to_arrow
-from moovitamix_assets.ingestion.landing_storage import end_first_load, was_loaded_from
 from moovitamix_assets.warehouse.ledger import append_news, is_written
 from moovitamix_assets.warehouse.schemas import FILLED_WHEN_ADDED, TABLES, VIEWS
 

@@ -7,14 +7,15 @@ duckdb_io.py and schemas.py.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
 import pandas as pd
 import pandera.errors
 
-from moovitamix_assets.ingestion.landing import count_landed, judged_files
+from foundation.landing.area import Landing
+from foundation.landing.judged_files import judged_files
+from foundation.landing.partitions import count_landed
 from moovitamix_assets.warehouse.schemas import RECORD_KEYS, SOURCE_TABLES
 
 ENDPOINTS = {"users": "users", "tracks": "tracks", "listens": "listen_history"}
@@ -58,7 +59,7 @@ def loaded_days(connection: duckdb.DuckDBPyConnection, table: str) -> list[date]
 
 
 def nothing_lost(
-    connection: duckdb.DuckDBPyConnection, table: str, days: Sequence[date], landing_dir: Path
+    connection: duckdb.DuckDBPyConnection, table: str, days: Sequence[date], landing: Landing
 ) -> Finding:
     """Received = accepted + rejected + duplicates + superseded, counted where the records lie.
 
@@ -93,10 +94,10 @@ def nothing_lost(
         [list(days), list(days), list(days), table],
     ).df()
     counts["received"] = [
-        count_landed(landing_dir, endpoint, day, judged_files(landing_dir, endpoint, day, loaded_at))
+        count_landed(landing, endpoint, day, judged_files(landing, endpoint, day, loaded_at))
         for day, loaded_at in zip(days_of(counts), counts["loaded_at"], strict=True)
     ]
-    there = sum(count_landed(landing_dir, endpoint, day) for day in days_of(counts))
+    there = sum(count_landed(landing, endpoint, day) for day in days_of(counts))
     since = there - int(counts["received"].sum())
     accounted = counts["accepted"] + counts["rejected"] + counts["duplicates"] + counts["superseded"]
     wrong = counts[

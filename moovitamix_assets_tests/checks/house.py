@@ -19,10 +19,11 @@ from dagster import (
     materialize,
 )
 
+from foundation.json_records import canonical_json
 from foundation.progress import NoProgress
 from moovitamix_assets.ingestion.assets import raw_listens, raw_tracks, raw_users
 from moovitamix_assets.ingestion.client.pull import Pull, PullStatistics
-from moovitamix_assets.ingestion.client.records import Endpoint, Record, canonical_json, changed_at, identity
+from moovitamix_assets.ingestion.client.records import Endpoint, Record, changed_at, identity
 from moovitamix_assets.ingestion.client.source_api import Sample
 from moovitamix_assets.ingestion.landing import LandingIOManager
 from moovitamix_assets.partitions import range_tags
@@ -66,7 +67,10 @@ class PlainSource:
         known = {key for key in (identity(endpoint, record) for record in records) if key is not None}
         return Pull(
             endpoint=endpoint,
-            records=[Record(canonical_json(record), changed_at(record)) for record in kept],
+            records=[
+                Record(canonical_json(record), changed_at(record), identity(endpoint, record))
+                for record in kept
+            ],
             later=sum(moment >= before for _, moment in dated),
             earlier=sum(moment < since for _, moment in dated) if since else 0,
             undated_left_out=len(undated) if since else 0,
@@ -79,7 +83,7 @@ class PlainSource:
     def probe(self, endpoint: Endpoint) -> Sample:
         self.probed.append(endpoint)
         records = [
-            Record(canonical_json(record), changed_at(record))
+            Record(canonical_json(record), changed_at(record), identity(endpoint, record))
             for record in self.records.get(endpoint, [])[:100]
         ]
         return Sample(endpoint, len(records), records, self.source_time)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, ExecuteInProcessResult
 
+from foundation.landing.partitions import count_landed, read_landing
 from foundation.operations.run_failures import what_failed
-from moovitamix_assets.ingestion.landing import count_landed, read_landing
+from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets_tests.checks.conftest import FIRST, LAST, good_records, person, session, track
 from moovitamix_assets_tests.checks.house import House
 from moovitamix_assets_tests.integration import fingerprints
@@ -38,7 +39,7 @@ def why(result: ExecuteInProcessResult) -> str:
 
 
 def landed_ids(house: House, endpoint: str, day: date) -> list[Any]:
-    frame = read_landing(house.settings.landing_dir, endpoint, [day])
+    frame = read_landing(landing_at(house.settings.landing_dir), endpoint, [day])
     return [json.loads(record)["id"] for record in frame["record"]]
 
 
@@ -53,7 +54,9 @@ def test_each_asset_asks_its_endpoint_once_for_the_whole_run(new_house: Callable
         ("tracks", *window),
         ("users", *window),
     ]
-    assert [count_landed(house.settings.landing_dir, "listen_history", day) for day in (SECOND, LAST)] == [
+    assert [
+        count_landed(landing_at(house.settings.landing_dir), "listen_history", day) for day in (SECOND, LAST)
+    ] == [
         6,
         6,
     ]
@@ -126,7 +129,7 @@ def test_reading_a_day_again_lands_only_what_is_new(new_house: Callable[..., Hou
 
     assert metadata_of(result, SECOND)["records_new_in_landing"] == 1
     assert 99 in landed_ids(house, "users", SECOND)
-    assert count_landed(house.settings.landing_dir, "users", SECOND) == 3
+    assert count_landed(landing_at(house.settings.landing_dir), "users", SECOND) == 3
 
 
 # source_plausible
@@ -178,7 +181,7 @@ def test_undated_records_warn_then_block(
     assert (evaluation.passed, evaluation.severity.value) == (passed, severity)
     assert f"{undated} of 200 records received" in (evaluation.description or "")
     assert result.success == (undated < 20)
-    assert count_landed(house.settings.landing_dir, "users", FIRST) == undated
+    assert count_landed(landing_at(house.settings.landing_dir), "users", FIRST) == undated
     if undated >= 20:
         assert f"raw_users/source_plausible: users: {undated} of 200" in why(result)
         assert not house.settings.warehouse_path.exists()

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from dagster import AssetSelection
 
+from foundation.landing.files import landing_files, set_aside_damaged
 from foundation.progress import NoProgress
 from moovitamix_assets.cli.inspection.deep_checks import COPY_NAME, examine_deeply
 from moovitamix_assets.cli.runs.pipeline import run_pipeline
-from moovitamix_assets.ingestion.landing_storage import landing_files, set_aside_damaged
+from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
 from moovitamix_assets_tests.conftest import LAST
 from moovitamix_assets_tests.integration import fingerprints
@@ -127,7 +128,7 @@ def test_damaged_landing_files_stop_a_rebuild_of_their_partition_and_are_read_ag
     assert not result.success
     assert fingerprints.tables(deployment.settings.warehouse_path) == before
 
-    ((was, now),) = set_aside_damaged(deployment.data_dir, [LAST])
+    ((was, now),) = set_aside_damaged(landing_at(deployment.settings.landing_dir), [LAST])
     assert was == damaged
     assert now.exists()
     outcome = run_pipeline(deployment.settings, LAST, LAST, deployment.instance, NoProgress(), again=True)

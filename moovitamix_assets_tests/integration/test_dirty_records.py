@@ -11,9 +11,10 @@ import orjson
 import pytest
 from dagster import AssetCheckEvaluation, AssetCheckKey, AssetKey, AssetSelection
 
+from foundation.landing.partitions import count_landed, read_landing
 from mock_api.served_log import record_sha256
 from mock_api.server import running_server
-from moovitamix_assets.ingestion.landing import count_landed, read_landing
+from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets_tests.conftest import FIRST, LAST, small_world
 from moovitamix_assets_tests.integration.deployment import Deployment
@@ -43,7 +44,7 @@ def test_every_partition_adds_up(loaded: Deployment) -> None:
     kinds = Counter[str]()
     for table, endpoint in ENDPOINTS.items():
         for day in DAYS:
-            received = count_landed(loaded.settings.landing_dir, endpoint, day)
+            received = count_landed(landing_at(loaded.settings.landing_dir), endpoint, day)
             [counts] = loaded.query(
                 """SELECT received, accepted, rejected, duplicates, superseded FROM partition_loads
                    WHERE table_name = ? AND changed_on = ?""",
@@ -67,7 +68,7 @@ def test_every_partition_adds_up(loaded: Deployment) -> None:
 
 def test_what_can_be_used_is_accepted_in_one_version_a_day(loaded: Deployment) -> None:
     for table, endpoint in ENDPOINTS.items():
-        landed = read_landing(loaded.settings.landing_dir, endpoint, DAYS)
+        landed = read_landing(landing_at(loaded.settings.landing_dir), endpoint, DAYS)
         usable = {
             (day.date(), _key(json.loads(record)))
             for day, record in zip(landed["changed_on"], landed["record"], strict=True)
@@ -102,7 +103,7 @@ def test_what_landed_is_what_the_source_says_it_served(loaded: Deployment, serve
         accepted = of_endpoint[-pages:]
         assert sorted(answer["page"] for answer in accepted) == list(range(1, pages + 1))
         served = Counter(digest for answer in accepted for digest in answer["sha256"])
-        landed = read_landing(loaded.settings.landing_dir, endpoint, DAYS)["record"]
+        landed = read_landing(landing_at(loaded.settings.landing_dir), endpoint, DAYS)["record"]
         assert Counter(record_sha256(json.loads(record)) for record in landed) == served
         assert len(landed) == accepted[0]["total"]
 
@@ -111,7 +112,7 @@ def test_rejected_records_can_be_read_back_whole_with_their_reasons(loaded: Depl
     for table, endpoint in ENDPOINTS.items():
         landed = {
             json.dumps(json.loads(record), sort_keys=True)
-            for record in read_landing(loaded.settings.landing_dir, endpoint, DAYS)["record"]
+            for record in read_landing(landing_at(loaded.settings.landing_dir), endpoint, DAYS)["record"]
         }
         rejected = loaded.query(f"SELECT record, reasons FROM rejected_{table}")
         assert rejected

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from dagster import AssetKey
 
+from foundation.landing.files import landing_files
 from foundation.progress import NoProgress
 from moovitamix_assets.cli.recovery.rebuild import rebuild, renew_ledger
-from moovitamix_assets.ingestion.landing_storage import landing_files
 from moovitamix_assets.warehouse.connection import WarehouseDamaged, WarehouseLocked, WarehouseLost
 from moovitamix_assets.warehouse.ledger import LEDGER_TABLES, read_ledger
 from moovitamix_assets_tests.conftest import FIRST, LAST

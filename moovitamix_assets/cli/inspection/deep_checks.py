@@ -8,10 +8,11 @@ from datetime import date
 
 from foundation import artifact_folder as storage
 from foundation.durable import Damaged
+from foundation.landing.files import all_landing_files, is_hashed, read_landing_file
+from foundation.landing.judged_files import damaged_loads
 from foundation.progress import OnProgress, Progress
 from moovitamix_assets.cli.inspection.symptoms import Symptom
-from moovitamix_assets.ingestion import landing_storage
-from moovitamix_assets.ingestion.landing import damaged_loads
+from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.gate import registry
@@ -45,19 +46,20 @@ def examine_deeply(settings: Settings, progress: Progress) -> Iterator[Symptom]:
 
 
 def _landing(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
-    files = landing_storage.all_landing_files(settings.landing_dir)
+    landing = landing_at(settings.landing_dir)
+    files = all_landing_files(landing.folder)
     faults = 0
     for done, file in enumerate(files, start=1):
         try:
-            landing_storage.read_landing_file(file)
+            read_landing_file(file, landing.program)
         except Damaged as error:
             faults += 1
             yield Symptom("landing", False, str(error))
         on_progress(done, len(files))
-    for damage in damaged_loads(settings.landing_dir):
+    for damage in damaged_loads(landing):
         faults += 1
         yield Symptom("landing", False, str(damage))
-    hashed = sum(map(landing_storage.is_hashed, files))
+    hashed = sum(map(is_hashed, files))
     yield from _well("landing", faults, len(files), hashed)
 
 
@@ -154,7 +156,7 @@ def _partitions(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom
         with read_warehouse(settings.warehouse_path) as connection:
             for done, table in enumerate(SOURCE_TABLES, start=1):
                 days: list[date] = findings.loaded_days(connection, table)
-                finding = findings.nothing_lost(connection, table, days, settings.landing_dir)
+                finding = findings.nothing_lost(connection, table, days, landing_at(settings.landing_dir))
                 counted += len(days)
                 if not finding.passed:
                     faults += 1

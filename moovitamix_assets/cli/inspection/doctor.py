@@ -14,12 +14,13 @@ from pathlib import Path
 import yaml
 
 from foundation.durable import Damaged
+from foundation.landing.first_partition import StartDateDamaged, recorded_first_partition
 from moovitamix_assets.cli.error_messages import dagster_home, records_damaged_message
 from moovitamix_assets.cli.inspection.symptoms import Symptom
 from moovitamix_assets.cli.runs.source_inspection import read_source_time
 from moovitamix_assets.clock import ClockUnreadable, now
 from moovitamix_assets.ingestion.client.source_api import SourceApi, SourceError
-from moovitamix_assets.ingestion.landing import StartDateDamaged, recorded_first_partition
+from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
 from moovitamix_assets.operations.alerts import unusable_services
 from moovitamix_assets.settings import Settings, all_fields
@@ -88,7 +89,7 @@ def _variables(settings: Settings) -> Symptom:
 
 def _start_date(settings: Settings) -> Symptom:
     try:
-        day = recorded_first_partition(settings.data_dir)
+        day = recorded_first_partition(landing_at(settings.landing_dir))
     except StartDateDamaged as error:
         return Symptom("start date", False, "unreadable", str(error))
     if day is None:

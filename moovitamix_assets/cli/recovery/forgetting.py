@@ -11,9 +11,9 @@ from pathlib import Path
 
 from dagster import AssetKey, DagsterInstance
 
+from foundation.landing.completeness import forget_reading
 from moovitamix_assets.cli.recovery.folder_holders import sole_holder
 from moovitamix_assets.definitions import build_definitions
-from moovitamix_assets.ingestion.known_records import forget_reading
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.findings import ENDPOINTS

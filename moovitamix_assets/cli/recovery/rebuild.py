@@ -22,11 +22,12 @@ from dagster import (
 )
 
 from foundation.durable import sync_folder
+from foundation.landing.files import landed_days, set_aside_damaged
 from foundation.operations.run_failures import what_failed
 from foundation.progress import Progress
 from moovitamix_assets.cli.runs.pipeline import RunFailed
 from moovitamix_assets.definitions import build_definitions
-from moovitamix_assets.ingestion.landing_storage import landed_days, set_aside_damaged
+from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import (
@@ -84,7 +85,7 @@ def rebuild_warehouse(settings: Settings, instance: DagsterInstance, progress: P
     """
     _refuse_held(settings.warehouse_path)
     made = Rebuilt()
-    damaged = set_aside_damaged(settings.data_dir)
+    damaged = set_aside_damaged(landing_at(settings.landing_dir))
     made.set_aside += [now for _, now in damaged]
     incomplete = {date.fromisoformat(was.parent.name) for was, _ in damaged}
     expected, landed = _expected_days(settings)
@@ -220,7 +221,9 @@ def _restore_from_ledger(settings: Settings, built: Path, made: Rebuilt) -> None
 
 def _refuse_unless_nothing_lost(settings: Settings, built: Path, days: list[date]) -> None:
     with read_warehouse(built) as connection:
-        findings = [nothing_lost(connection, table, days, settings.landing_dir) for table in SOURCE_TABLES]
+        findings = [
+            nothing_lost(connection, table, days, landing_at(settings.landing_dir)) for table in SOURCE_TABLES
+        ]
     wrong = [finding.description for finding in findings if not finding.passed]
     if wrong:
         raise RunFailed(

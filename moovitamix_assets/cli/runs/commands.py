@@ -38,12 +38,13 @@ def run(
     settings = read_settings(data_dir, source_url)
 
     from foundation.file_lock import exclusive_lock
+    from foundation.landing.files import set_aside_damaged
     from foundation.progress import TerminalProgress
     from moovitamix_assets.cli.inspection.run_summary import print_summary
     from moovitamix_assets.cli.runs.instance import open_instance
     from moovitamix_assets.cli.runs.pipeline import run_pipeline
     from moovitamix_assets.cli.runs.source_inspection import compare_clocks
-    from moovitamix_assets.ingestion.landing_storage import set_aside_damaged
+    from moovitamix_assets.ingestion.landing import landing_at
     from moovitamix_assets.partitions import days_between
 
     _refuse_unusable(settings.data_dir)
@@ -53,7 +54,9 @@ def run(
         say(difference, style="yellow")
     with exclusive_lock(settings.run_lock, report_waiting), open_instance() as instance:
         if again:
-            for file, now in set_aside_damaged(settings.data_dir, days_between(from_day, to_day)):
+            for file, now in set_aside_damaged(
+                landing_at(settings.landing_dir), days_between(from_day, to_day)
+            ):
                 say(f"Damaged: {file} was set aside as {now}.")
         outcome = run_pipeline(settings, from_day, to_day, instance, TerminalProgress(console), again=again)
     if not outcome.missing and not again:

@@ -15,6 +15,7 @@ from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, Resour
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from foundation.errors import Explained
+from foundation.landing.first_partition import record_first_partition
 from foundation.operations.event_storage import quickly_written
 from foundation.operations.run_ends import ending_soon_after_a_signal
 from foundation.operations.run_failures import what_failed
@@ -24,7 +25,7 @@ from moovitamix_assets.cli.runs.bundled_source import source_for
 from moovitamix_assets.cli.runs.source_inspection import inspect_source
 from moovitamix_assets.clock import now
 from moovitamix_assets.definitions import build_definitions
-from moovitamix_assets.ingestion.landing import record_first_partition
+from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import PARTITION_TAG, days_between, range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.as_of import anything_played_before
@@ -125,7 +126,7 @@ def run_pipeline(
         StartDateMoved: If the data directory was first loaded with another first partition.
     """
     if settings.warehouse_path.exists():
-        record_first_partition(settings.data_dir, settings.start_date)
+        record_first_partition(landing_at(settings.landing_dir), settings.start_date)
     _refuse_future_days(settings)
     missing = find_missing(settings, first, last)
     seconds: dict[str, float] = {}

@@ -10,16 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 
+from foundation.json_records import canonical_json
 from moovitamix_assets.ingestion.client.contradictions import Envelope, between, past_the_end, within
 from moovitamix_assets.ingestion.client.http_session import UnusableAnswer
-from moovitamix_assets.ingestion.client.records import (
-    Endpoint,
-    Identity,
-    Record,
-    canonical_json,
-    changed_at,
-    identity,
-)
+from moovitamix_assets.ingestion.client.records import Endpoint, Identity, Record, changed_at, identity
 
 _HASH_BYTES = 32
 _VALUE_SHOWN = 50
@@ -207,5 +201,5 @@ def _sorted_out(endpoint: Endpoint, window: Window, envelope: Envelope, items: l
         elif moment is not None and window.since is not None and moment < window.since:
             earlier += 1
         else:
-            records.append(Record(text, moment))
+            records.append(Record(text, moment, known))
     return Page(envelope, records, earlier, later, undated_left_out, identities, fingerprint)

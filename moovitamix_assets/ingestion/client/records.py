@@ -1,22 +1,17 @@
-"""What a record of the source is: its canonical text, its identity, and when it changed.
+"""The records of this source: their identity, and when they changed.
 
-Pure functions on decoded JSON, shared by the client and by the warehouse's cleaning. No HTTP, no tables
-and no judgement of a record's quality belong here.
+Pure functions on decoded JSON, shared by the client, landing and the warehouse's cleaning. No HTTP, no tables and no
+judgement of a record's quality belong here; reading single values is in `foundation/json_records.py`.
 """
 
-import json
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
+
+from foundation.json_records import parse_timestamp, whole_number
 
 Endpoint = Literal["users", "tracks", "listen_history"]
 Identity = tuple[int] | tuple[int, datetime]
-
-# datetime.fromisoformat takes any character between date and time, and ISO 8601 only a T (RFC 3339: a space).
-_ISO_8601 = re.compile(r"[0-9]{4}[0-9W-]+(?:[T ][0-9][0-9:.,]*(?:Z|[+-][0-9:.]+)?)?", re.ASCII)
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,53 +21,21 @@ class Record:
     Attributes:
         json: Canonical JSON, see `canonical_json`.
         changed_at: Naive UTC, see `changed_at`.
+        identity: See `identity`.
     """
 
     json: str
     changed_at: datetime | None
-
-
-def canonical_json(value: object) -> str:
-    """Give the one text that stands for a decoded JSON value: keys sorted, no spaces, no needless escapes.
-
-    The text can always be stored as UTF-8, and `json.loads` gives the value back. Numbers keep what Python's
-    decoder makes of them: integers of any length, NaN and Infinity included.
-    """
-    text = _encode(value)
-    if text.isascii():
-        return text
-    # Half a surrogate pair is legal in JSON, as an escape only: it has no UTF-8 form.
-    return _LONE_SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text)
-
-
-def parse_timestamp(value: object) -> datetime | None:
-    """Read an ISO 8601 date-time or date, with or without fraction and zone.
-
-    A time without zone is UTC. Digits beyond microseconds are cut off.
-
-    Returns:
-        Naive UTC, or None for anything else: other types, other text, times that do not exist, and times
-        that fall outside of the years 1 to 9999 once they are UTC. It never raises.
-    """
-    if not isinstance(value, str):
-        return None
-    # The source's own form goes straight through; all else is looked at first. This runs twice per record.
-    if value[10:11] != "T" and not _ISO_8601.fullmatch(value):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):
-        return None
+    identity: Identity | None
 
 
 def changed_at(record: object) -> datetime | None:
-    """Say when a record last changed: the greatest readable of `created_at` and `updated_at`.
+    """When a record last changed: the greatest readable of `created_at` and `updated_at`.
 
     Either may be the later one: a quarter of the tracks and users were updated before they were created.
 
     Returns:
-        Naive UTC, or None if neither is readable or the record is no object.
+        Naive UTC, or None if neither is readable or the record is not an object.
     """
     if not isinstance(record, dict):
         return None
@@ -83,19 +46,26 @@ def changed_at(record: object) -> datetime | None:
     return max(created, updated)
 
 
-def identity(endpoint: Endpoint, record: object) -> Identity | None:
-    """Say which person, track or session a record is about.
+def identity(endpoint: str, record: object) -> Identity | None:
+    """The user, track or session that a record is about: the one rule for all stages.
 
     Returns:
-        `(id,)` for users and tracks, `(user_id, created_at)` with the time as naive UTC for sessions; None
-        where an id is no integer, the time is unreadable, or the record is no object.
+        `(id,)` for users and tracks, `(user_id, created_at)` with the time as naive UTC for sessions; None where the
+        id is not a whole number (a text or a float may hold one), the time is unreadable, or the record is not an
+        object.
     """
     if not isinstance(record, dict):
         return None
-    number = record.get("user_id" if endpoint == "listen_history" else "id")
-    if not isinstance(number, int) or isinstance(number, bool):
+    if endpoint == "listen_history":
+        return session_identity(record)
+    number = whole_number(record.get("id"))
+    return None if number is None else (number,)
+
+
+def session_identity(record: dict[str, object]) -> tuple[int, datetime] | None:
+    """The user and the beginning of a session; None where either is unreadable."""
+    number = whole_number(record.get("user_id"))
+    if number is None:
         return None
-    if endpoint != "listen_history":
-        return (number,)
     created = parse_timestamp(record.get("created_at"))
     return None if created is None else (number, created)

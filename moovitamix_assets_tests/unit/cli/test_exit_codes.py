@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from foundation.landing.first_partition import StartDateMoved
 from moovitamix_assets.automation import retraining_runs
 from moovitamix_assets.automation.retraining_runs import NothingServed
 from moovitamix_assets.cli.app import app
@@ -20,7 +21,6 @@ from moovitamix_assets.cli.runs.bundled_source import SourceNotStarted
 from moovitamix_assets.cli.runs.instance import NoInstance
 from moovitamix_assets.cli.runs.pipeline import Missing, Outcome, RunFailed
 from moovitamix_assets.cli.services import development, exporter
-from moovitamix_assets.ingestion.landing import StartDateMoved
 from moovitamix_assets.operations.health.exporter import PortTaken
 from moovitamix_assets.training.gate.registry import ModelMissing
 from moovitamix_assets.training.mirroring import mirror

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from moovitamix_assets.ingestion.client.records import canonical_json, changed_at
+from foundation.json_records import canonical_json
+from moovitamix_assets.ingestion.client.records import changed_at
 from moovitamix_assets.partitions import days_between, partition_of
 
 FIRST = date(2026, 9, 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from moovitamix_assets.ingestion.landing_storage import begin_first_load
+from foundation.landing.files import begin_first_load
 from moovitamix_assets.warehouse import ledger
 from moovitamix_assets.warehouse.connection import (
     WarehouseLost,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from moovitamix_assets.ingestion.client.records import canonical_json
+from foundation.json_records import canonical_json, storable_json, text, texts, whole_number
 from moovitamix_assets.warehouse.parsing import (
     PROFILE_COLUMNS,
     Session,
@@ -12,10 +12,6 @@ from moovitamix_assets.warehouse.parsing import (
     duration_seconds,
     email,
     parse_record,
-    storable_json,
-    text,
-    texts,
-    whole_number,
 )
 from moovitamix_assets_tests.unit.warehouse.landed_records import session, track, user
 

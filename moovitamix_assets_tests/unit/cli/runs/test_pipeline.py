@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance, Failure, graph, op
 
+from foundation.landing.first_partition import StartDateMoved, record_first_partition
 from foundation.progress import NoProgress
 from moovitamix_assets.cli.runs import pipeline
 from moovitamix_assets.cli.runs.pipeline import Missing, RunFailed, find_missing, run_pipeline
-from moovitamix_assets.ingestion.landing import StartDateMoved, record_first_partition
+from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
@@ -174,7 +175,7 @@ def test_a_start_date_that_was_moved_is_refused_before_anything_runs(
     settings: Settings, made: list[tuple[str, tuple[str, ...]]]
 ) -> None:
     fill(settings, LAST)
-    record_first_partition(settings.data_dir, date(2026, 8, 1))
+    record_first_partition(landing_at(settings.landing_dir), date(2026, 8, 1))
     with pytest.raises(StartDateMoved):
         outcome(settings)
     assert made == []

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moovitamix_assets.ingestion.client.records import canonical_json, changed_at, identity, parse_timestamp
+from foundation.json_records import canonical_json, parse_timestamp, whole_number
+from moovitamix_assets.ingestion.client.records import changed_at, identity
 
 any_text = st.text(st.characters(exclude_categories=()))
 json_values = st.recursive(
@@ -91,7 +92,7 @@ def test_changed_at_is_the_greatest_readable_time(created: datetime | None, upda
 def test_whatever_comes_records_are_judged_without_raising(value: object) -> None:
     assert changed_at(value) is None
     assert identity("listen_history", value) is None
-    numbered = isinstance(value, dict) and type(value.get("id")) is int
+    numbered = isinstance(value, dict) and whole_number(value.get("id")) is not None
     assert (identity("users", value) is not None) == numbered
 
 
@@ -101,8 +102,13 @@ def test_identities() -> None:
     assert identity("listen_history", session) == (7, datetime(2026, 9, 27, 15, 56, 26))
     assert identity("listen_history", session) == identity("listen_history", same)
     assert identity("users", {"id": 7}) == identity("tracks", {"id": 7}) == (7,)
-    for nobody in ({}, {"id": None}, {"id": "7"}, {"id": True}, {"id": 7.0}, [], "7", None):
+    for nobody in ({}, {"id": None}, {"id": "x"}, {"id": True}, {"id": 7.5}, {"id": 2**63}, [], "7", None):
         assert identity("users", nobody) is None
+    for number in ("7", " 7 ", 7.0):
+        assert identity("users", {"id": number}) == (7,)
+        assert identity("listen_history", {**session, "user_id": number}) == identity(
+            "listen_history", session
+        )
     assert identity("listen_history", {**session, "user_id": None}) is None
     assert identity("listen_history", {**session, "created_at": "soon"}) is None
 
