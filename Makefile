@@ -30,7 +30,7 @@ test: setup  ## the test suite
 test-long: setup  ## the exhaustive forms: many kills, many faults
 	$(BIN)/python -m pytest -m long
 
-# Lines that differ from BASE, or whole modules: make mutation MODULE=foundation/models/gate.py
+# Lines that differ from BASE, or whole modules: make mutation MODULE=moovitamix_assets/training/gate/promotion.py
 BASE ?= HEAD
 mutation: setup  ## small defects made in changed code: which of them no unit test notices
 	$(BIN)/python -m moovitamix_assets_tests.mutation --base $(BASE) $(MODULE:%=--module %)

@@ -12,10 +12,14 @@ import pandas as pd
 
 from foundation.artifact_folder import write_hashes
 from foundation.models.gate import Decision
+from foundation.models.model_store import Candidate
+from foundation.models.promotions import champion_version
+from foundation.models.versions import model_version
 from foundation.tables import empty_frame
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts import artifact
-from moovitamix_assets.training.gate.registry import Candidate, record_decision, version_in_force
+from moovitamix_assets.training.gate.models import model_store
+from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 
@@ -30,12 +34,12 @@ def force_bad_model(settings: Settings, as_of: date) -> str:
         ValueError: If no version is in force.
     """
     with write_warehouse(settings.warehouse_path) as connection:
-        champion = version_in_force(connection, as_of)
+        champion = champion_version(connection, as_of)
         if champion is None:
             raise ValueError(f"no version is in force as of {as_of}: there is nothing to make worse")
-        version = f"{as_of}-badbad00"
-        folder = settings.models_dir / version
-        shutil.copytree(settings.models_dir / champion, folder)
+        models, version = model_store(settings.models_dir), model_version(as_of, "badbad00")
+        folder = models.folder(version)
+        shutil.copytree(models.folder(champion), folder)
         _mix_people_up(folder, version)
         nothing: pd.DataFrame = empty_frame(MODEL_EVALUATIONS)
         record_decision(

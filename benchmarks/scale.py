@@ -25,7 +25,7 @@ from moovitamix_assets.recommendations.batch import Known, recommend_everyone
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.gate.candidate import train_candidate
-from moovitamix_assets.training.gate.registry import load_model
+from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.training.selection.recipe import Recipe
 
 RESULTS = Path(__file__).parent / "results"
@@ -63,7 +63,7 @@ def measure(folder: Path, threads: int) -> dict[str, Any]:
     done("reading")
     settings = Settings(data_dir=folder, training_threads=threads)
     candidate = train_candidate(training_set, settings, None, lambda step, _: done(_TRAINING[step - 1]))
-    model = load_model(settings.models_dir, candidate.model_version)
+    model = model_store(settings.models_dir).load(candidate.model_version)
     known = Known(
         training_set.as_of,
         training_set.users,

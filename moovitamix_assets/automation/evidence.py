@@ -11,6 +11,8 @@ from typing import Literal
 
 import duckdb
 
+from foundation.models.decisions import Champion
+from foundation.models.promotions import candidate_outcomes, current_champion
 from moovitamix_assets.warehouse.connection import first_row
 
 _DAYS_LOOKED_BACK = 60
@@ -51,25 +53,6 @@ class Training:
 
     day: date
     outcome: TrainingOutcome
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The version in force.
-
-    Attributes:
-        model_version: Its version.
-        as_of: The day its training set ends.
-        in_force_since: The day from which it is in force; its first lists are that day's.
-        put_in_force_by: Whether it was promoted, or returned to.
-        previous_version: What it replaced when it was promoted.
-    """
-
-    model_version: str
-    as_of: date
-    in_force_since: date
-    put_in_force_by: Literal["promoted", "rolled_back"]
-    previous_version: str | None
 
 
 @dataclass(frozen=True)
@@ -131,34 +114,17 @@ def read_evidence(
     if newest is None or newest[0] is None:
         return None
     day: date = newest[0]
-    champion = _champion(connection, day)
+    champion = current_champion(connection, day)
+    decided = [Training(*outcome) for outcome in candidate_outcomes(connection, day)]
     return Evidence(
         day=day,
         champion=champion,
         quality=_quality(connection, day, champion),
         drift=_drift(connection, day),
-        trainings=_trainings(_decided(connection, day), [run for run in runs if run.day <= day]),
+        trainings=_trainings(decided, [run for run in runs if run.day <= day]),
         asked_on=asked_on if asked_on and asked_on <= day else None,
         listed_versions=_listed_versions(connection, day),
     )
-
-
-def _champion(connection: duckdb.DuckDBPyConnection, day: date) -> Champion | None:
-    # The order that decides which version is in force is the registry's; there is no champion without a promotion.
-    row = first_row(
-        connection,
-        """SELECT model_version, as_of, decision, (
-               SELECT first(previous_version) FROM promotions AS promoted
-               WHERE promoted.model_version = placed.model_version AND decision = 'promoted'
-           )
-           FROM promotions AS placed WHERE decision IN ('promoted', 'rolled_back') AND as_of <= ?
-           ORDER BY as_of DESC, decision_number DESC, decided_at DESC LIMIT 1""",
-        [day],
-    )
-    if row is None:
-        return None
-    version, since, decision, previous = row
-    return Champion(version, date.fromisoformat(version[:10]), since, decision, previous)
 
 
 def _quality(
@@ -182,19 +148,6 @@ def _drift(connection: duckdb.DuckDBPyConnection, day: date) -> tuple[DayDrift, 
         [day, day - timedelta(days=_DAYS_LOOKED_BACK)],
     ).fetchall()
     return tuple(DayDrift(*row) for row in rows)
-
-
-def _decided(connection: duckdb.DuckDBPyConnection, day: date) -> list[Training]:
-    """The trainings that a decision was taken about; one whose version was rolled back since counts as that."""
-    rows = connection.execute(
-        """SELECT as_of, if(model_version IN (
-                   SELECT previous_version FROM promotions WHERE decision = 'rolled_back' AND as_of <= ?
-               ), 'rolled_back', decision)
-           FROM promotions WHERE decision <> 'rolled_back' AND as_of <= ?
-           ORDER BY as_of, decision_number, decided_at""",
-        [day, day],
-    ).fetchall()
-    return [Training(*row) for row in rows]
 
 
 def _trainings(decided: Iterable[Training], runs: Iterable[Training]) -> tuple[Training, ...]:

@@ -95,7 +95,7 @@ def roll_back_champion(
     context: OpExecutionContext, config: Rollback, settings: ResourceParam[Settings]
 ) -> tuple[str, str] | None:
     """Put the champion before the current one in force again; nothing is trained."""
-    from moovitamix_assets.training.gate.registry import roll_back
+    from moovitamix_assets.training.gate.promotion import roll_back
 
     with write_warehouse(settings.warehouse_path) as connection:
         outcome = roll_back(connection, config.reason, only_if=config.model_version or None)

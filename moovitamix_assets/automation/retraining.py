@@ -12,8 +12,9 @@ from itertools import takewhile
 from statistics import fmean
 from typing import Literal
 
+from foundation.models.decisions import Champion
 from foundation.statistics.significance import SIGNIFICANCE, chance_of_less
-from moovitamix_assets.automation.evidence import Champion, DayQuality, Evidence, Training
+from moovitamix_assets.automation.evidence import DayQuality, Evidence, Training
 from moovitamix_assets.settings import Settings
 
 _BUDGET_DAYS = 30

@@ -19,6 +19,7 @@ from dagster import (
 )
 
 from foundation.errors import Explained
+from foundation.models.promotions import champion_version, newest_trained_day
 from moovitamix_assets.automation.evidence import Training, TrainingOutcome
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.automation.retraining import RetrainingDecision
@@ -26,7 +27,6 @@ from moovitamix_assets.automation.rollback import RollbackDecision
 from moovitamix_assets.clock import last_ended_day, now
 from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.gate.registry import version_in_force
 from moovitamix_assets.warehouse.connection import first_row, read_warehouse
 
 TRIGGER_TAG = "moovitamix/trigger"
@@ -52,20 +52,16 @@ def request_retraining(instance: DagsterInstance, settings: Settings, reason: st
         NothingServed: If there are none.
         WarehouseMissing: If nothing was ever loaded.
     """
-    until = [last_ended_day(now(settings))]
+    until = last_ended_day(now(settings))
     with read_warehouse(settings.warehouse_path) as connection:
         newest = first_row(
-            connection, "SELECT max(generated_for) FROM recommendations WHERE generated_for <= ?", until
+            connection, "SELECT max(generated_for) FROM recommendations WHERE generated_for <= ?", [until]
         )
-        decided = first_row(
-            connection,
-            "SELECT max(as_of) FROM promotions WHERE decision <> 'rolled_back' AND as_of <= ?",
-            until,
-        )
+        decided = newest_trained_day(connection, until)
     if not newest or newest[0] is None:
         raise NothingServed("There are no recommendations yet: `moovitamix run` makes the first ones.")
     trained = [run.day for run in known_trainings(instance) if run.outcome != "under_way"]
-    trained += [decided[0]] if decided and decided[0] else []
+    trained += [decided] if decided else []
     day: date = max([newest[0], *(past + timedelta(days=1) for past in trained)])
     instance.report_runless_asset_event(
         AssetObservation(_ASKED_ABOUT, partition=day.isoformat(), metadata={_ASKED_FOR: reason})
@@ -113,7 +109,7 @@ def retraining_request(decision: RetrainingDecision) -> RunRequest:
 
 def lists_to_remake(connection: duckdb.DuckDBPyConnection, day: date) -> Iterator[RunRequest]:
     """The run that makes the newest lists again, if another version is in force than the one that made them."""
-    version = version_in_force(connection, day)
+    version = champion_version(connection, day)
     made_by = connection.execute(
         "SELECT DISTINCT model_version FROM recommendations WHERE generated_for = ?", [day]
     ).fetchall()

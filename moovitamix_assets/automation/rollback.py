@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from foundation.models.decisions import Champion
 from foundation.statistics.significance import SIGNIFICANCE, chance_of_less
-from moovitamix_assets.automation.evidence import Champion, DayQuality, Evidence
+from moovitamix_assets.automation.evidence import DayQuality, Evidence
 from moovitamix_assets.settings import Settings
 
 # Where popular tracks earned nothing at all, everything is a very great multiple of it.
@@ -71,7 +72,7 @@ def _obstacle(
 ) -> str | None:
     """Why the champion cannot be compared with the previous one; None if it can."""
     version, minimum = champion.model_version, settings.retraining.rollback_minimum_days
-    if champion.put_in_force_by != "promoted":
+    if champion.activated_by != "promoted":
         return f"{version} was itself returned to: it is not left again without a training."
     if previous not in known.listed_versions:
         return f"{previous}, which {version} replaced, never made a list that people got."
@@ -111,8 +112,8 @@ def _multiple(days: Sequence[DayQuality]) -> float:
 def _moved(known: Evidence, champion: Champion, compared_from: date) -> str | None:
     """The drift on the champion's days that the days compared with did not stand under; None if there is none."""
     drifted = [past for past in known.drift if past.drifted and past.day >= compared_from]
-    before = {past.feature for past in drifted if past.day <= champion.in_force_since}
-    new = [past for past in drifted if past.day > champion.in_force_since and past.feature not in before]
+    before = {past.feature for past in drifted if past.day <= champion.active_since}
+    new = [past for past in drifted if past.day > champion.active_since and past.feature not in before]
     if not new:
         return None
     last = new[-1]

@@ -151,13 +151,14 @@ def _drift_of(
     connection: duckdb.DuckDBPyConnection, day: date, settings: Settings
 ) -> tuple[pd.DataFrame, str]:
     """The rows of a day, and what it was compared with, or why with nothing."""
-    from moovitamix_assets.monitoring.drift import drift_rows, read_reference, read_today, trained_as_of
-    from moovitamix_assets.training.gate.registry import version_in_force
+    from foundation.models.promotions import champion_version
+    from foundation.models.versions import trained_as_of
+    from moovitamix_assets.monitoring.drift import drift_rows, read_reference, read_today
 
-    version = version_in_force(connection, day)
+    version = champion_version(connection, day)
     if version is None:
         return empty_frame(DRIFT), "nothing: no version is in force"
-    folder = settings.training_sets_dir / str(trained_as_of(connection, version))
+    folder = settings.training_sets_dir / trained_as_of(version).isoformat()
     reference = read_reference(folder)
     if reference is None:
         return empty_frame(DRIFT), f"nothing: {folder} of {version} has no reference"

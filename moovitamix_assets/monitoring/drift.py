@@ -23,7 +23,6 @@ from moovitamix_assets.training.dataset.reference_profile import (
 )
 from moovitamix_assets.training.dataset.training_set import verified_manifest
 from moovitamix_assets.warehouse.as_of import listens_changed, tracks_changed, users_changed
-from moovitamix_assets.warehouse.connection import first_row
 from moovitamix_assets.warehouse.schemas import DRIFT
 
 _NUMBERS = {"session_length", "track_duration"}
@@ -60,16 +59,6 @@ class Today:
     listens: pd.DataFrame
     users: pd.DataFrame
     tracks: pd.DataFrame
-
-
-def trained_as_of(connection: duckdb.DuckDBPyConnection, model_version: str) -> date | None:
-    """The day as of which a version was trained; None if it was never promoted."""
-    row = first_row(
-        connection,
-        "SELECT as_of FROM promotions WHERE model_version = ? AND decision = 'promoted'",
-        [model_version],
-    )
-    return row[0] if row else None
 
 
 def read_reference(training_set: Path) -> Reference | None:

@@ -4,11 +4,13 @@ Only looking: whether somebody was told already, and telling, is in `alerts.py`.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
 
+from foundation.models.decisions import RecordedDecision
+from foundation.models.promotions import decisions_after, newest_decision_day
 from foundation.operations.run_failures import EVENTS_OF_FAILURE, what_failed
 from moovitamix_assets.operations.alerts import Problem
 from moovitamix_assets.partitions import (
@@ -17,6 +19,7 @@ from moovitamix_assets.partitions import (
     RANGE_START_TAG,
 )
 from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.connection import first_row
 
 _BY_HAND = "__ASSET_JOB"
 _JOBS = ("nightly", "ingest", "train", "recommend", "monitor", "rollback", _BY_HAND)
@@ -37,42 +40,38 @@ def decision_problems(connection: duckdb.DuckDBPyConnection, settings: Settings)
         connection: The warehouse, to be read.
         settings: Where the UI is.
     """
-    decisions = connection.execute(
-        """SELECT model_version, as_of, decision, reason, previous_version FROM promotions
-           WHERE decision IN ('rejected', 'rolled_back')
-             AND as_of > coalesce((SELECT max(generated_for) FROM recommendations),
-                                  (SELECT max(as_of) FROM promotions)) - ?::INTEGER
-           ORDER BY decision_number, decided_at, model_version""",
-        [_DAYS_OF_DECISIONS],
-    ).fetchall()
+    row = first_row(connection, "SELECT max(generated_for) FROM recommendations")
+    newest = (row[0] if row else None) or newest_decision_day(connection)
+    if newest is None:
+        return []
+    decisions = decisions_after(connection, newest - timedelta(days=_DAYS_OF_DECISIONS))
     link = f"{settings.operations.ui_url}/assets/champion_model"
     return [
-        _rejected(version, str(as_of), reason, previous, link)
-        if decision == "rejected"
-        else _rolled_back(version, str(as_of), reason, previous, link)
-        for version, as_of, decision, reason, previous in decisions
+        _rejected(decided, link) if decided.decision == "rejected" else _rolled_back(decided, link)
+        for decided in decisions
+        if decided.decision != "promoted"
     ]
 
 
-def _rejected(version: str, as_of: str, reason: str, champion: str | None, link: str) -> Problem:
+def _rejected(decided: RecordedDecision, link: str) -> Problem:
     return Problem(
-        key=f"rejected:{version}",
-        title=f"The candidate {version} was rejected",
-        since=as_of,
-        details=(reason,),
-        done=f"{_in_force(champion)}.",
+        key=f"rejected:{decided.model_version}",
+        title=f"The candidate {decided.model_version} was rejected",
+        since=str(decided.as_of),
+        details=(decided.reason,),
+        done=f"{_in_force(decided.previous_version)}.",
         link=link,
         lasting=False,
     )
 
 
-def _rolled_back(version: str, as_of: str, reason: str, before: str | None, link: str) -> Problem:
+def _rolled_back(decided: RecordedDecision, link: str) -> Problem:
     return Problem(
-        key=f"rollback:{version}:{as_of}",
-        title=f"The champion {before} was rolled back",
-        since=as_of,
-        details=(reason,),
-        done=f"{version} is in force again; the next recommendations are its.",
+        key=f"rollback:{decided.model_version}:{decided.as_of}",
+        title=f"The champion {decided.previous_version} was rolled back",
+        since=str(decided.as_of),
+        details=(decided.reason,),
+        done=f"{decided.model_version} is in force again; the next recommendations are its.",
         link=link,
         lasting=False,
     )

@@ -72,10 +72,11 @@ def recommendations(
 
 
 def _lists_of(connection: duckdb.DuckDBPyConnection, day: date, settings: Settings) -> pd.DataFrame:
+    from foundation.models.promotions import champion_version
     from moovitamix_assets.recommendations.batch import Known, recommend_everyone
-    from moovitamix_assets.training.gate.registry import load_model, version_in_force
+    from moovitamix_assets.training.gate.models import model_store
 
-    version = version_in_force(connection, day)
+    version = champion_version(connection, day)
     known = Known(
         as_of=day,
         users=users_as_of(connection, day),
@@ -84,7 +85,7 @@ def _lists_of(connection: duckdb.DuckDBPyConnection, day: date, settings: Settin
     )
     return recommend_everyone(
         known,
-        load_model(settings.models_dir, version) if version else None,
+        model_store(settings.models_dir).load(version) if version else None,
         length=settings.recommendations.recommendations_per_user,
         heard_too=settings.recommendations.recommend_heard_tracks,
         expire_hours=settings.recommendations.recommendations_expire_hours,

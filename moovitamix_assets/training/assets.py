@@ -4,7 +4,6 @@ One partition per run, in a job of their own. The warehouse is held only for the
 See https://docs.dagster.io/guides/build/assets.
 """
 
-from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -71,9 +70,9 @@ def training_set(
     context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
 ) -> MaterializeResult:  # type: ignore[type-arg]
     """Snapshot the warehouse as of the partition day."""
+    from foundation.models.promotions import champion_before_candidate
     from moovitamix_assets.training.dataset.reference_profile import REFERENCE_DAYS, profile
     from moovitamix_assets.training.dataset.training_set import TrainingSet
-    from moovitamix_assets.training.gate.registry import champion_before
 
     as_of = date.fromisoformat(context.partition_key)
     holdout = as_of + timedelta(days=1 - settings.training.holdout_days)
@@ -101,7 +100,7 @@ def training_set(
             ),
             reference=profile(last_week, users, tracks, popularity=tracks),
         )
-        champion = champion_before(connection, as_of)
+        champion = champion_before_candidate(connection, as_of)
     folder = settings.training_sets_dir / as_of.isoformat()
 
     def write(unfinished: Path) -> None:
@@ -144,6 +143,7 @@ def lightfm_model(
     """Choose, measure and fit the model of the partition day."""
     from moovitamix_assets.training.dataset.training_set import TrainingSet
     from moovitamix_assets.training.gate.candidate import train_candidate
+    from moovitamix_assets.training.gate.models import model_store
 
     as_of = date.fromisoformat(context.partition_key)
     folder = settings.training_sets_dir / as_of.isoformat()
@@ -158,9 +158,11 @@ def lightfm_model(
     return MaterializeResult(
         metadata={
             "model_version": candidate.model_version,
-            "folder": MetadataValue.path(str(settings.models_dir / candidate.model_version)),
+            "folder": MetadataValue.path(
+                str(model_store(settings.models_dir).folder(candidate.model_version))
+            ),
             "metrics": MetadataValue.md(plots.markdown_table(table)),
-            "metrics_beside_popularity": MetadataValue.md(
+            "metrics_against_popularity": MetadataValue.md(
                 plots.metrics_beside(candidate.evaluations, _SHOWN_METRICS)
             ),
             **_figures(candidate.evaluations),
@@ -187,50 +189,30 @@ def lightfm_model(
 )
 def champion_model(context: AssetExecutionContext, settings: ResourceParam[Settings]) -> MaterializeResult:  # type: ignore[type-arg]
     """Decide about the candidate of the partition day, once."""
-    from foundation.models.gate import decide
-    from foundation.statistics.paired_difference import NO_USERS_MEASURED, Difference, paired_difference
-    from moovitamix_assets.training.gate.registry import (
-        old_models,
-        read_candidate,
-        record_decision,
-        remove_models,
-        version_in_force,
-    )
+    from foundation.models.promotions import champion_version, obsolete_versions
+    from moovitamix_assets.training.gate.models import model_store
+    from moovitamix_assets.training.gate.promotion import judge, record_decision
 
-    as_of = date.fromisoformat(context.partition_key)
-    candidate = read_candidate(settings.models_dir, as_of)
-    measured = candidate.of("candidate", settings.promotion.promotion_metric)
-    beside: dict[str, Difference] = {}
-    for rival in ("popularity", "champion"):
-        figures = candidate.of(rival, settings.promotion.promotion_metric)
-        if measured is not None and figures is not None:
-            beside[rival] = paired_difference(measured, figures, settings.training.seed)
-    decision = decide(
-        settings.promotion.promotion_metric,
-        beside.get("popularity", NO_USERS_MEASURED),
-        beside.get("champion"),
-        minimum_users=settings.promotion.promotion_minimum_users,
-        minimum_ratio=settings.promotion.promotion_minimum_ratio,
-        tolerance=settings.promotion.promotion_tolerance,
-    )
-    metrics = {rival: asdict(difference) for rival, difference in beside.items()}
+    as_of, models = date.fromisoformat(context.partition_key), model_store(settings.models_dir)
+    candidate = models.candidate(as_of)
+    judgement = judge(candidate, settings.promotion, settings.training.seed)
     with write_warehouse(settings.warehouse_path) as connection:
-        decision = record_decision(connection, candidate, as_of, decision, metrics)
-        champion = version_in_force(connection, as_of)
-        removed = old_models(
+        decision = record_decision(connection, candidate, as_of, judgement.decision, judgement.metrics)
+        champion = champion_version(connection, as_of)
+        obsolete = obsolete_versions(
             connection,
-            settings.models_dir,
             kept=settings.training.models_kept,
             served_days=settings.recommendations.recommendations_kept_days,
         )
-    remove_models(settings.models_dir, removed)
+    removed = [version for version in obsolete if models.has(version)]
+    models.remove(removed)
     return MaterializeResult(
         metadata={
             "decision": decision.decision,
             "reason": decision.reason,
             "candidate": candidate.model_version,
             "champion": champion or "none: popular tracks are recommended",
-            "beside": MetadataValue.json(metrics),
+            "compared_with": MetadataValue.json(judgement.metrics),
             "old_models_removed": MetadataValue.json(removed),
             "mirror": _mirrored(context, settings),
         },

@@ -37,11 +37,12 @@ def lightfm_model_checks(
 ) -> Iterator[AssetCheckResult]:
     """Examine the candidate of the run's day, or the newest one."""
     from moovitamix_assets.training.artifacts.artifact_verification import examine_artifact
-    from moovitamix_assets.training.gate.registry import newest_candidate_day, read_candidate
+    from moovitamix_assets.training.gate.models import model_store
 
-    days = partitions_of_run(context.run.tags) or [newest_candidate_day(settings.models_dir)]
-    version = read_candidate(settings.models_dir, days[-1]).model_version
-    trial = examine_artifact(settings.models_dir / version, settings)
+    models = model_store(settings.models_dir)
+    days = partitions_of_run(context.run.tags) or [models.newest_candidate_day()]
+    version = models.candidate(days[-1]).model_version
+    trial = examine_artifact(models.folder(version), settings)
     yield AssetCheckResult(
         check_name="artifact_serves",
         asset_key="lightfm_model",

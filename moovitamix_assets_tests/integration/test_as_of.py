@@ -15,7 +15,7 @@ from dagster import AssetSelection
 from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import TRAIN_JOB
 from moovitamix_assets.partitions import days_between
-from moovitamix_assets.training.gate.registry import read_candidate
+from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets_tests.conftest import FIRST, small_world
 from moovitamix_assets_tests.integration import fingerprints
 from moovitamix_assets_tests.integration.deployment import Deployment
@@ -56,7 +56,7 @@ def test_a_model_of_a_day_is_the_same_when_trained_on_that_day_and_long_after(
     _live_through(at_once, FIRST, DAY)
     shutil.copytree(at_once.data_dir, long_after.data_dir)
     trained = _made(at_once, TRAIN_JOB.selection)
-    version = read_candidate(at_once.settings.models_dir, DAY).model_version
+    version = model_store(at_once.settings.models_dir).candidate(DAY).model_version
     assert {MANIFEST, f"models/{version}/track_vectors.npy"} <= set(trained)
 
     _live_through(long_after, DAY + timedelta(days=1), DAY + timedelta(days=later))

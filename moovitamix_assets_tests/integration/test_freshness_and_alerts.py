@@ -9,12 +9,13 @@ import pytest
 from dagster import AssetCheckKey, AssetKey, AssetSelection
 
 from foundation.models.gate import Decision
+from foundation.models.model_store import Candidate
 from foundation.tables import empty_frame
 from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import FRESHNESS_CHECKS, ROLLBACK_JOB
 from moovitamix_assets.operations.freshness import WATCHED
 from moovitamix_assets.partitions import days_between
-from moovitamix_assets.training.gate.registry import Candidate, record_decision
+from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse import connection as connection_module
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS

@@ -10,10 +10,11 @@ import pytest
 from dagster import AssetSelection, ExecuteInProcessResult
 
 from foundation.models.gate import Decision
+from foundation.models.model_store import Candidate
 from foundation.tables import empty_frame
 from mock_api.server import running_server
 from moovitamix_assets.partitions import range_tags
-from moovitamix_assets.training.gate.registry import Candidate, record_decision
+from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.conftest import FIRST, LAST, small_world

@@ -10,12 +10,14 @@ import pytest
 
 from foundation.artifact_folder import write_hashes
 from foundation.models.gate import Decision
+from foundation.models.model_store import Candidate
+from foundation.models.promotions import champion_version
 from foundation.tables import empty_frame
 from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB
 from moovitamix_assets.automation.retraining_runs import request_retraining
 from moovitamix_assets.partitions import PARTITION_TAG, days_between
-from moovitamix_assets.training.gate.registry import Candidate, record_decision, version_in_force
+from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.conftest import LAST, small_world
@@ -49,7 +51,7 @@ def make(undisturbed: Deployment, clock_url: str, tmp_path: Path) -> Make:
 
 def in_force(service: RunningByItself) -> str | None:
     with read_warehouse(service.settings.warehouse_path) as connection:
-        return version_in_force(connection, NIGHT)
+        return champion_version(connection, NIGHT)
 
 
 def made_by(service: RunningByItself, day: date) -> set[str]:

@@ -13,10 +13,11 @@ from dagster import DagsterInstance, ResourceDefinition
 
 from foundation.artifact_folder import write_hashes
 from foundation.models.gate import Decision
+from foundation.models.model_store import Candidate
 from foundation.tables import empty_frame
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB
 from moovitamix_assets.definitions import build_definitions
-from moovitamix_assets.training.gate.registry import Candidate, record_decision
+from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.conftest import LAST

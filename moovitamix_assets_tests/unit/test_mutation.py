@@ -75,7 +75,7 @@ def test_the_mirror_image_of_a_module_is_run_first_then_what_imports_it_and_its_
     tests = files_testing(ROOT / "moovitamix_assets" / "training" / "gate" / "promotion.py")
     names = [test.relative_to(ROOT / TESTS / "unit").as_posix() for test in tests]
     assert names[0] == "training/gate/test_promotion.py"
-    assert "training/gate/test_registry.py" in names
+    assert "training/gate/test_candidate.py" in names
     assert "recommendations/test_top_n.py" not in names
     assert len(names) == len(set(names))
     cold_start = files_testing(ROOT / "moovitamix_assets" / "recommendations" / "cold_start.py")

@@ -15,7 +15,7 @@ from moovitamix_assets.cli.inspection.symptoms import Symptom
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.dataset.training_set import TrainingSet
-from moovitamix_assets.training.gate import registry
+from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.warehouse import findings
 from moovitamix_assets.warehouse.connection import (
     WarehouseLocked,
@@ -77,22 +77,24 @@ def _training_sets(settings: Settings, on_progress: OnProgress) -> Iterator[Symp
 
 
 def _models(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
-    folders = sorted(settings.models_dir.glob("????-??-??-*"))
+    models = model_store(settings.models_dir)
+    versions = models.versions()
     faults = 0
-    for done, folder in enumerate(folders, start=1):
+    for done, version in enumerate(versions, start=1):
         try:
-            registry.load_model(settings.models_dir, folder.name)
+            models.load(version)
         except Damaged as error:
             faults += 1
             yield Symptom("models", False, str(error))
-        on_progress(done, len(folders))
-    for pointer in sorted((settings.models_dir / "candidates").glob("????-??-??")):
+        on_progress(done, len(versions))
+    for day in models.candidate_days():
         try:
-            registry.candidate_named_by(pointer)
+            models.candidate_version(day)
         except Damaged as error:
             faults += 1
             yield Symptom("models", False, str(error))
-    yield from _well("models", faults, len(folders), sum(map(storage.is_hashed, folders)))
+    hashed = sum(storage.is_hashed(models.folder(version)) for version in versions)
+    yield from _well("models", faults, len(versions), hashed)
 
 
 def _ledger(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:

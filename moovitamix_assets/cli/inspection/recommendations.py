@@ -12,11 +12,12 @@ import numpy as np
 from rich.console import Console
 
 from foundation.errors import Explained
+from foundation.models.promotions import champion_version
 from moovitamix_assets.clock import last_ended_day
 from moovitamix_assets.clock import now as present
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
-from moovitamix_assets.training.gate.registry import load_model, version_in_force
+from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.warehouse.connection import first_row, read_warehouse
 
 _UNTIL = "%Y-%m-%d %H:%M UTC"
@@ -90,7 +91,7 @@ def print_similar(console: Console, settings: Settings, track_id: int, day: date
     with read_warehouse(settings.warehouse_path) as connection:
         version = _champion(connection, settings, day)
         named = _known_tracks(connection, [track_id])
-    model = load_model(settings.models_dir, version)
+    model = model_store(settings.models_dir).load(version)
     if track_id not in model.track_ids:
         raise NothingToShow(f"Track {track_id} is newer than {version}; the next training will know it.")
     found = model.similar_tracks(track_id, settings.recommendations.recommendations_per_user)
@@ -108,7 +109,7 @@ def print_session(console: Console, settings: Settings, track_ids: Sequence[int]
     with read_warehouse(settings.warehouse_path) as connection:
         version = _champion(connection, settings, day)
         named = _known_tracks(connection, track_ids)
-    model = load_model(settings.models_dir, version)
+    model = model_store(settings.models_dir).load(version)
     session = np.array(track_ids, dtype=np.int64)
     found = model.recommend_for_session(session, settings.recommendations.recommendations_per_user)
     _say(console, f"After these, by version {version}:")
@@ -235,12 +236,13 @@ def _known_tracks(connection: duckdb.DuckDBPyConnection, track_ids: Sequence[int
 
 def _model(settings: Settings, version: str) -> Recommender | None:
     """The model of a version; None if its folder is no longer kept."""
-    return load_model(settings.models_dir, version) if (settings.models_dir / version).exists() else None
+    models = model_store(settings.models_dir)
+    return models.load(version) if models.has(version) else None
 
 
 def _champion(connection: duckdb.DuckDBPyConnection, settings: Settings, day: date | None) -> str:
     until = last_ended_day(present(settings))
-    version = version_in_force(connection, min(day or until, until))
+    version = champion_version(connection, min(day or until, until))
     if version is None:
         when = f"as of {day}" if day else "yet"
         raise NothingToShow(

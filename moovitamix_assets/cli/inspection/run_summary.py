@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from foundation.models.promotions import last_decision
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.schemas import REJECTED_TABLES
@@ -91,16 +92,12 @@ def _print_rejections(
 
 
 def _print_model(console: Console, connection: duckdb.DuckDBPyConnection, last: date) -> None:
-    decision = connection.execute(
-        """SELECT model_version, decision, reason FROM promotions WHERE as_of <= ?
-           ORDER BY as_of DESC, decision_number DESC, decided_at DESC LIMIT 1""",
-        [last],
-    ).fetchone()
-    if decision is None:
+    decided = last_decision(connection, last)
+    if decided is None:
         console.print("[bold]Model[/] there is no decision yet")
         return
-    version, verdict, reason = decision
-    console.print(f"[bold]Model[/] {version} was {verdict.replace('_', ' ')}. {reason}", highlight=False)
+    version, verdict = decided.model_version, decided.decision.replace("_", " ")
+    console.print(f"[bold]Model[/] {version} was {verdict}. {decided.reason}", highlight=False)
     evaluations = connection.execute(
         "SELECT * FROM model_evaluations WHERE model_version = ? AND segment IN ('all', 'warm', 'cold')",
         [version],

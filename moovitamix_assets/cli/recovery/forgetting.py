@@ -15,6 +15,7 @@ from foundation.landing.completeness import forget_reading
 from moovitamix_assets.cli.recovery.folder_holders import sole_holder
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.findings import ENDPOINTS
 from moovitamix_assets.warehouse.future import forget_days_after
@@ -63,16 +64,13 @@ def forget(settings: Settings, instance: DagsterInstance, last: date) -> Forgott
             for day in unloaded
             if day <= last
         )
-        made = [
-            *settings.training_sets_dir.glob("????-??-??"),
-            *settings.models_dir.glob("????-??-??-*"),
-            *(settings.models_dir / "candidates").glob("????-??-??"),
-        ]
-        late = [path for path in made if date.fromisoformat(path.name[:10]) > last]
-        for path in late:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        folders = len(model_store(settings.models_dir).remove_after(last))
+        for training_set in settings.training_sets_dir.glob("????-??-??"):
+            if date.fromisoformat(training_set.name) > last:
+                shutil.rmtree(training_set)
+                folders += 1
     still_recorded = _wipe_records(instance, settings, last)
-    return Forgotten(rows, partitions, sum(path.parent.name != "candidates" for path in late), still_recorded)
+    return Forgotten(rows, partitions, folders, still_recorded)
 
 
 def _days_landed(folder: Path) -> Iterable[date]:

@@ -16,6 +16,7 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 
 from foundation.errors import Explained
 from foundation.landing.first_partition import record_first_partition
+from foundation.models.promotions import is_decided
 from foundation.operations.event_storage import quickly_written
 from foundation.operations.run_ends import ending_soon_after_a_signal
 from foundation.operations.run_failures import what_failed
@@ -90,9 +91,7 @@ def find_missing(settings: Settings, first: date, last: date) -> Missing:
     try:
         with read_warehouse(settings.warehouse_path) as connection:
             loaded, made = loaded_days(connection), made_days(connection)
-            decided = connection.execute(
-                "SELECT 1 FROM promotions WHERE as_of = ? LIMIT 1", [last]
-            ).fetchone()
+            decided = is_decided(connection, last)
             learns = anything_played_before(connection, last, _holdout(settings, last))
     except WarehouseMissing:
         return Missing(days_between(first, last), decision=True, made=True)

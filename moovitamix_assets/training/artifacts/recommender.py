@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from foundation.models.versions import model_version
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts import artifact
 from moovitamix_assets.training.components.base import Factors, FloatArray
@@ -74,7 +75,7 @@ class Recommender:
             recipe,
             seed=settings.training.seed,
             threads=settings.training.training_threads,
-            model_version=f"{training_set.as_of.isoformat()}-{digest}",
+            model_version=model_version(training_set.as_of, digest),
             as_of=training_set.as_of,
             cutoff=cutoff,
         )

@@ -5,6 +5,7 @@ The order of these steps belongs here; each step is a module of its own.
 
 from datetime import timedelta
 
+from foundation.models.model_store import Candidate
 from foundation.progress import OnProgress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
@@ -13,7 +14,7 @@ from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import Scorer, evaluate
-from moovitamix_assets.training.gate.registry import Candidate, load_model, store_candidate
+from moovitamix_assets.training.gate.models import model_store, store_candidate
 from moovitamix_assets.training.selection.model_selection import choose_recipe
 from moovitamix_assets.training.selection.tuning import with_fewer_test_users
 
@@ -44,7 +45,7 @@ def train_candidate(
         on_progress: Told the steps done of 4: choosing, fitting the twin, measuring, fitting what is served.
         search_trials: Settings to try in a search for a better recipe; 0 takes over the champion's settings.
     """
-    reigning = load_model(settings.models_dir, champion) if champion is not None else None
+    reigning = model_store(settings.models_dir).load(champion) if champion is not None else None
     recipe = choose_recipe(
         training_set, settings, reigning.recipe if reigning else None, trials=search_trials
     )

@@ -20,10 +20,13 @@ import duckdb
 import pandas as pd
 
 from foundation.errors import Explained
+from foundation.models.model_store import ModelDamaged
+from foundation.models.promotions import aliases, all_decisions
 from foundation.secret_url import SecretUrl
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.artifact import MODEL_FILE, read_json
 from moovitamix_assets.training.dataset.training_set import MANIFEST_FILE
+from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.training.mirroring.mlflow_writer import REFUSED, MirroredVersion, Outcome, Plan
 from moovitamix_assets.warehouse.connection import read_warehouse
 
@@ -77,11 +80,15 @@ def write_mirror(settings: Settings, *, patient: bool = False) -> MirrorReport:
     Raises:
         WarehouseMissing: If there is no warehouse yet.
         WarehouseLocked: If another process is writing to it.
-        MirrorFailed: If MLflow, its database or its tracking server fails, or takes longer than the settings allow.
+        MirrorFailed: If the pointer to a candidate is damaged, or MLflow, its database or its tracking server fails
+            or takes longer than the settings allow.
     """
     started = time.monotonic()
-    with read_warehouse(settings.warehouse_path) as connection:
-        plan = mirror_plan(connection, settings)
+    try:
+        with read_warehouse(settings.warehouse_path) as connection:
+            plan = mirror_plan(connection, settings)
+    except ModelDamaged as error:
+        raise MirrorFailed(str(error)) from error
     where = str(settings.mirror.mlflow_tracking_uri or settings.data_dir / DATABASE_FILE)
     outcomes = _told(plan, where, None if patient else settings.mirror.mlflow_timeout_seconds)
     return MirrorReport(where, outcomes, plan.aliases, time.monotonic() - started)
@@ -94,9 +101,7 @@ def mirror_plan(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Pl
         connection: The warehouse.
         settings: Where models, training sets and the mirror are.
     """
-    decisions = connection.execute(
-        "SELECT * FROM promotions ORDER BY as_of, decision_number, decided_at"
-    ).df()
+    decisions = all_decisions(connection)
     evaluations = connection.execute("SELECT * FROM model_evaluations").df()
     metrics = {str(version): rows for version, rows in evaluations.groupby("model_version")}
     by_version = decisions.sort_values("decision_number", kind="stable").groupby("model_version", sort=False)
@@ -114,27 +119,6 @@ def mirror_plan(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Pl
     )
 
 
-def aliases(decisions: pd.DataFrame) -> dict[str, str]:
-    """Return which version each alias names: champion, previous and challenger, where there is one.
-
-    Args:
-        decisions: Rows of `promotions`, by as_of and decision_number: the order that decides which one is in force.
-    """
-    named: dict[str, str] = {}
-    since = decisions = decisions.reset_index(drop=True)
-    in_force = decisions[decisions["decision"].isin(["promoted", "rolled_back"])]
-    if not in_force.empty:
-        champion = in_force.iloc[-1]
-        named["champion"] = str(champion["model_version"])
-        if pd.notna(champion["previous_version"]):
-            named["previous"] = str(champion["previous_version"])
-        since = decisions.loc[in_force.index[-1] :]
-    rejected = since[since["decision"] == "rejected"]
-    if not rejected.empty:
-        named["challenger"] = str(rejected.iloc[-1]["model_version"])
-    return named
-
-
 def _mirrored_version(
     version: str, decisions: pd.DataFrame, evaluations: pd.DataFrame, settings: Settings
 ) -> MirroredVersion:
@@ -150,11 +134,11 @@ def _mirrored_version(
     if pd.notna(last["previous_version"]):
         tags["previous_version"] = str(last["previous_version"])
     manifest = settings.training_sets_dir / as_of.isoformat() / MANIFEST_FILE
-    candidate = settings.models_dir / "candidates" / as_of.isoformat()
+    models = model_store(settings.models_dir)
     # A day has one training set: it is that of the last model made of it, and says nothing of earlier ones.
-    if manifest.exists() and candidate.exists() and candidate.read_text().strip() == version:
+    if manifest.exists() and models.candidate_version(as_of) == version:
         tags["training_set_sha256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
-    folder = settings.models_dir / version
+    folder = models.folder(version)
     kept = (folder / MODEL_FILE).exists()
     return MirroredVersion(
         model_version=version,

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from moovitamix_assets.automation.evidence import Champion, DayDrift, DayQuality, Evidence, Training
+from foundation.models.decisions import Champion
+from moovitamix_assets.automation.evidence import DayDrift, DayQuality, Evidence, Training
 
 FIRST, SECOND = "2026-09-01-aaaaaaaa", "2026-09-15-bbbbbbbb"
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal
 
-from moovitamix_assets.automation.evidence import Champion, DayDrift, DayQuality, Evidence, Training
+from foundation.models.decisions import Champion
+from moovitamix_assets.automation.evidence import DayDrift, DayQuality, Evidence, Training
 from moovitamix_assets.automation.retraining import RetrainingDecision, decide_retraining
 from moovitamix_assets.automation.rollback import RollbackDecision, decide_rollback
 from moovitamix_assets.settings import Settings

@@ -5,17 +5,18 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from foundation.models.decisions import Champion
 from foundation.models.gate import Decision
+from foundation.models.model_store import Candidate
 from foundation.tables import empty_frame
 from moovitamix_assets.automation.evidence import (
-    Champion,
     DayDrift,
     DayQuality,
     Evidence,
     Training,
     read_evidence,
 )
-from moovitamix_assets.training.gate.registry import Candidate, record_decision, roll_back
+from moovitamix_assets.training.gate.promotion import record_decision, roll_back
 from moovitamix_assets.warehouse.connection import insert, read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import (
     DRIFT,

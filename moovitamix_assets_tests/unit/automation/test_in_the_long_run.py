@@ -85,7 +85,7 @@ def test_a_rollback_returns_once_and_to_what_served(story, settings, seed):
         if past.rollback.roll_back:
             assert past.rollback.model_version == champion.model_version
             assert past.rollback.to in past.evidence.listed_versions & in_force - {champion.model_version}
-            assert champion.put_in_force_by == "promoted"
+            assert champion.activated_by == "promoted"
             assert champion.model_version not in taken_back
             taken_back.add(champion.model_version)
         else:

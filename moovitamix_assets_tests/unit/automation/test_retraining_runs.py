@@ -16,7 +16,7 @@ from moovitamix_assets.automation.retraining_runs import (
 )
 from moovitamix_assets.partitions import PARTITION_TAG, range_tags
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.gate.registry import roll_back
+from moovitamix_assets.training.gate.promotion import roll_back
 from moovitamix_assets.warehouse.connection import WarehouseMissing, write_warehouse
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about, put_down_run
 from moovitamix_assets_tests.unit.warehouse.rows import add_list

@@ -8,10 +8,11 @@ import pytest
 from dagster import ExecuteInProcessResult
 
 from foundation.models.gate import Decision
+from foundation.models.model_store import Candidate
 from foundation.tables import empty_frame
 from moovitamix_assets.automation.jobs import ROLLBACK_JOB
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.gate.registry import Candidate, record_decision
+from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 

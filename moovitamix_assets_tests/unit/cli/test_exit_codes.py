@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from foundation.landing.first_partition import StartDateMoved
+from foundation.models.model_store import ModelMissing
 from moovitamix_assets.automation import retraining_runs
 from moovitamix_assets.automation.retraining_runs import NothingServed
 from moovitamix_assets.cli.app import app
@@ -22,7 +23,6 @@ from moovitamix_assets.cli.runs.instance import NoInstance
 from moovitamix_assets.cli.runs.pipeline import Missing, Outcome, RunFailed
 from moovitamix_assets.cli.services import development, exporter
 from moovitamix_assets.operations.health.exporter import PortTaken
-from moovitamix_assets.training.gate.registry import ModelMissing
 from moovitamix_assets.training.mirroring import mirror
 from moovitamix_assets.training.mirroring.mirror import MirrorFailed
 from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing

@@ -12,7 +12,7 @@ from moovitamix_assets.monitoring.assets import drift, recommendation_quality
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.dataset.reference_profile import POPULARITY_COLUMN, profile
-from moovitamix_assets.training.gate.registry import roll_back
+from moovitamix_assets.training.gate.promotion import roll_back
 from moovitamix_assets.warehouse.as_of import listens_changed
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager

@@ -8,14 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from foundation.models.gate import Decision
-from foundation.tables import empty_frame, to_arrow
+from foundation.tables import to_arrow
 from moovitamix_assets.monitoring.drift import (
     Reference,
     Today,
     drift_rows,
     read_reference,
-    trained_as_of,
 )
 from moovitamix_assets.training.dataset.reference_profile import (
     POPULARITY_COLUMN,
@@ -23,9 +21,7 @@ from moovitamix_assets.training.dataset.reference_profile import (
     profile,
     to_json,
 )
-from moovitamix_assets.training.gate.registry import Candidate, record_decision, roll_back
-from moovitamix_assets.warehouse.connection import write_warehouse
-from moovitamix_assets.warehouse.schemas import DRIFT, MODEL_EVALUATIONS
+from moovitamix_assets.warehouse.schemas import DRIFT
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 DAY = date(2026, 10, 20)
@@ -180,15 +176,3 @@ def test_a_reference_is_read_from_a_training_set_or_is_not_there(tmp_path, world
     assert read.profile == reference.profile
     assert read.user_ids.tolist() == sorted(world.users["user_id"])
     assert read.popularity["track_id"].tolist() == sorted(world.tracks["track_id"])
-
-
-def test_a_version_was_trained_when_it_was_promoted_not_when_it_was_returned_to(tmp_path):
-    with write_warehouse(tmp_path / "warehouse.duckdb") as connection:
-        for number, version, decision in ((1, "a", "promoted"), (2, "b", "promoted"), (3, "c", "rejected")):
-            candidate = Candidate(version, empty_frame(MODEL_EVALUATIONS), pd.DataFrame())
-            record_decision(connection, candidate, date(2026, 9, number), Decision(decision, "."), {})
-        roll_back(connection, "Worse.")
-        assert trained_as_of(connection, "a") == date(2026, 9, 1)
-        assert trained_as_of(connection, "b") == date(2026, 9, 2)
-        assert trained_as_of(connection, "c") is None
-        assert trained_as_of(connection, "d") is None

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materialize
 
+from foundation.models.model_store import ModelMissing
 from foundation.progress import NoProgress
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.recommendations.assets import recommendations
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.gate.registry import ModelMissing
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about

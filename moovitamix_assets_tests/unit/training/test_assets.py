@@ -7,6 +7,7 @@ import pytest
 from dagster import AssetCheckSeverity, build_asset_context
 
 from foundation.models.gate import Decision
+from foundation.models.model_store import Candidate
 from foundation.progress import NoProgress
 from foundation.tables import empty_frame
 from moovitamix_assets.settings import Settings
@@ -15,7 +16,8 @@ from moovitamix_assets.training.assets import champion_model, training_set
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.evaluation.offline import Evaluation
-from moovitamix_assets.training.gate.registry import Candidate, record_decision, store_candidate
+from moovitamix_assets.training.gate.models import store_candidate
+from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.loads import PartitionNotLoaded

@@ -15,7 +15,7 @@ from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.checks import lightfm_model_checks
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.evaluation.offline import Evaluation
-from moovitamix_assets.training.gate.registry import store_candidate
+from moovitamix_assets.training.gate.models import store_candidate
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world

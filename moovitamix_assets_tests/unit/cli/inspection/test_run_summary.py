@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from foundation.models.gate import Decision
+from foundation.models.model_store import Candidate
 from moovitamix_assets.cli.inspection.run_summary import print_summary
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.gate.registry import Candidate, record_decision
+from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import insert, write_warehouse
 from moovitamix_assets.warehouse.schemas import REJECTED_TABLES
 from moovitamix_assets_tests.unit.operations.loads import add_loads

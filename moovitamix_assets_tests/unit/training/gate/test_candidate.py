@@ -12,7 +12,7 @@ from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import evaluate
 from moovitamix_assets.training.gate import candidate
-from moovitamix_assets.training.gate.registry import load_model
+from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
@@ -73,7 +73,7 @@ def test_what_is_measured_knows_nothing_of_the_holdout_days_and_what_serves_know
     popularity = Popularity().fit(split(world, "before_holdout"), settings.training.seed, 1)
     assert made.of("popularity", "ndcg_at_10").equals(measured(popularity, world))
     assert made.of("champion", "ndcg_at_10") is None
-    served = load_model(settings.models_dir, made.model_version)
+    served = model_store(settings.models_dir).load(made.model_version)
     assert served.cutoff == "as_of"
     assert served.plays.sum() == world.interactions["plays"].sum()
     assert np.array_equal(

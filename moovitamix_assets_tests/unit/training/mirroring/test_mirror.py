@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from foundation.models.promotions import champion_version
 from foundation.secret_url import SecretUrl
 from moovitamix_assets.cli.app import app as cli
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.gate.registry import version_in_force
 from moovitamix_assets.training.mirroring import mirror
 from moovitamix_assets.training.mirroring.mirror import (
     MirrorFailed,
@@ -110,7 +110,7 @@ def plan(settings: Settings):
 def named(settings: Settings) -> dict[str, str]:
     """The aliases, having checked that the champion is the version in force."""
     with read_warehouse(settings.warehouse_path) as connection:
-        in_force = version_in_force(connection, datetime(9999, 1, 1).date())
+        in_force = champion_version(connection, datetime(9999, 1, 1).date())
         found = mirror_plan(connection, settings).aliases
     assert found.get("champion") == in_force
     return found

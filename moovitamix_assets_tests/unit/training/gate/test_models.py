@@ -6,19 +6,14 @@ import pytest
 
 from foundation import artifact_folder as storage
 from foundation.artifact_folder import HASHES_FILE, remove_folder, write_folder
+from foundation.models.model_store import ModelDamaged, ModelMissing, NoCandidate
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import evaluate
-from moovitamix_assets.training.gate.registry import (
-    ModelDamaged,
-    ModelMissing,
-    load_model,
-    read_candidate,
-    store_candidate,
-)
+from moovitamix_assets.training.gate.models import model_store, store_candidate
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
@@ -58,12 +53,12 @@ def test_any_single_bit_that_flips_in_any_file_is_noticed(stored: tuple[Path, st
             with pytest.raises(
                 ModelDamaged, match=rf"{models_dir / version}.*{version}.*moovitamix rollback"
             ):
-                load_model(models_dir, version)
+                model_store(models_dir).load(version)
             with pytest.raises(ModelDamaged):
-                read_candidate(models_dir, day)
+                model_store(models_dir).candidate(day)
             flip(file, bit)
-    assert load_model(models_dir, version).model_version == version
-    assert read_candidate(models_dir, day).model_version == version
+    assert model_store(models_dir).load(version).model_version == version
+    assert model_store(models_dir).candidate(day).model_version == version
 
 
 def test_a_truncated_or_missing_file_is_named(stored: tuple[Path, str, date]) -> None:
@@ -73,10 +68,10 @@ def test_a_truncated_or_missing_file_is_named(stored: tuple[Path, str, date]) ->
     for left in (b"", content[:40], content[:-1]):
         file.write_bytes(left)
         with pytest.raises(ModelDamaged, match=str(file)):
-            load_model(models_dir, version)
+            model_store(models_dir).load(version)
     file.unlink()
     with pytest.raises(ModelDamaged, match=f"{file} is damaged: it is gone"):
-        load_model(models_dir, version)
+        model_store(models_dir).load(version)
     file.write_bytes(content)
 
 
@@ -85,10 +80,10 @@ def test_a_model_without_hashes_is_read_unless_it_cannot_be(stored: tuple[Path, 
     hashes, vectors = models_dir / version / HASHES_FILE, models_dir / version / "track_vectors.npy"
     recorded, content = hashes.read_bytes(), vectors.read_bytes()
     hashes.unlink()
-    assert load_model(models_dir, version).model_version == version
+    assert model_store(models_dir).load(version).model_version == version
     vectors.write_bytes(content[:40])
     with pytest.raises(ModelDamaged, match=version):
-        load_model(models_dir, version)
+        model_store(models_dir).load(version)
     vectors.write_bytes(content)
     hashes.write_bytes(recorded)
 
@@ -100,13 +95,13 @@ def test_an_altered_pointer_to_a_candidate_is_named(stored: tuple[Path, str, dat
     for bit in range(8 * len(content)):
         flip(pointer, bit)
         with pytest.raises(ModelDamaged, match=str(pointer)):
-            read_candidate(models_dir, day)
+            model_store(models_dir).candidate(day)
         flip(pointer, bit)
     pointer.write_bytes(b"")
     with pytest.raises(ModelDamaged, match=str(pointer)):
-        read_candidate(models_dir, day)
+        model_store(models_dir).candidate(day)
     pointer.write_text(version)  # as earlier versions wrote it
-    assert read_candidate(models_dir, day).model_version == version
+    assert model_store(models_dir).candidate(day).model_version == version
     pointer.write_bytes(content)
 
 
@@ -124,4 +119,14 @@ def test_a_model_whose_removal_was_interrupted_is_gone_not_half_there(
         remove_folder(tmp_path / "2026-09-05-0123abcd")
 
     with pytest.raises(ModelMissing):
-        load_model(tmp_path, "2026-09-05-0123abcd")
+        model_store(tmp_path).load("2026-09-05-0123abcd")
+
+
+def test_a_model_that_is_missing_is_named_with_the_remedy(tmp_path: Path) -> None:
+    models = model_store(tmp_path)
+    with pytest.raises(NoCandidate, match="materialize lightfm_model for 2026-09-10"):
+        models.candidate(date(2026, 9, 10))
+    with pytest.raises(NoCandidate, match="No model was trained yet"):
+        models.newest_candidate_day()
+    with pytest.raises(ModelMissing, match=r"--partition 2026-09-10 .*moovitamix rollback"):
+        models.load("2026-09-10-00000000")

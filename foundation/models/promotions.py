@@ -1,0 +1,287 @@
+"""The table `promotions`: which version is the champion as of any day, what preceded it, and every decision taken.
+
+All SQL over the table is here; everyone else calls these functions. What a decision should be is in `gate.py`; the
+product declares the table and owns the transaction.
+
+Decisions hold by `as_of`, then by `decision_number`: a clock may go backwards, so `decided_at` orders only rows
+that have neither.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from foundation.models.decisions import Champion, RecordedDecision, Verdict
+from foundation.models.gate import Decision
+from foundation.models.versions import trained_as_of
+
+_MAKES_CHAMPION = "decision IN ('promoted', 'rolled_back')"
+_NEWEST_FIRST = "ORDER BY as_of DESC, decision_number DESC, decided_at DESC"
+_OLDEST_FIRST = "ORDER BY as_of, decision_number, decided_at"
+
+
+class NothingToRollBack(RuntimeError):
+    """There is no earlier champion to return to; the message says what the current one is."""
+
+
+def champion_version(connection: duckdb.DuckDBPyConnection, as_of: date) -> str | None:
+    """The champion's version as of a day: the last one promoted, or rolled back to, up to then."""
+    return _champion_where(connection, "as_of <= ?", [as_of])
+
+
+def champion_before_candidate(connection: duckdb.DuckDBPyConnection, as_of: date) -> str | None:
+    """The version that a candidate of a day is compared with: the champion, were it not for the day's candidates.
+
+    Training a day again thus compares with the same champion as the first time.
+    """
+    return _champion_where(
+        connection, "(as_of < ? OR (as_of = ? AND decision = 'rolled_back'))", [as_of, as_of]
+    )
+
+
+def current_champion(connection: duckdb.DuckDBPyConnection, as_of: date) -> Champion | None:
+    """The champion as of a day, with its origin; None while there is none."""
+    row = _first_row(
+        connection,
+        f"""SELECT model_version, as_of, decision FROM promotions WHERE {_MAKES_CHAMPION} AND as_of <= ?
+            {_NEWEST_FIRST} LIMIT 1""",
+        [as_of],
+    )
+    if row is None:
+        return None
+    version, since, decision = row
+    return Champion(version, trained_as_of(version), since, decision, _replaced_by(connection, version))
+
+
+def decision_about(connection: duckdb.DuckDBPyConnection, model_version: str) -> Decision | None:
+    """The gate's decision about a version; None before it was decided about."""
+    row = _first_row(
+        connection,
+        "SELECT decision, reason FROM promotions WHERE model_version = ? AND decision <> 'rolled_back'",
+        [model_version],
+    )
+    return Decision(*row) if row else None
+
+
+def is_decided(connection: duckdb.DuckDBPyConnection, as_of: date) -> bool:
+    """Return whether anything was decided as of a day."""
+    return _first_row(connection, "SELECT 1 FROM promotions WHERE as_of = ? LIMIT 1", [as_of]) is not None
+
+
+def newest_decision_day(connection: duckdb.DuckDBPyConnection) -> date | None:
+    """The newest day as of which anything was decided; None if nothing was."""
+    return _first_day(connection, "SELECT max(as_of) FROM promotions", [])
+
+
+def newest_trained_day(connection: duckdb.DuckDBPyConnection, until: date) -> date | None:
+    """The newest day up to `until` whose candidate was decided about; None if there is none."""
+    return _first_day(
+        connection,
+        "SELECT max(as_of) FROM promotions WHERE decision <> 'rolled_back' AND as_of <= ?",
+        [until],
+    )
+
+
+def last_decision(connection: duckdb.DuckDBPyConnection, as_of: date) -> RecordedDecision | None:
+    """The last decision that holds as of a day, whatever it was; None if there is none."""
+    found = _recorded(connection, f"WHERE as_of <= ? {_NEWEST_FIRST} LIMIT 1", [as_of])
+    return found[0] if found else None
+
+
+def decisions_after(connection: duckdb.DuckDBPyConnection, day: date) -> list[RecordedDecision]:
+    """The decisions as of days after `day`, in the order in which they were taken."""
+    return _recorded(connection, "WHERE as_of > ? ORDER BY decision_number, decided_at, model_version", [day])
+
+
+def candidate_outcomes(connection: duckdb.DuckDBPyConnection, until: date) -> list[tuple[date, Verdict]]:
+    """The outcome of each candidate up to a day, as (as_of, outcome), ascending.
+
+    A candidate that was promoted and rolled back since counts as rolled back.
+    """
+    return connection.execute(
+        f"""SELECT as_of, if(model_version IN (
+                   SELECT previous_version FROM promotions WHERE decision = 'rolled_back' AND as_of <= ?
+               ), 'rolled_back', decision)
+           FROM promotions WHERE decision <> 'rolled_back' AND as_of <= ? {_OLDEST_FIRST}""",
+        [until, until],
+    ).fetchall()
+
+
+def all_decisions(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Every row of the table, in the order that decides which version is the champion."""
+    return connection.execute(f"SELECT * FROM promotions {_OLDEST_FIRST}").df()
+
+
+def aliases(decisions: pd.DataFrame) -> dict[str, str]:
+    """The version by alias: champion, previous (the champion before) and challenger (rejected since), where known.
+
+    Args:
+        decisions: As `all_decisions` returns them.
+    """
+    named: dict[str, str] = {}
+    since = decisions = decisions.reset_index(drop=True)
+    champions = decisions[decisions["decision"].isin(["promoted", "rolled_back"])]
+    if not champions.empty:
+        champion = champions.iloc[-1]
+        named["champion"] = str(champion["model_version"])
+        if pd.notna(champion["previous_version"]):
+            named["previous"] = str(champion["previous_version"])
+        since = decisions.loc[champions.index[-1] :]
+    rejected = since[since["decision"] == "rejected"]
+    if not rejected.empty:
+        named["challenger"] = str(rejected.iloc[-1]["model_version"])
+    return named
+
+
+def record(
+    connection: duckdb.DuckDBPyConnection,
+    model_version: str,
+    as_of: date,
+    decision: Decision,
+    metrics: Mapping[str, Any],
+) -> Decision:
+    """Record the decision about a candidate; a version is decided about once.
+
+    Returns:
+        The decision that holds: the earlier one where this version was decided about before.
+    """
+    earlier = decision_about(connection, model_version)
+    if earlier:
+        return earlier
+    previous = champion_version(connection, as_of)
+    _insert(connection, model_version, as_of, decision.decision, decision.reason, metrics, previous)
+    return decision
+
+
+def roll_back(
+    connection: duckdb.DuckDBPyConnection,
+    reason: str,
+    *,
+    newest_served: date | None,
+    only_if: str | None = None,
+) -> tuple[str, str] | None:
+    """Make the champion before the current one the champion again; nothing is trained.
+
+    It holds from the newest day that was decided or served: earlier days stay as they were. Rolling back twice
+    goes back two champions: each returns to the one it replaced when it was promoted.
+
+    Args:
+        connection: The warehouse, inside a transaction.
+        reason: One sentence for the record.
+        newest_served: The newest day for which recommendations exist; None if there are none.
+        only_if: The version meant. Where another one is the champion by now nothing is done, so that asking
+            twice rolls back once.
+
+    Returns:
+        The version that is the champion now, and the one that was; None if `only_if` is not the champion.
+
+    Raises:
+        NothingToRollBack: If there is no champion, or it was the first.
+    """
+    days = [day for day in (newest_decision_day(connection), newest_served) if day is not None]
+    as_of = max(days, default=date.min)
+    current = champion_version(connection, as_of)
+    if only_if is not None and current != only_if:
+        return None
+    if current is None:
+        raise NothingToRollBack("There is no champion to roll back: no model was promoted yet.")
+    before = _replaced_by(connection, current)
+    if before is None:
+        raise NothingToRollBack(f"{current} is the first champion: there is no version before it.")
+    _insert(connection, before, as_of, "rolled_back", reason, {}, current)
+    return before, current
+
+
+def obsolete_versions(connection: duckdb.DuckDBPyConnection, *, kept: int, served_days: int) -> list[str]:
+    """The versions decided about that are neither among the newest nor needed for the days kept.
+
+    Args:
+        connection: The warehouse.
+        kept: How many of the versions decided last are kept in any case.
+        served_days: The champions of that many days up to the newest decision are kept too, and so are those
+            that a rollback would return to.
+    """
+    newest = newest_decision_day(connection)
+    if newest is None:
+        return []
+    decisions = connection.execute(
+        "SELECT model_version, previous_version FROM promotions ORDER BY decision_number DESC"
+    ).df()
+    decided = [str(version) for version in decisions["model_version"].unique()]
+    champions = {champion_version(connection, newest - timedelta(days=back)) for back in range(served_days)}
+    returned_to = set(decisions[decisions["model_version"].isin(champions)]["previous_version"].dropna())
+    needed = champions | returned_to | set(decided[:kept])
+    return [version for version in decided if version not in needed]
+
+
+def _champion_where(
+    connection: duckdb.DuckDBPyConnection, condition: str, values: Sequence[Any]
+) -> str | None:
+    row = _first_row(
+        connection,
+        f"SELECT model_version FROM promotions WHERE {_MAKES_CHAMPION} AND {condition} {_NEWEST_FIRST} LIMIT 1",
+        values,
+    )
+    return str(row[0]) if row else None
+
+
+def _replaced_by(connection: duckdb.DuckDBPyConnection, model_version: str) -> str | None:
+    """The champion that a version replaced when it was promoted."""
+    row = _first_row(
+        connection,
+        "SELECT previous_version FROM promotions WHERE model_version = ? AND decision = 'promoted'",
+        [model_version],
+    )
+    return row[0] if row else None
+
+
+def _recorded(
+    connection: duckdb.DuckDBPyConnection, condition: str, values: Sequence[Any]
+) -> list[RecordedDecision]:
+    rows = connection.execute(
+        f"SELECT model_version, as_of, decision, reason, previous_version FROM promotions {condition}",
+        list(values),
+    ).fetchall()
+    return [RecordedDecision(*row) for row in rows]
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection,
+    model_version: str,
+    as_of: date,
+    decision: Verdict,
+    reason: str,
+    metrics: Mapping[str, Any],
+    previous_version: str | None,
+) -> None:
+    connection.execute(
+        """INSERT INTO promotions (
+               model_version, as_of, decided_at, decision, reason, metrics, previous_version, decision_number
+           ) SELECT ?, ?, ?, ?, ?, ?, ?, coalesce(max(decision_number), 0) + 1 FROM promotions""",
+        [
+            model_version,
+            as_of,
+            datetime.now(UTC).replace(tzinfo=None),
+            decision,
+            reason,
+            json.dumps(metrics, sort_keys=True),
+            previous_version,
+        ],
+    )
+
+
+def _first_day(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any]) -> date | None:
+    row = _first_row(connection, query, values)
+    return row[0] if row else None
+
+
+def _first_row(
+    connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any]
+) -> tuple[Any, ...] | None:
+    # Read to the end: DuckDB refuses to write over a connection while a result is open.
+    rows = connection.execute(query, list(values)).fetchall()
+    return rows[0] if rows else None

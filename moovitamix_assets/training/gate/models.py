@@ -1,0 +1,65 @@
+"""The store of this product's models: its loader, its remedies, and what a candidate's folder holds.
+
+How folders are written, verified and removed is in `foundation/models/model_store.py`; what a model is, in
+`training/artifacts/`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from foundation.models.model_store import Candidate, ModelStore, Remedies
+from moovitamix_assets.training.artifacts.artifact_verification import put_down_expected_lists
+from moovitamix_assets.training.artifacts.recommender import Recommender
+from moovitamix_assets.training.evaluation.offline import Evaluation
+
+_MATERIALIZE = (
+    "`dagster asset materialize --select {assets} --partition {{day}} -m moovitamix_assets.definitions`"
+)
+_OR_ROLL_BACK = "or return to the previous champion with `moovitamix rollback`."
+
+_REMEDIES = Remedies(
+    untrained="materialize lightfm_model for {day} first.",
+    never_trained="materialize training_set and lightfm_model first.",
+    missing=(
+        f"Restore its folder, or train it again with {_MATERIALIZE.format(assets='lightfm_model')}, {_OR_ROLL_BACK}"
+    ),
+    damaged=(
+        "Restore it from a copy, or train it again with "
+        f"{_MATERIALIZE.format(assets='training_set,lightfm_model')}, {_OR_ROLL_BACK}"
+    ),
+)
+
+
+def model_store(models_dir: Path) -> ModelStore[Recommender]:
+    """The models in a folder."""
+    return ModelStore(models_dir, Recommender.load, _REMEDIES)
+
+
+def store_candidate(models_dir: Path, model: Recommender, evaluations: Mapping[str, Evaluation]) -> Candidate:
+    """Write a model with its evaluations, and make it the candidate of its day.
+
+    Args:
+        models_dir: Folder of all models.
+        model: The model to be served.
+        evaluations: By subject, all on the same users.
+    """
+    candidate = Candidate(
+        model_version=model.model_version,
+        evaluations=pd.concat([evaluation.table for evaluation in evaluations.values()], ignore_index=True),
+        per_user=pd.concat(
+            [
+                evaluation.per_user.reset_index().assign(subject=subject)
+                for subject, evaluation in evaluations.items()
+            ],
+            ignore_index=True,
+        ),
+    )
+
+    def save(folder: Path) -> None:
+        model.save(folder)
+        put_down_expected_lists(model, folder)
+
+    model_store(models_dir).write(candidate, save)
+    return candidate

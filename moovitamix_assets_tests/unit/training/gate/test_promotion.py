@@ -1,0 +1,89 @@
+from datetime import date
+
+import duckdb
+import pandas as pd
+import pytest
+
+from foundation.models.gate import Decision
+from foundation.models.model_store import Candidate
+from foundation.models.promotions import champion_version
+from foundation.statistics.paired_difference import paired_difference
+from foundation.tables import empty_frame
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.gate.promotion import judge, record_decision, roll_back
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
+
+
+@pytest.fixture
+def connection(tmp_path):
+    with write_warehouse(tmp_path / "warehouse.duckdb") as connection:
+        yield connection
+
+
+def day(number: int) -> date:
+    return date(2026, 9, number)
+
+
+def decide_about(connection, version: str, as_of: date) -> Decision:
+    candidate = Candidate(version, empty_frame(MODEL_EVALUATIONS), pd.DataFrame())
+    return record_decision(connection, candidate, as_of, Decision("promoted", "Better."), {"ndcg_at_10": 0.1})
+
+
+def measured(**means: float) -> Candidate:
+    """A candidate whose subjects all have the same figure for each of 100 users."""
+    per_user = pd.concat(
+        pd.DataFrame({"user_id": range(100), "subject": subject, "ndcg_at_10": mean})
+        for subject, mean in means.items()
+    )
+    return Candidate("2026-09-10-00000000", empty_frame(MODEL_EVALUATIONS), per_user)
+
+
+def test_a_candidate_is_judged_against_every_rival_measured():
+    settings = Settings().promotion
+    first = judge(measured(candidate=0.4, popularity=0.1), settings, seed=1)
+    assert first.decision.decision == "promoted"
+    assert set(first.metrics) == {"popularity"}
+    worse = judge(measured(candidate=0.4, popularity=0.1, champion=0.5), settings, seed=1)
+    assert worse.decision.decision == "rejected"
+    assert worse.metrics["champion"]["users"] == 100
+    candidate = measured(candidate=0.4, popularity=0.1)
+    expected = paired_difference(
+        candidate.of("candidate", "ndcg_at_10"), candidate.of("popularity", "ndcg_at_10"), 1
+    )
+    assert first.differences["popularity"] == expected
+
+
+def test_without_users_measured_a_candidate_is_rejected():
+    empty = Candidate(
+        "2026-09-10-00000000", empty_frame(MODEL_EVALUATIONS), measured(candidate=0.4).per_user[:0]
+    )
+    judgement = judge(empty, Settings().promotion, seed=1)
+    assert judgement.decision.decision == "rejected"
+    assert judgement.metrics == {}
+
+
+def test_decisions_of_an_older_version_stay_in_their_order(tmp_path):
+    path = tmp_path / "old.duckdb"
+    with write_warehouse(path) as connection:
+        for number, version in ((10, "a"), (12, "b"), (12, "c")):
+            decide_about(connection, version, day(number))
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("ALTER TABLE promotions DROP COLUMN decision_number")
+    with read_warehouse(path) as connection:
+        assert champion_version(connection, day(12)) == "c"
+    with write_warehouse(path) as connection:
+        assert roll_back(connection, "worse") == ("b", "c")
+        assert champion_version(connection, day(12)) == "b"
+
+
+def test_a_rollback_takes_effect_on_the_newest_day_recommended(connection):
+    decide_about(connection, "a", day(10))
+    decide_about(connection, "b", day(12))
+    connection.execute(
+        """INSERT INTO recommendations VALUES
+           (1, 1, 1, 1.0, 'model', 'b', '2026-09-20', '2026-09-21', '2026-09-23')"""
+    )
+    roll_back(connection, "why")
+    assert champion_version(connection, day(19)) == "b"
+    assert champion_version(connection, day(20)) == "a"
