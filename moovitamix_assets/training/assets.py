@@ -4,8 +4,7 @@ One partition per run, in a job of their own. The warehouse is held only for the
 See https://docs.dagster.io/guides/build/assets.
 """
 
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import date
 from typing import Any
 
 from dagster import (
@@ -22,16 +21,9 @@ from dagster import (
 from pydantic import Field
 
 from foundation import plots
-from foundation.artifact_folder import write_folder
 from foundation.progress import Progress
 from moovitamix_assets.partitions import DAILY
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.as_of import (
-    interactions_as_of,
-    listens_changed,
-    tracks_as_of,
-    users_as_of,
-)
 from moovitamix_assets.warehouse.connection import (
     WAREHOUSE_POOL,
     WarehouseLocked,
@@ -42,8 +34,6 @@ from moovitamix_assets.warehouse.duckdb_io import table_schema
 from moovitamix_assets.warehouse.loads import require_loaded
 from moovitamix_assets.warehouse.schemas import PROMOTIONS
 
-# Beside the training set, not in it: what a candidate is compared with changes nothing of what it learns.
-_CHAMPION_FILE = "champion"
 _SHOWN_METRICS = ["ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", "hit_rate_at_10"]
 
 
@@ -71,53 +61,26 @@ def training_set(
 ) -> MaterializeResult:  # type: ignore[type-arg]
     """Snapshot the warehouse as of the partition day."""
     from foundation.models.promotions import champion_before_candidate
-    from moovitamix_assets.training.dataset.reference_profile import REFERENCE_DAYS, profile
-    from moovitamix_assets.training.dataset.training_set import TrainingSet
+    from moovitamix_assets.training.dataset.snapshot import held_out_days, take_snapshot
+    from moovitamix_assets.training.dataset.training_set_store import store_training_set
 
     as_of = date.fromisoformat(context.partition_key)
-    holdout = as_of + timedelta(days=1 - settings.training.holdout_days)
-    validation = holdout - timedelta(days=settings.training.validation_days)
-    cuts = {"before_holdout": holdout, "before_validation": validation}
     with progress.track("training set"), read_warehouse(settings.warehouse_path) as connection:
         require_loaded(connection, [as_of])
-        users = users_as_of(connection, as_of)
-        tracks = tracks_as_of(
-            connection, as_of, {f"plays_last_30_days_{name}": cut for name, cut in cuts.items()}
-        )
-        last_week = listens_changed(connection, as_of - timedelta(days=REFERENCE_DAYS - 1), as_of)
-        snapshot = TrainingSet(
-            as_of=as_of,
-            users=users,
-            tracks=tracks,
-            interactions=interactions_as_of(
-                connection,
-                as_of,
-                {f"plays_{name}": cut for name, cut in cuts.items()},
-                faded_cuts={
-                    "faded_plays": as_of + timedelta(days=1),
-                    **{f"faded_plays_{name}": cut for name, cut in cuts.items()},
-                },
-            ),
-            reference=profile(last_week, users, tracks, popularity=tracks),
-        )
+        snapshot = take_snapshot(connection, as_of, settings.training)
         champion = champion_before_candidate(connection, as_of)
-    folder = settings.training_sets_dir / as_of.isoformat()
-
-    def write(unfinished: Path) -> None:
-        snapshot.write(unfinished)
-        (unfinished / _CHAMPION_FILE).write_text(champion or "")
-
-    write_folder(folder, write)
+    folder = store_training_set(settings.training_sets_dir, snapshot, champion)
+    held_out = held_out_days(as_of, settings.training)
     return MaterializeResult(
         metadata={
             "users": len(snapshot.users),
             "tracks": len(snapshot.tracks),
             "interactions": len(snapshot.interactions),
             "plays": int(snapshot.interactions["plays"].sum()),
-            "holdout_from": holdout.isoformat(),
-            "validation_from": validation.isoformat(),
+            "holdout_from": held_out.holdout_from.isoformat(),
+            "validation_from": held_out.validation_from.isoformat(),
             "champion": champion or "none",
-            "manifest": MetadataValue.json(snapshot.manifest()),
+            "manifest": MetadataValue.json(snapshot.manifest),
             "folder": MetadataValue.path(str(folder)),
         }
     )
@@ -141,31 +104,23 @@ def lightfm_model(
     progress: ResourceParam[Progress],
 ) -> MaterializeResult:  # type: ignore[type-arg]
     """Choose, measure and fit the model of the partition day."""
-    from moovitamix_assets.training.dataset.training_set import TrainingSet
+    from moovitamix_assets.training.dataset.training_set_store import load_training_set
     from moovitamix_assets.training.gate.candidate import train_candidate
     from moovitamix_assets.training.gate.models import model_store
 
     as_of = date.fromisoformat(context.partition_key)
-    folder = settings.training_sets_dir / as_of.isoformat()
-    snapshot = TrainingSet.read(folder)
-    champion = (folder / _CHAMPION_FILE).read_text() or None
+    snapshot, champion = load_training_set(settings.training_sets_dir, as_of)
     with progress.track("training") as on_progress:
         candidate = train_candidate(
             snapshot, settings, champion, on_progress, search_trials=config.search_trials
         )
-    everyone = candidate.evaluations[candidate.evaluations["segment"] == "all"]
-    table = everyone.pivot_table(index="metric", columns="subject", values="value").round(4).reset_index()
     return MaterializeResult(
         metadata={
             "model_version": candidate.model_version,
             "folder": MetadataValue.path(
                 str(model_store(settings.models_dir).folder(candidate.model_version))
             ),
-            "metrics": MetadataValue.md(plots.markdown_table(table)),
-            "metrics_against_popularity": MetadataValue.md(
-                plots.metrics_beside(candidate.evaluations, _SHOWN_METRICS)
-            ),
-            **_figures(candidate.evaluations),
+            **_metrics(candidate.evaluations),
         }
     )
 
@@ -241,10 +196,16 @@ def _mirrored(context: AssetExecutionContext, settings: Settings) -> str:
     return f"{len(report.versions)} versions in {report.where}, {report.seconds:.1f} seconds"
 
 
-def _figures(evaluations: Any) -> dict[str, float]:
-    """One number per headline metric and subject, which the UI plots over partitions."""
-    rows = evaluations[(evaluations["segment"] == "all") & evaluations["metric"].isin(_SHOWN_METRICS)]
+def _metrics(evaluations: Any) -> dict[str, Any]:
+    """Return the metrics over all users: a table, a chart, and one number each, which the UI plots over partitions."""
+    overall = evaluations[evaluations["segment"] == "all"]
+    table = overall.pivot_table(index="metric", columns="subject", values="value").round(4).reset_index()
+    shown = overall[overall["metric"].isin(_SHOWN_METRICS)]
     return {
-        f"{subject}_{metric}": float(value)
-        for subject, metric, value in zip(rows["subject"], rows["metric"], rows["value"], strict=True)
+        "metrics": MetadataValue.md(plots.markdown_table(table)),
+        "metrics_against_popularity": MetadataValue.md(plots.metrics_beside(evaluations, _SHOWN_METRICS)),
+        **{
+            f"{subject}_{metric}": float(value)
+            for subject, metric, value in zip(shown["subject"], shown["metric"], shown["value"], strict=True)
+        },
     }

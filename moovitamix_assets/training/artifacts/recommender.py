@@ -69,7 +69,7 @@ class Recommender:
         cls, training_set: TrainingSet, recipe: Recipe, settings: Settings, cutoff: Cutoff
     ) -> "Recommender":
         """Fit every ingredient of the recipe on the training set up to the cutoff."""
-        digest = recipe_digest(training_set.manifest(), settings, recipe)
+        digest = recipe_digest(training_set.manifest, settings, recipe)
         return cls.fit_view(
             split(training_set, cutoff),
             recipe,

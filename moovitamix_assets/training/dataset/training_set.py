@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,12 @@ class TrainingSet:
     interactions: pd.DataFrame
     reference: Profile = field(default_factory=dict)
 
+    @cached_property
     def manifest(self) -> dict[str, Any]:
-        """Return what identifies the set: its day, the rows and the SHA-256 of each file, and the reference."""
+        """The identity of the set: its day, the rows and the SHA-256 of each file, and the reference.
+
+        Computed once, as it serialises the whole set: the frames of a set are never changed.
+        """
         return self._manifest({name: self._parquet(name) for name in _SCHEMAS})
 
     def write(self, directory: Path) -> dict[str, Any]:
@@ -122,7 +127,7 @@ class TrainingSet:
         """
         directory.mkdir(parents=True, exist_ok=True)
         files = {name: self._parquet(name) for name in _SCHEMAS}
-        manifest = self._manifest(files)
+        manifest = self._with_known_manifest(self._manifest(files)).manifest
         for name, content in files.items():
             (directory / f"{name}.parquet").write_bytes(content)
         (directory / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
@@ -144,7 +149,14 @@ class TrainingSet:
             known = pq.read_schema(io.BytesIO(content)).names
             frames[name] = pq.read_table(io.BytesIO(content), schema=_of(schema, known)).to_pandas()
         reference = from_json(manifest.get("reference", {}))
-        return cls(as_of=date.fromisoformat(manifest["as_of"]), reference=reference, **frames)
+        read = cls(as_of=date.fromisoformat(manifest["as_of"]), reference=reference, **frames)
+        # Sets from before there was a reference do not have the key.
+        return read._with_known_manifest({"reference": {}, **manifest})
+
+    def _with_known_manifest(self, manifest: dict[str, Any]) -> "TrainingSet":
+        """Fill the cache of `manifest`, where it is known without serialising the set again."""
+        self.__dict__["manifest"] = manifest
+        return self
 
     def _manifest(self, files: Mapping[str, bytes]) -> dict[str, Any]:
         return {

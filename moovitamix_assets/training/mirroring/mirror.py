@@ -26,6 +26,7 @@ from foundation.secret_url import SecretUrl
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.artifact import MODEL_FILE, read_json
 from moovitamix_assets.training.dataset.training_set import MANIFEST_FILE
+from moovitamix_assets.training.dataset.training_set_store import training_set_folder
 from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.training.mirroring.mlflow_writer import REFUSED, MirroredVersion, Outcome, Plan
 from moovitamix_assets.warehouse.connection import read_warehouse
@@ -133,7 +134,7 @@ def _mirrored_version(
     }
     if pd.notna(last["previous_version"]):
         tags["previous_version"] = str(last["previous_version"])
-    manifest = settings.training_sets_dir / as_of.isoformat() / MANIFEST_FILE
+    manifest = training_set_folder(settings.training_sets_dir, as_of) / MANIFEST_FILE
     models = model_store(settings.models_dir)
     # A day has one training set: it is that of the last model made of it, and says nothing of earlier ones.
     if manifest.exists() and models.candidate_version(as_of) == version:

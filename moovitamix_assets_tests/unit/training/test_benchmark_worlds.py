@@ -30,8 +30,8 @@ def test_as_many_pairs_are_drawn_as_were_asked_for(simulated):
     assert len(simulated.users) == 10_000 // 50
     assert len(simulated.tracks) == 800
     again = simulated_training_set(10_000, tracks=800, niches=8, seed=3)
-    assert again.manifest() == simulated.manifest()
-    assert simulated_training_set(10_000, 800, 8, seed=4).manifest() != simulated.manifest()
+    assert again.manifest == simulated.manifest
+    assert simulated_training_set(10_000, 800, 8, seed=4).manifest != simulated.manifest
 
 
 @pytest.mark.parametrize("name", ["simulated", "of_world"])

@@ -42,12 +42,26 @@ def test_the_manifest_counts_rows_and_changes_with_one_play():
     world = taste_world()
     more = world.interactions.copy()
     more.loc[0, "plays"] += 1
-    manifest = world.manifest()
+    manifest = world.manifest
     assert manifest["files"]["interactions"]["rows"] == len(world.interactions)
     assert manifest["files"]["users"]["rows"] == len(world.users)
-    changed = replace(world, interactions=more).manifest()
+    changed = replace(world, interactions=more).manifest
     assert changed["files"]["interactions"]["sha256"] != manifest["files"]["interactions"]["sha256"]
     assert changed["files"]["users"] == manifest["files"]["users"]
+
+
+def test_a_set_is_serialised_once(tmp_path, monkeypatch):
+    serialised = []
+    parquet = TrainingSet._parquet
+    monkeypatch.setattr(
+        TrainingSet, "_parquet", lambda self, name: serialised.append(name) or parquet(self, name)
+    )
+    world = taste_world(people=10, tracks=20, listens=100)
+    world.write(tmp_path)
+    read = TrainingSet.read(tmp_path)
+    assert read.manifest == read.manifest == world.manifest
+    assert serialised == ["users", "tracks", "interactions"]
+    assert replace(read, users=read.users.head(3)).manifest["files"]["users"]["rows"] == 3
 
 
 def test_the_reference_for_drift_is_in_the_manifest_and_nowhere_else(tmp_path):
@@ -55,7 +69,7 @@ def test_the_reference_for_drift_is_in_the_manifest_and_nowhere_else(tmp_path):
     plain, described = taste_world(), replace(taste_world(), reference=reference)
     described.write(tmp_path)
     assert TrainingSet.read(tmp_path).reference == reference
-    assert described.manifest() == plain.manifest() | {
+    assert described.manifest == plain.manifest | {
         "reference": {"listen_hour": {"rows": 10, "shares": {"8": 0.75, "20": 0.25}}}
     }
 
@@ -65,6 +79,7 @@ def test_a_set_from_before_there_was_a_reference_can_be_read(tmp_path):
     del manifest["reference"]
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     assert TrainingSet.read(tmp_path).reference == {}
+    assert TrainingSet.read(tmp_path).manifest == taste_world().manifest
 
 
 def test_a_file_that_was_altered_is_refused(tmp_path):

@@ -51,7 +51,7 @@ def test_without_time_decay_plays_are_what_they_are(view):
 
 def test_a_set_keeps_its_faded_plays_and_one_without_stays_without(tmp_path, moved):
     moved.write(tmp_path / "with")
-    assert TrainingSet.read(tmp_path / "with").manifest() == moved.manifest()
+    assert TrainingSet.read(tmp_path / "with").manifest == moved.manifest
     read = TrainingSet.read(tmp_path / "with").interactions
     assert read["faded_plays"].sum() == moved.interactions["faded_plays"].sum()
     taste_world().write(tmp_path / "without")

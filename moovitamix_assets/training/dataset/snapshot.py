@@ -1,0 +1,83 @@
+"""The training set of a day, read from the warehouse: what was known as of the day, counted up to each cutoff.
+
+Which days are held out, and which columns count the plays before them, belongs here. The SQL is in
+`warehouse/as_of.py`; the files are in `training_set.py` and `training_set_store.py`.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import duckdb
+
+from moovitamix_assets.setting_groups import TrainingSettings
+from moovitamix_assets.training.dataset import columns
+from moovitamix_assets.training.dataset.reference_profile import REFERENCE_DAYS, profile
+from moovitamix_assets.training.dataset.training_set import TrainingSet
+from moovitamix_assets.warehouse.as_of import (
+    interactions_as_of,
+    listens_changed,
+    tracks_as_of,
+    users_as_of,
+)
+
+
+@dataclass(frozen=True)
+class HeldOutDays:
+    """The days of a training set that models are tested on.
+
+    Attributes:
+        holdout_from: The first hold-out day; the last one is the day of the set.
+        validation_from: The first validation day; the last one is the day before the hold-out days.
+    """
+
+    holdout_from: date
+    validation_from: date
+
+
+def held_out_days(as_of: date, settings: TrainingSettings) -> HeldOutDays:
+    """Return the days that a training set of `as_of` holds out; the settings say how many."""
+    holdout_from = as_of + timedelta(days=1 - settings.holdout_days)
+    return HeldOutDays(holdout_from, holdout_from - timedelta(days=settings.validation_days))
+
+
+def take_snapshot(
+    connection: duckdb.DuckDBPyConnection, as_of: date, settings: TrainingSettings
+) -> TrainingSet:
+    """Read the training set of a day.
+
+    Args:
+        connection: The warehouse.
+        as_of: The last day that is included.
+        settings: The numbers of hold-out and validation days.
+    """
+    held_out = held_out_days(as_of, settings)
+    users = users_as_of(connection, as_of)
+    tracks = tracks_as_of(
+        connection,
+        as_of,
+        {
+            columns.PLAYS_LAST_30_DAYS_BEFORE_HOLDOUT: held_out.holdout_from,
+            columns.PLAYS_LAST_30_DAYS_BEFORE_VALIDATION: held_out.validation_from,
+        },
+    )
+    interactions = interactions_as_of(
+        connection,
+        as_of,
+        {
+            columns.PLAYS_BEFORE_HOLDOUT: held_out.holdout_from,
+            columns.PLAYS_BEFORE_VALIDATION: held_out.validation_from,
+        },
+        faded_cuts={
+            columns.DECAYED_PLAYS: as_of + timedelta(days=1),
+            columns.DECAYED_PLAYS_BEFORE_HOLDOUT: held_out.holdout_from,
+            columns.DECAYED_PLAYS_BEFORE_VALIDATION: held_out.validation_from,
+        },
+    )
+    last_week = listens_changed(connection, as_of - timedelta(days=REFERENCE_DAYS - 1), as_of)
+    return TrainingSet(
+        as_of=as_of,
+        users=users,
+        tracks=tracks,
+        interactions=interactions,
+        reference=profile(last_week, users, tracks, popularity=tracks),
+    )
