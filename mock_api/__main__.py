@@ -6,15 +6,27 @@ Only the command line belongs here; what the flags mean is said in `settings.py`
 import argparse
 import importlib.util
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from mock_api.settings import MockApiSettings
 
+if TYPE_CHECKING:
+    import uvicorn
+
 _EXTRA = ("fastapi", "uvicorn", "httptools", "orjson", "faker")
 """The packages of the extra `source`: whoever reads another source does without them."""
+
+_PROCESS = argparse.ArgumentParser(add_help=False)
+_PROCESS.add_argument(
+    "--until-stdin-closes",
+    action="store_true",
+    help="End when standard input does: for a parent that may be killed.",
+)
 
 
 def read_settings(arguments: Sequence[str]) -> MockApiSettings:
@@ -23,12 +35,16 @@ def read_settings(arguments: Sequence[str]) -> MockApiSettings:
     Raises:
         SystemExit: a flag is unknown or a value impossible; the reason is on standard error.
     """
-    parser = argparse.ArgumentParser(prog="python -m mock_api", description="The simulated source API.")
+    parser = argparse.ArgumentParser(
+        prog="python -m mock_api", description="The simulated source API.", parents=[_PROCESS]
+    )
     for name, field in MockApiSettings.model_fields.items():
         explanation = f"{field.description} [default: {field.default}]".replace("%", "%%")
         parser.add_argument(f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, help=explanation)
     try:
-        return MockApiSettings(**vars(parser.parse_args(arguments)))
+        given = vars(parser.parse_args(arguments))
+        del given["until_stdin_closes"]
+        return MockApiSettings(**given)
     except ValidationError as error:
         reasons = (
             f"{'.'.join(map(str, each['loc'])) or 'settings'}: {each['msg']}" for each in error.errors()
@@ -53,13 +69,21 @@ def refuse_without_packages() -> None:
 def main() -> None:
     """Serve until interrupted; says where in one line once it can be asked."""
     settings = read_settings(sys.argv[1:])
+    process, _ = _PROCESS.parse_known_args(sys.argv[1:])
     refuse_without_packages()
     from mock_api.server import open_server
 
     server, listener, url = open_server(settings)
+    if process.until_stdin_closes:
+        threading.Thread(target=_stop_with_stdin, args=(server,), daemon=True).start()
     print(f"mock_api listening on {url}", flush=True)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
+
+
+def _stop_with_stdin(server: "uvicorn.Server") -> None:
+    sys.stdin.buffer.read()  # Returns at its end: the system closes it whatever becomes of the parent.
+    server.should_exit = True
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter, SkipReason
 
-from foundation.operations.run_failures import EVENTS_OF_FAILURE, died
+from foundation.operations.run_failures import FAILURE_EVENTS, ended_from_outside
 from moovitamix_assets.automation.jobs import INGEST_JOB, NIGHTLY_JOB
 from moovitamix_assets.automation.missed_partitions import Attempt, Night, NothingToRun, plan_night, read_made
 from moovitamix_assets.clock import now
@@ -104,5 +104,5 @@ def _attempts(instance: DagsterInstance) -> list[Attempt]:
 
 
 def _died(instance: DagsterInstance, run_id: str) -> bool:
-    entries = instance.all_logs(run_id, of_type=EVENTS_OF_FAILURE)
-    return died(entry.dagster_event for entry in entries if entry.dagster_event)
+    entries = instance.all_logs(run_id, of_type=FAILURE_EVENTS)
+    return ended_from_outside(entry.dagster_event for entry in entries if entry.dagster_event)

@@ -11,7 +11,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, Ru
 
 from foundation.models.decisions import RecordedDecision
 from foundation.models.promotions import decisions_after, newest_decision_day
-from foundation.operations.run_failures import EVENTS_OF_FAILURE, what_failed
+from foundation.operations.run_failures import FAILURE_EVENTS, failure_causes
 from moovitamix_assets.operations.alerts import Problem
 from moovitamix_assets.partitions import (
     PARTITION_TAG,
@@ -115,8 +115,8 @@ def _title(run: DagsterRun) -> str:
 
 
 def _causes(instance: DagsterInstance, run: DagsterRun) -> list[str]:
-    entries = instance.all_logs(run.run_id, of_type=EVENTS_OF_FAILURE)
-    causes = what_failed(entry.dagster_event for entry in entries if entry.dagster_event)
+    entries = instance.all_logs(run.run_id, of_type=FAILURE_EVENTS)
+    causes = failure_causes(entry.dagster_event for entry in entries if entry.dagster_event)
     return causes or ["No step says why: the process of the run was ended, or never began."]
 
 

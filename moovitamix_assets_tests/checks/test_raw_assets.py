@@ -9,7 +9,7 @@ import pytest
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, ExecuteInProcessResult
 
 from foundation.landing.partitions import count_landed, read_landing
-from foundation.operations.run_failures import what_failed
+from foundation.operations.run_failures import failure_causes
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets_tests.checks.conftest import FIRST, LAST, good_records, person, session, track
 from moovitamix_assets_tests.checks.house import House
@@ -35,7 +35,7 @@ def checked(result: ExecuteInProcessResult) -> dict[str, AssetCheckEvaluation]:
 def why(result: ExecuteInProcessResult) -> str:
     """Why a run failed, as people are told."""
     assert not result.success
-    return "\n".join(what_failed(result.all_events))
+    return "\n".join(failure_causes(result.all_events))
 
 
 def landed_ids(house: House, endpoint: str, day: date) -> list[Any]:

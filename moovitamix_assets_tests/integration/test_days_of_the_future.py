@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetSelection
 
-from foundation.operations.run_failures import what_failed
+from foundation.operations.run_failures import failure_causes
 from mock_api.server import running_server
 from moovitamix_assets.automation.evidence import read_evidence
 from moovitamix_assets.cli.inspection.doctor import examine
@@ -109,7 +109,7 @@ def test_one_command_and_one_run_heal_it(jumped: RunningByItself, clock_url: str
     # Nothing rebuilds a day from what was read before its end.
     rebuilt = jumped.execute(AssetSelection.assets("users"), None, "2026-09-20")
     assert not rebuilt.success
-    assert "only before the day had ended" in "\n".join(what_failed(rebuilt.all_events))
+    assert "only before the day had ended" in "\n".join(failure_causes(rebuilt.all_events))
 
     jumped.run(FIRST, LAST)
     clean = RunningByItself(tmp_path / "clean", jumped.settings.source.api_url, clock_url=clock_url)

@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 import pytest
 
-from foundation.operations.run_failures import what_failed
+from foundation.operations.run_failures import failure_causes
 from moovitamix_assets.ingestion.plausibility import ImplausibleSource
 from moovitamix_assets_tests.integration import fingerprints
 from moovitamix_assets_tests.integration.deployment import Deployment
@@ -70,7 +70,7 @@ def refused_twice(deployment: Deployment, first: date, words: str) -> None:
     for _ in range(2):
         result = deployment.ingest(first, LAST)
         assert not result.success
-        assert words in "\n".join(what_failed(result.all_events))
+        assert words in "\n".join(failure_causes(result.all_events))
 
 
 @pytest.mark.parametrize("how", ["nothing", "half of the dates", "all dates"])

@@ -23,7 +23,7 @@ from dagster import (
 
 from foundation.durable import sync_folder
 from foundation.landing.files import landed_days, set_aside_damaged
-from foundation.operations.run_failures import what_failed
+from foundation.operations.run_failures import failure_causes
 from foundation.progress import Progress
 from moovitamix_assets.cli.runs.pipeline import RunFailed
 from moovitamix_assets.definitions import build_definitions
@@ -185,7 +185,7 @@ def _load_partitions(
             message = (
                 f"The warehouse could not be rebuilt: the run {result.run_id} for {first} to {last} failed."
             )
-            raise RunFailed("\n".join([message, *what_failed(result.all_events)]))
+            raise RunFailed("\n".join([message, *failure_causes(result.all_events)]))
 
 
 def _only_refused(events: Sequence[DagsterEvent]) -> bool:

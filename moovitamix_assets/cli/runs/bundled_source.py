@@ -46,8 +46,12 @@ def bundled_source(port: int) -> Iterator[str]:
     Raises:
         SourceNotStarted: If it is not ready within two minutes.
     """
+    # Its standard input is a pipe of ours: it ends with this process, even if that is killed.
     process = subprocess.Popen(
-        [sys.executable, "-m", "mock_api", "--port", str(port)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "mock_api", "--until-stdin-closes", "--port", str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         yield _url_of(process)

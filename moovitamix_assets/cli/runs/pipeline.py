@@ -19,7 +19,7 @@ from foundation.landing.first_partition import record_first_partition
 from foundation.models.promotions import is_decided
 from foundation.operations.event_storage import quickly_written
 from foundation.operations.run_ends import ending_soon_after_a_signal
-from foundation.operations.run_failures import what_failed
+from foundation.operations.run_failures import failure_causes
 from foundation.progress import Progress
 from moovitamix_assets.automation.jobs import INGEST_JOB, MONITOR_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.cli.runs.bundled_source import source_for
@@ -229,7 +229,7 @@ def _execute(
         raise Interrupted(job_name, asked[0])
     if not result.success:
         message = f"The run {result.run_id} of the job {job_name} failed."
-        raise RunFailed("\n".join([message, *what_failed(result.all_events)]))
+        raise RunFailed("\n".join([message, *failure_causes(result.all_events)]))
     return result
 
 

@@ -21,7 +21,7 @@ from dagster import (
 )
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from foundation.operations.run_failures import EVENTS_OF_FAILURE, died, what_failed
+from foundation.operations.run_failures import FAILURE_EVENTS, ended_from_outside, failure_causes
 from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
 from moovitamix_assets.operations.dead_runs import release_dead_runs
 from moovitamix_assets.operations.run_processes import HOST_TAG, THIS_HOST, code_server_is_gone
@@ -87,10 +87,10 @@ def test_a_run_whose_process_is_gone_is_ended_and_its_slot_given_back(
 def test_a_run_that_died_says_so_and_counts_as_died(instance: DagsterInstance) -> None:
     run = begun(instance, NO_PROCESS)
     release_dead_runs(instance)
-    events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=EVENTS_OF_FAILURE)]
-    (said,) = what_failed(events)
+    events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=FAILURE_EVENTS)]
+    (said,) = failure_causes(events)
     assert said.startswith("The process of this run died")
-    assert died(events)
+    assert ended_from_outside(events)
 
 
 def test_a_run_that_lives_keeps_its_slot(instance: DagsterInstance) -> None:
@@ -201,7 +201,7 @@ def test_a_run_that_failed_by_itself_did_not_die() -> None:
 
     job = GraphDefinition(name="fails", node_defs=[fails]).to_job(name="fails")
     result = job.execute_in_process(raise_on_error=False)
-    assert not died(result.all_events)
+    assert not ended_from_outside(result.all_events)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, None])
@@ -217,6 +217,6 @@ def test_a_run_that_was_interrupted_died(error: type[BaseException] | None) -> N
         with suppress(KeyboardInterrupt, DagsterExecutionInterruptedError):
             job.execute_in_process(raise_on_error=False, instance=instance)
         (run,) = instance.get_runs()
-        events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=EVENTS_OF_FAILURE)]
+        events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=FAILURE_EVENTS)]
     assert events
-    assert died(events)
+    assert ended_from_outside(events)

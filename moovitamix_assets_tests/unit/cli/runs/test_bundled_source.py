@@ -1,9 +1,11 @@
 """The bundled source as a process: waited for, ended whatever it does, and never started in place of a named one."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 
+import psutil
 import pytest
 
 from moovitamix_assets.cli.runs import bundled_source as source
@@ -86,3 +88,28 @@ def test_without_one_the_bundled_one_answers_on_a_free_port(play: Play) -> None:
     with source_for(Settings(seed=3)) as sourced:
         assert (str(sourced.source.api_url), sourced.training.seed) == ("http://127.0.0.1:7", 3)
         assert processes[0].args[-1] == "0"
+
+
+STARTS_THE_SOURCE = """
+import time
+from moovitamix_assets.cli.runs.bundled_source import bundled_source
+with bundled_source(port=0) as url:
+    print(url, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_it_ends_with_a_process_that_is_killed() -> None:
+    small = {"MOCK_API_TRACKS": "50"}
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTS_THE_SOURCE],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **small},
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline().startswith("http://127.0.0.1:")
+        (child,) = psutil.Process(parent.pid).children()
+        parent.kill()
+    assert child.wait(30) in (0, None), "None where another process was given it"
+    assert not child.is_running()
