@@ -26,7 +26,7 @@ from benchmarks.datasets import TEST_SHARES, Format, SplitName, load, split_view
 from benchmarks.quality_report import as_table, cold_in_words, summarise, write
 from mock_api.settings import MockApiSettings
 from moovitamix_assets.training.artifacts.recommender import Recommender
-from moovitamix_assets.training.artifacts.serving import Served
+from moovitamix_assets.training.artifacts.serving import ServedScorer
 from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.base import Component
 from moovitamix_assets.training.components.ease import EASE
@@ -113,7 +113,7 @@ def world_task(seed: int) -> Task:
     """The bundled world of a seed, cut in time as the product does it; people without plays get cold lists."""
     known = world_training_set(MockApiSettings(seed=seed))
     final = split(known, "before_holdout")
-    return Task(split(known, "before_validation"), final, lambda model: Served.on(model, known, final))
+    return Task(split(known, "before_validation"), final, lambda model: ServedScorer.on(model, known, final))
 
 
 def tasks(form: Format | Literal["world"], path: Path | None, split_name: SplitName) -> Callable[[int], Task]:

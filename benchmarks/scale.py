@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.simulation import simulated_training_set
-from moovitamix_assets.recommendations.batch import Known, recommend_everyone
+from moovitamix_assets.recommendations.batch import Known, recommend_users
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.gate.candidate import train_candidate
@@ -70,11 +70,11 @@ def measure(folder: Path, threads: int) -> dict[str, Any]:
         training_set.tracks,
         training_set.interactions[["user_id", "track_id"]],
     )
-    rows = recommend_everyone(
+    rows = recommend_users(
         known,
         model,
         length=settings.recommendations.recommendations_per_user,
-        heard_too=False,
+        filter_seen=True,
         expire_hours=settings.recommendations.recommendations_expire_hours,
     )
     done("recommending")

@@ -1,6 +1,6 @@
 """Lists per second of the top N on one core, beside what LightFM, implicit and RecTools offer for it.
 
-All measured interleaved in one run on the same vectors and heard tracks, lists compared with a sort of all
+All measured interleaved in one run on the same vectors and seen tracks, lists compared with a sort of all
 scores; RecTools only where it is installed. Not here: the quality of recommendations. Run as
 `python -m benchmarks.top_n`.
 """
@@ -53,13 +53,13 @@ class Problem:
     Attributes:
         users: (users, dimensions) normal vectors.
         tracks: (tracks, dimensions) normal vectors.
-        heard: (users, tracks) random tracks to leave out.
+        seen: (users, tracks) random tracks to leave out.
         k: Length of the lists.
     """
 
     users: Floats
     tracks: Floats
-    heard: sparse.csr_matrix
+    seen: sparse.csr_matrix
     k: int
 
 
@@ -72,11 +72,11 @@ class Contestant:
     run: Callable[[], Lists | None]
 
 
-def draw_problem(users: int, tracks: int, dimensions: int, heard: int, k: int) -> Problem:
-    """Draw a problem, the same for the same numbers; about `heard` tracks per user are left out."""
+def draw_problem(users: int, tracks: int, dimensions: int, seen: int, k: int) -> Problem:
+    """Draw a problem, the same for the same numbers; about `seen` tracks per user are left out."""
     random = np.random.default_rng(1)
-    user = np.repeat(np.arange(users), heard)
-    track = random.integers(0, tracks, users * heard)
+    user = np.repeat(np.arange(users), seen)
+    track = random.integers(0, tracks, users * seen)
     left_out = sparse.csr_matrix((np.ones(len(user), np.float32), (user, track)), shape=(users, tracks))
     left_out.data[:] = 1
     return Problem(
@@ -89,7 +89,7 @@ def draw_problem(users: int, tracks: int, dimensions: int, heard: int, k: int) -
 
 def contestants(problem: Problem) -> list[Contestant]:
     """All that is measured; buffers of the bare products are allocated once, as top_n does."""
-    users, tracks, heard, k = problem.users, problem.tracks, problem.heard, problem.k
+    users, tracks, seen, k = problem.users, problem.tracks, problem.seen, problem.k
     few = min(LIGHTFM_USERS, len(users))
     model = lightfm_with(users, tracks)
     block = np.empty((BLOCK_SIZE, len(tracks)), np.float32)
@@ -99,7 +99,7 @@ def contestants(problem: Problem) -> list[Contestant]:
         return np.stack([predict_and_sort(model, user, problem) for user in range(few)])
 
     def implicit() -> Lists:
-        indices: Lists = topk(tracks, users, k, filter_query_items=heard, num_threads=1)[0]
+        indices: Lists = topk(tracks, users, k, filter_query_items=seen, num_threads=1)[0]
         return indices
 
     def blocks() -> None:
@@ -115,7 +115,7 @@ def contestants(problem: Problem) -> list[Contestant]:
                 np.matmul(columns, rows.T, out=tile[: len(columns), : len(rows)])
 
     return [
-        Contestant(OURS, len(users), lambda: top_n(users, tracks, k, heard, block_size=BLOCK_SIZE).indices),
+        Contestant(OURS, len(users), lambda: top_n(users, tracks, k, seen, block_size=BLOCK_SIZE).indices),
         Contestant(LIGHTFM, few, lightfm),
         *rectools_contestants(problem),
         Contestant(IMPLICIT, len(users), implicit),
@@ -135,7 +135,7 @@ def rectools_contestants(problem: Problem) -> list[Contestant]:
 
     def rectools() -> Lists:
         # Everyone has k tracks here, so RecTools' flat answer folds into lists.
-        ranked = ranker.rank(everyone, problem.k, filter_pairs_csr=problem.heard)[1]
+        ranked = ranker.rank(everyone, problem.k, filter_pairs_csr=problem.seen)[1]
         return np.asarray(ranked).reshape(-1, problem.k)
 
     return [Contestant(RECTOOLS, len(everyone), rectools)]
@@ -157,7 +157,7 @@ def lightfm_with(users: Floats, tracks: Floats) -> LightFM:
 def predict_and_sort(model: LightFM, user: int, problem: Problem) -> Lists:
     """Rank for one user the way LightFM's documentation does: predict all tracks, sort all tracks."""
     scores = model.predict(user, np.arange(len(problem.tracks), dtype=np.int32), num_threads=1)
-    scores[problem.heard.indices[problem.heard.indptr[user] : problem.heard.indptr[user + 1]]] = -np.inf
+    scores[problem.seen.indices[problem.seen.indptr[user] : problem.seen.indptr[user + 1]]] = -np.inf
     return np.argsort(-scores)[: problem.k]
 
 
@@ -165,12 +165,12 @@ def count_wrong(lists: Lists, problem: Problem) -> int:
     """Count the places of lists that a sort of all scores in double precision fills differently.
 
     Two tracks whose scores differ by no more than the rounding of single precision may stand in for each
-    other; a heard track, a track listed twice or a worse track may not.
+    other; a seen track, a track listed twice or a worse track may not.
     """
     checked = min(len(lists), CHECKED_USERS)
     users, tracks = problem.users[:checked].astype(np.float64), problem.tracks.astype(np.float64)
     scores = users @ tracks.T
-    scores[problem.heard[:checked].nonzero()] = -np.inf
+    scores[problem.seen[:checked].nonzero()] = -np.inf
     expected = np.argsort(-scores, axis=1, kind="stable")[:, : problem.k]
     found = lists[:checked]
     gap = np.abs(np.take_along_axis(scores, found, 1) - np.take_along_axis(scores, expected, 1))
@@ -202,12 +202,12 @@ def main(
     tracks: Annotated[int, typer.Option(help="Tracks to choose from.")] = 50_000,
     dimensions: Annotated[int, typer.Option(help="Numbers per vector.")] = 64,
     k: Annotated[int, typer.Option(help="Length of a list.")] = 20,
-    heard: Annotated[int, typer.Option(help="Tracks left out per person.")] = 50,
+    seen: Annotated[int, typer.Option(help="Tracks left out per person.")] = 50,
     rounds: Annotated[int, typer.Option(help="Runs of each, of which the median counts.")] = 7,
     json_path: Annotated[Path | None, typer.Option("--json", help="Where to write the figures.")] = None,
 ) -> None:
     """Measure lists per second on one core; fail if any list is wrong."""
-    problem = draw_problem(users, tracks, dimensions, heard, k)
+    problem = draw_problem(users, tracks, dimensions, seen, k)
     entrants = contestants(problem)
     if not has_rectools():
         Console().print(RECTOOLS_MISSING, style="yellow", markup=False)
@@ -221,7 +221,7 @@ def main(
         speeds = measure(entrants, rounds)
 
     dataset = f"{tracks:,} tracks x {dimensions}, top {k}"
-    table = Table("", "users/s", "top_n is", "wrong places", title=f"One core, {dataset}, {heard} heard")
+    table = Table("", "users/s", "top_n is", "wrong places", title=f"One core, {dataset}, {seen} seen")
     figures: list[dict[str, Any]] = []
     for name, values in speeds.items():
         times, mistakes = ratio(speeds, name), wrong[name]

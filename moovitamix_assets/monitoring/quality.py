@@ -15,8 +15,8 @@ import pandas as pd
 from scipy import sparse
 
 from foundation.tables import empty_frame
-from moovitamix_assets.recommendations.cold_start import cold_vectors
 from moovitamix_assets.recommendations.top_n import top_n
+from moovitamix_assets.training.components.genre_popularity import genre_popularity
 from moovitamix_assets.training.evaluation.offline import (
     COLD_PLAYS,
     LIST_LENGTH,
@@ -175,10 +175,14 @@ class _Measured:
         return float(np.isin(shown, self._catalogue).sum() / len(self._catalogue))
 
     def _popular_lists(self, people: Ids, heard: pd.DataFrame) -> npt.NDArray[np.int32]:
-        nobody_knows = pd.DataFrame({"favorite_genres": [None] * len(people)})
-        users, tracks = cold_vectors(nobody_knows, self._evidence.tracks, by_genre=False)
+        tracks_before = self._evidence.tracks
+        users, tracks = genre_popularity(
+            [None] * len(people),
+            tracks_before["genres"],
+            tracks_before["plays_last_30_days"].to_numpy(np.float64),
+        )
         known = heard[heard["track_id"].isin(self._catalogue)]
-        ranked = top_n(users, tracks, _SHOWN, heard=_ones(people, self._catalogue, known)).indices
+        ranked = top_n(users, tracks, _SHOWN, seen=_ones(people, self._catalogue, known)).indices
         columns = np.searchsorted(self._columns, self._catalogue)
         return np.where(ranked >= 0, columns[ranked], -1).astype(np.int32)
 

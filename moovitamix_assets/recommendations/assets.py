@@ -73,7 +73,7 @@ def recommendations(
 
 def _lists_of(connection: duckdb.DuckDBPyConnection, day: date, settings: Settings) -> pd.DataFrame:
     from foundation.models.promotions import champion_version
-    from moovitamix_assets.recommendations.batch import Known, recommend_everyone
+    from moovitamix_assets.recommendations.batch import Known, recommend_users
     from moovitamix_assets.training.gate.models import model_store
 
     version = champion_version(connection, day)
@@ -81,13 +81,13 @@ def _lists_of(connection: duckdb.DuckDBPyConnection, day: date, settings: Settin
         as_of=day,
         users=users_as_of(connection, day),
         tracks=tracks_as_of(connection, day),
-        heard=interactions_as_of(connection, day, {}),
+        interactions=interactions_as_of(connection, day, {}),
     )
-    return recommend_everyone(
+    return recommend_users(
         known,
         model_store(settings.models_dir).load(version) if version else None,
         length=settings.recommendations.recommendations_per_user,
-        heard_too=settings.recommendations.recommend_heard_tracks,
+        filter_seen=not settings.recommendations.recommend_heard_tracks,
         expire_hours=settings.recommendations.recommendations_expire_hours,
     )
 

@@ -13,7 +13,7 @@ from scipy import sparse
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Positions: TypeAlias = npt.NDArray[np.int64]
-Heard: TypeAlias = sparse.csr_matrix | sparse.csr_array
+Seen: TypeAlias = sparse.csr_matrix | sparse.csr_array
 ExtraScores: TypeAlias = Callable[[int, int], Floats]
 
 PADDING_INDEX = -1
@@ -43,7 +43,7 @@ def top_n(
     user_vectors: npt.NDArray[Any],
     track_vectors: npt.NDArray[Any],
     k: int,
-    heard: Heard | None = None,
+    seen: Seen | None = None,
     extra_scores: ExtraScores | None = None,
     block_size: int = 256,
 ) -> TopN:
@@ -68,7 +68,7 @@ def top_n(
         user_vectors: (users, dimensions) finite numbers, taken as float32.
         track_vectors: (tracks, dimensions) finite numbers, taken as float32.
         k: Length of the lists, at least 1; may exceed the number of tracks.
-        heard: (users, tracks) sparse rows; a track with a stored nonzero is left out for that user.
+        seen: (users, tracks) sparse rows; a track with a stored nonzero is left out for that user.
         extra_scores: Called with (start, stop) for each block of users; returns float32
             (stop - start, tracks), which is added to the product. -inf leaves a track out.
         block_size: Users scored at a time, at least 1.
@@ -84,8 +84,8 @@ def top_n(
     if k < 1 or block_size < 1:
         raise ValueError(f"k and block_size must be at least 1, got {k} and {block_size}")
     expected = (len(users), len(tracks))
-    if heard is not None and (heard.format != "csr" or heard.shape != expected):
-        raise ValueError(f"heard is {heard.format} of shape {heard.shape}, expected csr of {expected}")
+    if seen is not None and (seen.format != "csr" or seen.shape != expected):
+        raise ValueError(f"seen is {seen.format} of shape {seen.shape}, expected csr of {expected}")
     result = TopN(
         np.full((len(users), k), PADDING_INDEX, np.int32), np.full((len(users), k), NOTHING, np.float32)
     )
@@ -94,7 +94,7 @@ def top_n(
     for start in range(0, len(users), block_size):
         stop = min(start + block_size, len(users))
         extra = None if extra_scores is None else _checked_extra(extra_scores, start, stop, len(tracks))
-        left_out = None if heard is None else _heard_by_tile(heard, slice(start, stop), width)
+        left_out = None if seen is None else _seen_by_tile(seen, slice(start, stop), width)
         tiles = _scored_tiles(users[start:stop], tracks, width, buffer, extra, left_out)
         positions, scores = _candidates(tiles, stop - start, k, group)
         _rank(positions, scores, TopN(result.indices[start:stop], result.scores[start:stop]))
@@ -244,13 +244,13 @@ def _score_of(keys: npt.NDArray[np.uint64]) -> Floats:
     return np.where(ordered & SIGN_BIT, ordered & ~SIGN_BIT, ~ordered).view(np.float32)
 
 
-def _heard_by_tile(heard: Heard, users: slice, width: int) -> list[Positions]:
+def _seen_by_tile(seen: Seen, users: slice, width: int) -> list[Positions]:
     """List, per tile, the flat places in its (width, users) scores that are to be left out."""
-    rows, last = users.stop - users.start, heard.shape[1]
-    entries = slice(int(heard.indptr[users.start]), int(heard.indptr[users.stop]))
-    user = np.repeat(np.arange(rows), np.diff(heard.indptr[users.start : users.stop + 1]))
-    stored = heard.data[entries] != 0
-    places = np.sort(heard.indices[entries][stored].astype(np.int64) * rows + user[stored])
+    rows, last = users.stop - users.start, seen.shape[1]
+    entries = slice(int(seen.indptr[users.start]), int(seen.indptr[users.stop]))
+    user = np.repeat(np.arange(rows), np.diff(seen.indptr[users.start : users.stop + 1]))
+    stored = seen.data[entries] != 0
+    places = np.sort(seen.indices[entries][stored].astype(np.int64) * rows + user[stored])
     firsts = np.arange(0, last, width) * rows
     parts = np.split(places, np.searchsorted(places, firsts[1:]))
     return [part - first for part, first in zip(parts, firsts, strict=False)]

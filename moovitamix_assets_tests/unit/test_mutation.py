@@ -78,5 +78,5 @@ def test_the_mirror_image_of_a_module_is_run_first_then_what_imports_it_and_its_
     assert "training/gate/test_candidate.py" in names
     assert "recommendations/test_top_n.py" not in names
     assert len(names) == len(set(names))
-    cold_start = files_testing(ROOT / "moovitamix_assets" / "recommendations" / "cold_start.py")
-    assert ROOT / TESTS / "unit" / "recommendations" / "test_batch.py" in cold_start
+    top_n = files_testing(ROOT / "moovitamix_assets" / "recommendations" / "top_n.py")
+    assert ROOT / TESTS / "unit" / "recommendations" / "test_top_n.py" in top_n

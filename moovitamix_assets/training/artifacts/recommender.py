@@ -1,10 +1,10 @@
 """The model: a recipe fitted on a training set, its scores, and its artifact of arrays and JSON.
 
 Fitting, scoring, similarity, saving and loading belong here. Ranking for all users is `recommendations/top_n.py`;
-users the model does not cover are served by `recommendations/cold_start.py`.
+users the model does not cover are served by `serving.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -136,19 +136,6 @@ class Recommender:
         result[known & self.featured_users[rows]] = "features"
         result[known & (np.diff(self.plays.indptr)[rows] > 0)] = "plays"
         return result
-
-    def extra_scores(self, rows: npt.NDArray[np.int64]) -> Callable[[int, int], FloatArray] | None:
-        """Return the scores to add to those of the vectors for these users, or None if there are none.
-
-        Args:
-            rows: Rows of `user_ids` whose vectors are ranked, in that order.
-
-        Returns:
-            A function of (start, stop), positions in `rows`, giving float32 (stop - start, T).
-        """
-        if not self.blend.blocks:
-            return None
-        return lambda start, stop: self.blend.block_scores(rows[start:stop])
 
     def scores(self, user_ids: npt.NDArray[np.int64]) -> FloatArray:
         """Return the score of every track of `track_ids` for some users, float32 (n, T).

@@ -1,13 +1,17 @@
-"""A model as it is served, measured on a training view: its own lists for those it knows, cold lists for the rest.
+"""How each user is served: one decision among the ways, and the vectors and scores that follow from it.
 
-Candidate, champion and popularity are compared by this, so that what is judged is what people would get. The
-lists themselves are made in `recommendations/`.
+Batch recommendations rank these vectors and the gate measures these scores, so that what is measured is what users
+get. The ranking itself belongs to `recommendations/top_n.py` and `training/evaluation/offline.py`.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.components.base import FloatArray
@@ -16,62 +20,183 @@ from moovitamix_assets.training.dataset import columns
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.dataset.training_view import TrainingView
 
+Way = Literal["trained", "newcomer", "cold_start", "popular"]
+"""The model was trained on the user's plays; the user came later and is represented by the tracks they played; the
+model knows nothing of them and they get popular tracks, those of their favorite genres first; there is no model."""
+
+Ids = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True)
-class Served:
-    """Scores of every track of a view for its users, as the model would serve them.
+class ServingContext:
+    """What is known when users are served.
 
     Attributes:
-        model: Trained on this view, or on an earlier day: then it knows fewer people and tracks.
-        user_ids: The view's users, int64 (U,).
-        model_columns: Where each track of the model stands in the view; -1 where it has left.
-        cold_users: Cold vectors of the view's users, float32 (U, d).
-        cold_tracks: Cold vectors of the view's tracks, float32 (T, d).
+        user_ids: Ascending, int64 (U,).
+        track_ids: The catalogue, ascending, int64 (T,).
+        favorite_genres: Of each user, a list of words or nothing.
+        genres: Of each track, likewise.
+        recent_plays: Plays of each track that popularity goes by, float64 (T,).
+        plays: Tracks played by each user, CSR (U, T); only which counts, not how often.
     """
 
-    model: Recommender
-    user_ids: npt.NDArray[np.int64]
-    model_columns: npt.NDArray[np.int64]
-    cold_users: FloatArray
-    cold_tracks: FloatArray
+    user_ids: Ids
+    track_ids: Ids
+    favorite_genres: Sequence[object]
+    genres: Sequence[object]
+    recent_plays: npt.NDArray[np.float64]
+    plays: sparse.csr_matrix
 
     @classmethod
-    def on(cls, model: Recommender, training_set: TrainingSet, view: TrainingView) -> "Served":
-        """Serve a model on a view of a training set."""
+    def of_view(cls, training_set: TrainingSet, view: TrainingView) -> "ServingContext":
+        """What was known at the cut of a view of a training set."""
         users = training_set.users.sort_values(columns.USER_ID, kind="stable")
         tracks = training_set.tracks.sort_values(columns.TRACK_ID, kind="stable")
-        cold_users, cold_tracks = genre_popularity(
-            users[columns.FAVORITE_GENRES], tracks[columns.GENRES], view.recent_plays
-        )
-        places = np.searchsorted(view.track_ids, model.track_ids)
-        places = np.minimum(places, len(view.track_ids) - 1)
         return cls(
-            model=model,
             user_ids=view.user_ids,
-            model_columns=np.where(view.track_ids[places] == model.track_ids, places, -1),
-            cold_users=cold_users,
-            cold_tracks=cold_tracks,
+            track_ids=view.track_ids,
+            favorite_genres=list(users[columns.FAVORITE_GENRES]),
+            genres=list(tracks[columns.GENRES]),
+            recent_plays=view.recent_plays,
+            plays=view.plays,
         )
 
-    def scores(self, users: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Return float32 (n, T); -inf for a track that the model does not know yet, or knows to have been heard.
 
-        The ranking leaves out what the view says was heard. Where the view's history is damaged, the champion would
-        pay for it: it likes best what people really heard.
+@dataclass(frozen=True)
+class ScoredGroup:
+    """The users served in one way, with the vectors whose product, plus extra scores, gives their scores.
+
+    Attributes:
+        way: How they are served.
+        users: Rows of the context's users, ascending, int64 (n,).
+        tracks: Rows of the catalogue that get a score, ascending, int64 (m,); the others are never recommended.
+        user_vectors: float32 (n, d).
+        track_vectors: float32 (m, d).
+        extra_scores: Added to the product: rows of this group to float32 (rows, m); None adds nothing.
+    """
+
+    way: Way
+    users: Ids
+    tracks: Ids
+    user_vectors: FloatArray
+    track_vectors: FloatArray
+    extra_scores: Callable[[Ids], FloatArray] | None = None
+
+    def scores(self, rows: Ids) -> FloatArray:
+        """Return the scores of some rows of the group, float32 (len(rows), m)."""
+        scores: FloatArray = self.user_vectors[rows] @ self.track_vectors.T
+        if self.extra_scores is not None:
+            scores += self.extra_scores(rows)
+        return scores
+
+
+def ways_of_serving(model: Recommender | None, context: ServingContext) -> npt.NDArray[np.str_]:
+    """Decide the `Way` in which each user is served, shape (U,)."""
+    if model is None:
+        return np.full(len(context.user_ids), "popular", dtype="<U10")
+    trained = model.coverage(context.user_ids) == "plays"
+    has_plays = np.diff(context.plays.indptr) > 0
+    return np.where(trained, "trained", np.where(has_plays, "newcomer", "cold_start"))
+
+
+class Serving:
+    """A model, or none, serving the users of a context."""
+
+    def __init__(self, model: Recommender | None, context: ServingContext) -> None:
+        """Decide how each user is served; vectors are made when first asked for."""
+        self.model = model
+        self.context = context
+        self.ways = ways_of_serving(model, context)
+
+    @cached_property
+    def groups(self) -> list[ScoredGroup]:
+        """The users by the way they are served in; every user is in exactly one group."""
+        if self.model is None:
+            return [self._popular("popular")]
+        return [self._trained(self.model), self._newcomers(self.model), self._popular("cold_start")]
+
+    def _served(self, way: Way) -> Ids:
+        return np.flatnonzero(self.ways == way)
+
+    def _trained(self, model: Recommender) -> ScoredGroup:
+        users = self._served("trained")
+        rows = np.searchsorted(model.user_ids, self.context.user_ids[users])
+        of_model, tracks = self._catalogue(model)
+        blocks = model.blend.blocks
+        return ScoredGroup(
+            way="trained",
+            users=users,
+            tracks=tracks,
+            user_vectors=model.user_vectors[rows],
+            track_vectors=model.track_vectors[of_model],
+            extra_scores=(lambda some: model.blend.block_scores(rows[some])[:, of_model]) if blocks else None,
+        )
+
+    def _newcomers(self, model: Recommender) -> ScoredGroup:
+        users = self._served("newcomer")
+        of_model, tracks = self._catalogue(model)
+        played = self.context.plays[users][:, tracks].tocsr()
+        played.sort_indices()
+        of_tracks = sparse.csr_matrix(
+            (np.ones(played.nnz, dtype=np.float32), of_model[played.indices], played.indptr),
+            shape=(len(users), len(model.track_ids)),
+        )
+        return ScoredGroup(
+            way="newcomer",
+            users=users,
+            tracks=tracks,
+            user_vectors=model.newcomer_vectors(of_tracks),
+            track_vectors=model.track_vectors[of_model, : model.lightfm_width],
+        )
+
+    def _popular(self, way: Literal["cold_start", "popular"]) -> ScoredGroup:
+        users, context = self._served(way), self.context
+        favorites = [context.favorite_genres[row] if way == "cold_start" else None for row in users]
+        user_vectors, track_vectors = genre_popularity(favorites, context.genres, context.recent_plays)
+        return ScoredGroup(way, users, np.arange(len(context.track_ids)), user_vectors, track_vectors)
+
+    def _catalogue(self, model: Recommender) -> tuple[Ids, Ids]:
+        """Rows of the model's tracks that are in the catalogue, and their rows there; both ascending."""
+        of_model = np.flatnonzero(np.isin(model.track_ids, self.context.track_ids))
+        return of_model, np.searchsorted(self.context.track_ids, model.track_ids[of_model])
+
+
+@dataclass(frozen=True)
+class ServedScorer:
+    """The scores of every track for users as they are served; what the gate measures."""
+
+    serving: Serving
+
+    @classmethod
+    def on(cls, model: Recommender, training_set: TrainingSet, view: TrainingView) -> "ServedScorer":
+        """Serve the users of a view of a training set; the model may know fewer users and tracks."""
+        return cls(Serving(model, ServingContext.of_view(training_set, view)))
+
+    def scores(self, users: Ids) -> FloatArray:
+        """Return float32 (n, T); -inf for a track that is never recommended, or that the model has seen played.
+
+        The ranking filters what the view says was played. Where the view's history is damaged the champion would
+        pay for it, as it ranks first what users really played; so what the model itself knows is filtered too.
         """
-        scores: FloatArray = self.cold_users[users] @ self.cold_tracks.T
-        ids = self.user_ids[users]
-        known = self.model.coverage(ids) == "plays"
-        if known.any():
-            of_model = self._without_heard(self.model.scores(ids[known]), ids[known])
-            present = self.model_columns >= 0
-            by_model = np.full((int(known.sum()), scores.shape[1]), -np.inf, dtype=np.float32)
-            by_model[:, self.model_columns[present]] = of_model[:, present]
-            scores[known] = by_model
+        serving = self.serving
+        scores = np.full((len(users), len(serving.context.track_ids)), -np.inf, dtype=np.float32)
+        ways = serving.ways[users]
+        for group in serving.groups:
+            asked = np.flatnonzero(ways == group.way)
+            if len(asked):
+                of_group = group.scores(np.searchsorted(group.users, users[asked]))
+                scores[np.ix_(asked, group.tracks)] = of_group
+        self._filter_seen_in_training(scores, users)
         return scores
 
-    def _without_heard(self, scores: FloatArray, ids: npt.NDArray[np.int64]) -> FloatArray:
-        heard = self.model.plays[np.searchsorted(self.model.user_ids, ids)]
-        scores = scores.copy()
-        scores[np.repeat(np.arange(len(ids)), np.diff(heard.indptr)), heard.indices] = -np.inf
-        return scores
+    def _filter_seen_in_training(self, scores: FloatArray, users: Ids) -> None:
+        model, context = self.serving.model, self.serving.context
+        trained = np.flatnonzero(self.serving.ways[users] == "trained")
+        if model is None or not len(trained):
+            return
+        seen = model.plays[np.searchsorted(model.user_ids, context.user_ids[users[trained]])]
+        rows = np.repeat(trained, np.diff(seen.indptr))
+        tracks = model.track_ids[seen.indices]
+        in_catalogue = np.isin(tracks, context.track_ids)
+        columns_seen = np.searchsorted(context.track_ids, tracks[in_catalogue])
+        scores[rows[in_catalogue], columns_seen] = -np.inf

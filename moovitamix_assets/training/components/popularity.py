@@ -1,7 +1,7 @@
 """The plays of the last 30 days, the same ranking for all users: the baseline that any model must beat.
 
 The baseline as a component belongs here; recommendations for users without plays (favourite genres first) are in
-`recommendations/cold_start.py`.
+`training/artifacts/serving.py`.
 """
 
 from collections.abc import Sequence

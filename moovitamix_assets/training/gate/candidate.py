@@ -9,7 +9,7 @@ from foundation.models.model_store import Candidate
 from foundation.progress import OnProgress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
-from moovitamix_assets.training.artifacts.serving import Served
+from moovitamix_assets.training.artifacts.serving import ServedScorer
 from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.dataset.training_view import split
@@ -56,12 +56,12 @@ def train_candidate(
         split(training_set, "before_holdout"), settings.training.seed, MOST_MEASURED
     )
     subjects: dict[str, Scorer] = {
-        "candidate": Served.on(twin, training_set, holdout),
+        "candidate": ServedScorer.on(twin, training_set, holdout),
         "popularity": Popularity().fit(holdout, settings.training.seed, settings.training.training_threads),
     }
     if reigning is not None:
         rival = _unaware_of_holdout(reigning, training_set, settings)
-        subjects["champion"] = Served.on(rival, training_set, holdout)
+        subjects["champion"] = ServedScorer.on(rival, training_set, holdout)
     evaluations = {
         subject: evaluate(
             holdout, scorer, model_version=twin.model_version, as_of=training_set.as_of, subject=subject

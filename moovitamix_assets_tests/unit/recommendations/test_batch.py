@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -5,13 +6,15 @@ import pandas as pd
 import pytest
 
 from foundation.tables import to_arrow
-from moovitamix_assets.recommendations.batch import Known, recommend_everyone
+from moovitamix_assets.recommendations.batch import Known, recommend_users
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
+from moovitamix_assets.training.artifacts.serving import ServedScorer
 from moovitamix_assets.training.components.als import ALS
 from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM
-from moovitamix_assets.training.evaluation.offline import best_positions
+from moovitamix_assets.training.dataset.training_view import split
+from moovitamix_assets.training.evaluation.offline import best_positions, rank
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
@@ -42,32 +45,34 @@ def known(world):
     """The world a day later: one person has come and played three tracks of metal, another has only come."""
     new = pd.DataFrame({"user_id": [NEWCOMER, STRANGER], "favorite_genres": [None, ["Pop"]]})
     metal = world.tracks["track_id"][[1, 5, 9]]
-    heard = world.interactions[["user_id", "track_id"]]
+    played = world.interactions[["user_id", "track_id"]]
     return Known(
         as_of=AS_OF,
         users=pd.concat([new, world.users[["user_id", "favorite_genres"]]], ignore_index=True),
         tracks=world.tracks,
-        heard=pd.concat([heard, pd.DataFrame({"user_id": NEWCOMER, "track_id": metal})], ignore_index=True),
+        interactions=pd.concat(
+            [played, pd.DataFrame({"user_id": NEWCOMER, "track_id": metal})], ignore_index=True
+        ),
     )
 
 
-def lists(known, model, **changes):
-    options = {"length": 20, "heard_too": False, "expire_hours": 48} | changes
-    return recommend_everyone(known, model, **options)
+def recommended(known, model, **changes):
+    options = {"length": 20, "filter_seen": True, "expire_hours": 48} | changes
+    return recommend_users(known, model, **options)
 
 
 def test_each_person_gets_a_full_list_of_distinct_unheard_tracks(known, model):
-    rows = lists(known, model)
+    rows = recommended(known, model)
     assert (rows.groupby("user_id").size() == 20).all()
     assert set(rows["user_id"]) == set(known.users["user_id"])
     assert not rows.duplicated(["user_id", "track_id"]).any()
-    assert rows.merge(known.heard, on=["user_id", "track_id"]).empty
+    assert rows.merge(known.interactions, on=["user_id", "track_id"]).empty
     assert rows["track_id"].isin(known.tracks["track_id"]).all()
     assert (rows.groupby("user_id")["rank"].apply(list).map(lambda ranks: ranks == list(range(1, 21)))).all()
 
 
 def test_scores_fall_with_the_rank_and_rows_fit_the_table(known, model):
-    rows = lists(known, model)
+    rows = recommended(known, model)
     assert (rows.groupby("user_id")["score"].diff().dropna() <= 0).all()
     assert to_arrow(RECOMMENDATIONS, rows).num_rows == len(rows)
     assert (rows["generated_at"] == pd.Timestamp(AS_OF) + pd.Timedelta(days=1)).all()
@@ -75,7 +80,7 @@ def test_scores_fall_with_the_rank_and_rows_fit_the_table(known, model):
 
 
 def test_the_source_says_what_made_a_list(known, model):
-    rows = lists(known, model).drop_duplicates("user_id").set_index("user_id")
+    rows = recommended(known, model).drop_duplicates("user_id").set_index("user_id")
     assert rows.loc[STRANGER, "source"] == "cold_start"
     assert rows.loc[STRANGER, "model_version"] == "popularity"
     assert rows.loc[NEWCOMER, "source"] == "model"
@@ -86,21 +91,21 @@ def test_the_source_says_what_made_a_list(known, model):
 
 def test_a_newcomer_gets_what_is_close_to_their_plays(known, model):
     genres = known.tracks.set_index("track_id")["genres"].str[0]
-    rows = lists(known, model, length=5)
+    rows = recommended(known, model, length=5)
     listed = rows[rows["user_id"] == NEWCOMER]["track_id"].map(genres)
     assert (listed == "metal").sum() >= 4
 
 
 def test_a_single_play_makes_a_newcomer(known, model):
     one = pd.DataFrame({"user_id": [STRANGER], "track_id": known.tracks["track_id"].iloc[:1]})
-    heard = pd.concat([known.heard, one], ignore_index=True)
-    rows = lists(Known(known.as_of, known.users, known.tracks, heard), model)
+    heard = pd.concat([known.interactions, one], ignore_index=True)
+    rows = recommended(Known(known.as_of, known.users, known.tracks, heard), model)
     assert set(rows[rows["user_id"] == STRANGER]["source"]) == {"model"}
 
 
 def test_a_stranger_gets_popular_tracks_of_their_genre(known, model):
     tracks = known.tracks.set_index("track_id")
-    rows = lists(known, model, length=5)
+    rows = recommended(known, model, length=5)
     listed = rows[rows["user_id"] == STRANGER]["track_id"].tolist()
     pop = tracks[tracks["genres"].str[0] == "pop"].sort_values(
         "plays_last_30_days", ascending=False, kind="stable"
@@ -109,47 +114,49 @@ def test_a_stranger_gets_popular_tracks_of_their_genre(known, model):
 
 
 def test_without_a_model_everyone_gets_popular_tracks_marked_so(known):
-    rows = lists(known, None)
+    rows = recommended(known, None)
     assert set(rows["source"]) == {"popular"}
     assert set(rows["model_version"]) == {"popularity"}
     first = known.tracks.sort_values("plays_last_30_days", ascending=False, kind="stable")["track_id"].iloc[0]
     assert rows[rows["user_id"] == STRANGER]["track_id"].iloc[0] == first
-    assert rows.merge(known.heard, on=["user_id", "track_id"]).empty
+    assert rows.merge(known.interactions, on=["user_id", "track_id"]).empty
 
 
 def test_heard_tracks_may_be_asked_for(known, model):
-    rows = lists(known, model, heard_too=True)
-    assert not rows.merge(known.heard, on=["user_id", "track_id"]).empty
+    rows = recommended(known, model, filter_seen=False)
+    assert not rows.merge(known.interactions, on=["user_id", "track_id"]).empty
 
 
 def test_a_track_that_left_the_catalogue_is_not_recommended(known, model):
     left = known.tracks["track_id"].iloc[::2]
-    smaller = Known(known.as_of, known.users, known.tracks[~known.tracks["track_id"].isin(left)], known.heard)
-    assert not lists(smaller, model)["track_id"].isin(left).any()
+    smaller = Known(
+        known.as_of, known.users, known.tracks[~known.tracks["track_id"].isin(left)], known.interactions
+    )
+    assert not recommended(smaller, model)["track_id"].isin(left).any()
 
 
 def test_a_small_catalogue_gives_short_lists(known):
     few = known.tracks.head(3)
-    rows = lists(Known(known.as_of, known.users, few, known.heard.iloc[:0]), None)
+    rows = recommended(Known(known.as_of, known.users, few, known.interactions.iloc[:0]), None)
     assert (rows.groupby("user_id").size() == 3).all()
 
 
 def test_nobody_known_is_no_rows(known):
-    nobody = Known(date(2026, 9, 1), known.users.iloc[:0], known.tracks, known.heard.iloc[:0])
-    assert lists(nobody, None).empty
-    assert list(lists(nobody, None).columns) == list(RECOMMENDATIONS.columns)
+    nobody = Known(date(2026, 9, 1), known.users.iloc[:0], known.tracks, known.interactions.iloc[:0])
+    assert recommended(nobody, None).empty
+    assert list(recommended(nobody, None).columns) == list(RECOMMENDATIONS.columns)
 
 
 def test_no_tracks_at_all_is_no_rows(known):
-    assert lists(
-        Known(date(2026, 9, 1), known.users, known.tracks.iloc[:0], known.heard.iloc[:0]), None
+    assert recommended(
+        Known(date(2026, 9, 1), known.users, known.tracks.iloc[:0], known.interactions.iloc[:0]), None
     ).empty
 
 
 def test_lists_do_not_depend_on_the_order_of_what_was_heard(known, model):
-    shuffled = known.heard.sample(frac=1, random_state=1)
-    again = lists(Known(known.as_of, known.users, known.tracks, shuffled), model)
-    pd.testing.assert_frame_equal(again, lists(known, model))
+    shuffled = known.interactions.sample(frac=1, random_state=1)
+    again = recommended(Known(known.as_of, known.users, known.tracks, shuffled), model)
+    pd.testing.assert_frame_equal(again, recommended(known, model))
     assert np.isfinite(again["score"]).all()
 
 
@@ -161,11 +168,11 @@ def blended(world):
 @pytest.mark.parametrize("kept", [slice(None), slice(None, None, 3)])
 def test_people_with_plays_are_served_by_all_components(known, blended, kept):
     tracks = known.tracks[kept]
-    rows = lists(Known(known.as_of, known.users, tracks, known.heard), blended, length=5)
+    rows = recommended(Known(known.as_of, known.users, tracks, known.interactions), blended, length=5)
     there = np.isin(blended.track_ids, tracks["track_id"])
     for user in blended.user_ids[:20]:
         scores = blended.scores(np.array([user]))[0]
-        heard = known.heard["track_id"][known.heard["user_id"] == user]
+        heard = known.interactions["track_id"][known.interactions["user_id"] == user]
         scores[~there | np.isin(blended.track_ids, heard)] = -np.inf
         best = best_positions(scores[None, :], 5)[0]
         served = rows[rows["user_id"] == user]
@@ -176,8 +183,8 @@ def test_people_with_plays_are_served_by_all_components(known, blended, kept):
 def test_newcomers_are_served_by_lightfm_from_a_single_play_on(known, blended):
     metal = int(known.tracks["track_id"].iloc[5])
     once = pd.DataFrame({"user_id": [STRANGER], "track_id": [metal]})
-    heard = pd.concat([known.heard, once], ignore_index=True)
-    rows = lists(Known(known.as_of, known.users, known.tracks, heard), blended, length=5)
+    heard = pd.concat([known.interactions, once], ignore_index=True)
+    rows = recommended(Known(known.as_of, known.users, known.tracks, heard), blended, length=5)
     for newcomer in (NEWCOMER, STRANGER):
         played = heard["track_id"][heard["user_id"] == newcomer].to_numpy(np.int64)
         listed = rows[rows["user_id"] == newcomer]
@@ -190,20 +197,53 @@ def test_newcomers_are_served_by_lightfm_from_a_single_play_on(known, blended):
 def test_tracks_of_today_have_no_place_in_a_models_lists_but_in_cold_ones(known, model):
     new = known.tracks.head(1).assign(track_id=7, genres=[["pop"]], plays_last_30_days=10_000)
     tracks = pd.concat([new, known.tracks], ignore_index=True)
-    rows = lists(Known(known.as_of, known.users, tracks, known.heard), model)
+    rows = recommended(Known(known.as_of, known.users, tracks, known.interactions), model)
     assert set(rows["source"][rows["track_id"] == 7]) == {"cold_start"}
 
 
 def test_a_list_expires_when_the_settings_say(known):
-    rows = lists(known, None, expire_hours=6)
+    rows = recommended(known, None, expire_hours=6)
     assert (rows["expires_at"] - rows["generated_at"] == pd.Timedelta(hours=6)).all()
 
 
 def test_what_others_have_heard_is_not_missing_from_a_cold_list(known, model):
     users = known.users.assign(favorite_genres=[None, ["Metal"], *known.users["favorite_genres"].iloc[2:]])
-    heard = known.heard["track_id"][known.heard["user_id"] == NEWCOMER]
+    heard = known.interactions["track_id"][known.interactions["user_id"] == NEWCOMER]
     tracks = known.tracks.assign(
         plays_last_30_days=known.tracks["plays_last_30_days"] + 10_000 * known.tracks["track_id"].isin(heard)
     )
-    rows = lists(Known(known.as_of, users, tracks, known.heard), model, length=3)
+    rows = recommended(Known(known.as_of, users, tracks, known.interactions), model, length=3)
     assert set(rows["track_id"][rows["user_id"] == STRANGER]) == set(heard)
+
+
+def test_users_are_served_as_they_are_measured(world):
+    """User by user, for each way of being served: the rows of the day and the ranked scores of the gate agree."""
+    users, tracks = world.users.iloc[:60], world.tracks.iloc[:100]
+    before = replace(
+        world,
+        users=users,
+        tracks=tracks,
+        interactions=world.interactions[
+            world.interactions["user_id"].isin(users["user_id"])
+            & world.interactions["track_id"].isin(tracks["track_id"])
+        ].reset_index(drop=True),
+    )
+    earlier = Recommender.fit(before, BLEND, Settings(), cutoff="before_holdout")
+    view = split(world, "before_holdout")
+    user, track = view.plays.nonzero()
+    known = Known(
+        as_of=AS_OF,
+        users=world.users[["user_id", "favorite_genres"]],
+        tracks=world.tracks.assign(plays_last_30_days=view.recent_plays),
+        interactions=pd.DataFrame({"user_id": view.user_ids[user], "track_id": view.track_ids[track]}),
+    )
+    scorer = ServedScorer.on(earlier, world, view)
+    measured = rank(scorer, np.arange(len(view.user_ids)), view.plays, 20)
+    served = recommended(known, earlier).groupby("user_id")["track_id"].apply(list)
+    ways = scorer.serving.ways
+    assert set(ways) == {"trained", "newcomer", "cold_start"}
+    for row, user_id in enumerate(view.user_ids):
+        expected = view.track_ids[measured[row][measured[row] >= 0]].tolist()
+        assert served[user_id] == expected, (user_id, ways[row])
+    sources = recommended(known, earlier).drop_duplicates("user_id")["source"]
+    assert (sources.to_numpy() == np.where(ways == "cold_start", "cold_start", "model")).all()

@@ -40,7 +40,7 @@ class Case(NamedTuple):
     users: Array
     tracks: Array
     k: int
-    heard: sparse.csr_matrix | None
+    seen: sparse.csr_matrix | None
     extra: Array | None
     block_size: int
     tile_tracks: int
@@ -50,8 +50,8 @@ class Case(NamedTuple):
         scores = (self.users.astype(np.float64) @ self.tracks.T.astype(np.float64)).astype(np.float32)
         if self.extra is not None:
             scores = scores + self.extra
-        if self.heard is not None:
-            scores = np.where(self.heard.toarray() != 0, -np.inf, scores).astype(np.float32)
+        if self.seen is not None:
+            scores = np.where(self.seen.toarray() != 0, -np.inf, scores).astype(np.float32)
         return sort_everything(scores, self.k)
 
     def extra_scores(self) -> Callable[[int, int], Array] | None:
@@ -59,7 +59,7 @@ class Case(NamedTuple):
         return None if extra is None else lambda start, stop: extra[start:stop]
 
     def found(self) -> TopN:
-        return top_n(self.users, self.tracks, self.k, self.heard, self.extra_scores(), self.block_size)
+        return top_n(self.users, self.tracks, self.k, self.seen, self.extra_scores(), self.block_size)
 
 
 @st.composite
@@ -71,12 +71,12 @@ def cases(draw: st.DrawFn, most_users: int = 40, most_tracks: int = 200) -> Case
     heard_share = draw(st.sampled_from([None, 0.0, 0.1, 0.9, 1.0]))
     has_extra, left_out_share = draw(st.booleans()), draw(st.sampled_from([0.0, 0.3]))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    heard, extra = None, None
+    seen, extra = None, None
     if heard_share is not None:
         stored = random.random((user_count, track_count)) < heard_share
-        heard = sparse.csr_matrix(stored.astype(np.float32))
-        # A stored zero was not heard.
-        heard.data[random.random(heard.nnz) < 0.2] = 0
+        seen = sparse.csr_matrix(stored.astype(np.float32))
+        # A stored zero was not seen.
+        seen.data[random.random(seen.nnz) < 0.2] = 0
     if has_extra:
         extra = random.integers(-3, 4, (user_count, track_count)).astype(np.float32)
         extra[random.random(extra.shape) < left_out_share] = -np.inf
@@ -85,7 +85,7 @@ def cases(draw: st.DrawFn, most_users: int = 40, most_tracks: int = 200) -> Case
         random.integers(-magnitude, magnitude + 1, (user_count, dimensions)).astype(np.float32),
         random.integers(-magnitude, magnitude + 1, (track_count, dimensions)).astype(np.float32),
         draw(st.integers(1, 1 + track_count + track_count // 4)),
-        heard,
+        seen,
         extra,
         draw(st.sampled_from([1, 3, 16, 256])),
         group * draw(st.sampled_from([1, 3, 4, 100])),
@@ -149,30 +149,30 @@ def test_inputs_are_left_as_they_were() -> None:
         random.normal(size=(50, 4)).astype(np.float32),
     )
     extra = random.normal(size=(9, 50)).astype(np.float32)
-    heard = sparse.random(9, 50, 0.2, format="csr", random_state=7)
-    before = [users.copy(), tracks.copy(), extra.copy(), heard.toarray()]
-    top_n(users, tracks, 5, heard, lambda start, stop: extra[start:stop])
-    for old, new in zip(before, [users, tracks, extra, heard.toarray()], strict=True):
+    seen = sparse.random(9, 50, 0.2, format="csr", random_state=7)
+    before = [users.copy(), tracks.copy(), extra.copy(), seen.toarray()]
+    top_n(users, tracks, 5, seen, lambda start, stop: extra[start:stop])
+    for old, new in zip(before, [users, tracks, extra, seen.toarray()], strict=True):
         np.testing.assert_array_equal(old, new)
 
 
 def test_pads_when_fewer_tracks_are_left() -> None:
-    heard = sparse.csr_matrix(np.array([[1, 0, 0], [1, 1, 1]]))
-    found = top_n(np.ones((2, 1)), np.array([[3], [1], [2]]), 5, heard)
+    seen = sparse.csr_matrix(np.array([[1, 0, 0], [1, 1, 1]]))
+    found = top_n(np.ones((2, 1)), np.array([[3], [1], [2]]), 5, seen)
     np.testing.assert_array_equal(found.indices, [[2, 1, -1, -1, -1], [-1] * 5])
     np.testing.assert_array_equal(found.scores, [[2, 1, *[-np.inf] * 3], [-np.inf] * 5])
 
 
 def test_pads_when_few_of_a_large_catalogue_are_left() -> None:
-    heard = np.ones((2, 5000), np.float32)
-    heard[0, [17, 18, 4000]] = 0
-    found = top_n(np.ones((2, 1)), np.arange(5000)[:, None], 20, sparse.csr_matrix(heard))
+    seen = np.ones((2, 5000), np.float32)
+    seen[0, [17, 18, 4000]] = 0
+    found = top_n(np.ones((2, 1)), np.arange(5000)[:, None], 20, sparse.csr_matrix(seen))
     np.testing.assert_array_equal(found.indices, [[4000, 18, 17, *[-1] * 17], [-1] * 20])
 
 
 def test_heard_rows_may_be_unsorted_and_repeated() -> None:
-    heard = sparse.csr_array((np.ones(3), np.array([2, 0, 2]), np.array([0, 3])), shape=(1, 4))
-    np.testing.assert_array_equal(top_n(np.ones((1, 1)), np.ones((4, 1)), 3, heard).indices, [[1, 3, -1]])
+    seen = sparse.csr_array((np.ones(3), np.array([2, 0, 2]), np.array([0, 3])), shape=(1, 4))
+    np.testing.assert_array_equal(top_n(np.ones((1, 1)), np.ones((4, 1)), 3, seen).indices, [[1, 3, -1]])
 
 
 def test_extra_scores_are_asked_for_block_by_block() -> None:
@@ -221,9 +221,9 @@ def test_refuses_what_does_not_fit() -> None:
         top_n(users, tracks, 0)
     with pytest.raises(ValueError, match="at least 1"):
         top_n(users, tracks, 1, block_size=0)
-    with pytest.raises(ValueError, match=r"heard is csr of shape \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"seen is csr of shape \(3, 4\)"):
         top_n(users, tracks, 1, sparse.csr_matrix((3, 4)))
-    with pytest.raises(ValueError, match="heard is csc"):
+    with pytest.raises(ValueError, match="seen is csc"):
         top_n(users, tracks, 1, sparse.csc_matrix((4, 3)))
     with pytest.raises(ValueError, match="extra scores of rows 0 to 4"):
         top_n(users, tracks, 1, extra_scores=lambda start, stop: np.zeros((stop - start, 7), np.float32))

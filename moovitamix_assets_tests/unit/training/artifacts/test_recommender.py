@@ -86,11 +86,10 @@ def test_the_version_is_the_day_and_eight_digits_that_follow_the_recipe(world, m
     assert Recommender.fit(world, RECIPE, Settings(), "as_of").model_version == model.model_version
 
 
-def test_vectors_and_extra_scores_add_up_to_the_scores(model):
+def test_vectors_and_blocks_add_up_to_the_scores(model):
     rows = np.array([4, 9, 2, 30])
-    extra = model.extra_scores(rows)
-    total = model.user_vectors[rows[1:3]] @ model.track_vectors.T + extra(1, 3)
-    np.testing.assert_allclose(total, model.scores(model.user_ids[rows[1:3]]), atol=1e-4)
+    total = model.user_vectors[rows] @ model.track_vectors.T + model.blend.block_scores(rows)
+    np.testing.assert_allclose(total, model.scores(model.user_ids[rows]), atol=1e-4)
 
 
 def test_without_a_block_there_is_nothing_to_add(world):
@@ -98,7 +97,7 @@ def test_without_a_block_there_is_nothing_to_add(world):
         (Ingredient(LightFM(embedding_size=8, epochs=5), 1.0), Ingredient(ALS(embedding_size=8), 1.0))
     )
     model = Recommender.fit(world, recipe, Settings(), "before_holdout")
-    assert model.extra_scores(np.arange(3)) is None
+    assert not model.blend.blocks
     np.testing.assert_allclose(
         model.user_vectors @ model.track_vectors.T, model.scores(model.user_ids), atol=1e-4
     )

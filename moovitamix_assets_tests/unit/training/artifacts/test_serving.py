@@ -9,7 +9,12 @@ from moovitamix_assets.training.artifacts.artifact_verification import (
     put_down_expected_lists,
 )
 from moovitamix_assets.training.artifacts.recommender import Recommender
-from moovitamix_assets.training.artifacts.serving import Served
+from moovitamix_assets.training.artifacts.serving import (
+    ServedScorer,
+    Serving,
+    ServingContext,
+    ways_of_serving,
+)
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import rank
@@ -32,7 +37,7 @@ def twin(world):
 def test_people_with_plays_get_the_models_scores(world, twin):
     view = split(world, "before_holdout")
     known = np.flatnonzero(np.diff(view.plays.indptr) > 0)[:5]
-    scores = Served.on(twin, world, view).scores(known)
+    scores = ServedScorer.on(twin, world, view).scores(known)
     new = view.plays[known].toarray() == 0
     np.testing.assert_allclose(scores[new], twin.scores(view.user_ids[known])[new], rtol=1e-5, atol=1e-5)
     assert np.isneginf(scores[~new]).all()
@@ -41,7 +46,7 @@ def test_people_with_plays_get_the_models_scores(world, twin):
 def test_people_without_plays_get_popular_tracks_of_their_genre(world, twin):
     view = split(world, "before_holdout")
     stranger = np.flatnonzero(np.diff(view.plays.indptr) == 0)[-1:]
-    best = rank(Served.on(twin, world, view), stranger, heard=None, length=5)[0]
+    best = rank(ServedScorer.on(twin, world, view), stranger, heard=None, length=5)[0]
     genre = world.users["favorite_genres"].iloc[int(stranger[0])][0].lower()
     assert [world.tracks["genres"].iloc[track][0] for track in best] == [genre] * 5
 
@@ -51,7 +56,7 @@ def test_a_model_of_an_earlier_day_serves_whom_and_what_it_knows(world, twin):
     earlier = Recommender.fit(smaller, RECIPE, Settings(), cutoff="as_of")
     view = split(world, "before_holdout")
     everyone = np.arange(len(view.user_ids))
-    scores = Served.on(earlier, world, view).scores(everyone)
+    scores = ServedScorer.on(earlier, world, view).scores(everyone)
     unknown_tracks = ~np.isin(view.track_ids, earlier.track_ids)
     known_people = earlier.coverage(view.user_ids) == "plays"
     assert unknown_tracks.any()
@@ -59,7 +64,37 @@ def test_a_model_of_an_earlier_day_serves_whom_and_what_it_knows(world, twin):
     assert np.isneginf(scores[known_people][:, unknown_tracks]).all()
     heard = earlier.plays[np.searchsorted(earlier.user_ids, view.user_ids[known_people])].toarray() > 0
     assert (np.isfinite(scores[known_people][:, ~unknown_tracks]) == ~heard).all()
-    assert np.isfinite(scores[~known_people]).all()
+    newcomers = ~known_people & (np.diff(view.plays.indptr) > 0)
+    assert newcomers.any()
+    assert (np.isfinite(scores[newcomers]) == ~unknown_tracks).all()
+    assert np.isfinite(scores[~known_people & ~newcomers]).all()
+
+
+def test_each_user_is_served_in_one_way_decided_by_what_is_known(world, twin):
+    view = split(world, "before_holdout")
+    context = ServingContext.of_view(world, view)
+    earlier = Recommender.fit(taste_world(people=60, tracks=100), RECIPE, Settings(), cutoff="as_of")
+    trained = earlier.coverage(view.user_ids) == "plays"
+    has_plays = np.diff(view.plays.indptr) > 0
+    ways = ways_of_serving(earlier, context)
+    assert (ways[trained] == "trained").all()
+    assert (ways[~trained & has_plays] == "newcomer").all()
+    assert (ways[~trained & ~has_plays] == "cold_start").all()
+    assert set(ways) == {"trained", "newcomer", "cold_start"}
+    assert set(ways_of_serving(None, context)) == {"popular"}
+    groups = Serving(earlier, context).groups
+    assert np.array_equal(np.sort(np.concatenate([group.users for group in groups])), np.arange(len(ways)))
+
+
+def test_newcomers_get_the_scores_of_their_plays(world, twin):
+    view = split(world, "before_holdout")
+    earlier = Recommender.fit(taste_world(people=60, tracks=100), RECIPE, Settings(), cutoff="as_of")
+    scorer = ServedScorer.on(earlier, world, view)
+    newcomer = np.flatnonzero(scorer.serving.ways == "newcomer")[:1]
+    played = view.track_ids[view.plays[newcomer[0]].indices]
+    listed = rank(scorer, newcomer, view.plays, 5)[0]
+    expected = [track for track, _ in earlier.recommend_for_session(played, 5)]
+    assert view.track_ids[listed].tolist() == expected
 
 
 def test_a_champion_does_not_pay_for_a_history_that_was_lost(world, twin):
@@ -68,8 +103,8 @@ def test_a_champion_does_not_pay_for_a_history_that_was_lost(world, twin):
     moved = (lost["plays_before_holdout"] > 0) & (lost.index % 3 == 0)
     damaged = split(replace(world, interactions=lost[~moved].reset_index(drop=True)), "before_holdout")
     for people in np.array_split(view.test_users, 4):
-        whole = rank(Served.on(twin, world, view), people, heard=view.plays)
-        assert (rank(Served.on(twin, world, damaged), people, heard=damaged.plays) == whole).all()
+        whole = rank(ServedScorer.on(twin, world, view), people, heard=view.plays)
+        assert (rank(ServedScorer.on(twin, world, damaged), people, heard=damaged.plays) == whole).all()
 
 
 def test_cold_lists_do_not_see_the_holdout_days(world, twin):
@@ -77,11 +112,13 @@ def test_cold_lists_do_not_see_the_holdout_days(world, twin):
     silent = np.flatnonzero(np.diff(view.plays.indptr) == 0)
     later = {"plays_last_30_days": np.arange(len(world.tracks)), "plays_last_30_days_before_validation": 0}
     changed = replace(world, tracks=world.tracks.assign(**later))
-    scores = Served.on(twin, world, view).scores(silent)
-    assert np.array_equal(Served.on(twin, changed, split(changed, "before_holdout")).scores(silent), scores)
+    scores = ServedScorer.on(twin, world, view).scores(silent)
+    assert np.array_equal(
+        ServedScorer.on(twin, changed, split(changed, "before_holdout")).scores(silent), scores
+    )
     before = {"plays_last_30_days_before_holdout": np.arange(len(world.tracks))}
     changed = replace(world, tracks=world.tracks.assign(**before))
-    of_changed = Served.on(twin, changed, split(changed, "before_holdout")).scores(silent)
+    of_changed = ServedScorer.on(twin, changed, split(changed, "before_holdout")).scores(silent)
     assert not np.array_equal(of_changed, scores)
 
 
@@ -95,7 +132,7 @@ def test_tracks_that_left_are_not_mistaken_for_others(left, world, twin):
     )
     view = split(smaller, "before_holdout")
     people = np.arange(10)
-    scores = Served.on(twin, smaller, view).scores(people)
+    scores = ServedScorer.on(twin, smaller, view).scores(people)
     expected = twin.scores(view.user_ids[people])[:, np.isin(twin.track_ids, view.track_ids)]
     assert scores.shape == expected.shape
     heard = view.plays[people].toarray() > 0

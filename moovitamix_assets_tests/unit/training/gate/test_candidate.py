@@ -6,7 +6,7 @@ import pytest
 
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
-from moovitamix_assets.training.artifacts.serving import Served
+from moovitamix_assets.training.artifacts.serving import ServedScorer
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.dataset.training_view import split
@@ -41,7 +41,7 @@ def measured(scorer, world):
 
 
 def as_served(model, world):
-    return measured(Served.on(model, world, split(world, "before_holdout")), world)
+    return measured(ServedScorer.on(model, world, split(world, "before_holdout")), world)
 
 
 def champion_of(day, settings):
