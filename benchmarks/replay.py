@@ -25,12 +25,14 @@ import yaml
 from dagster import DagsterInstance, RunsFilter
 
 from benchmarks.bad_model import force_bad_model
+from foundation.warehouse.errors import WarehouseLocked
+from foundation.warehouse.rows import first_row
 from mock_api.server import running_server
 from mock_api.settings import MockApiSettings
 from moovitamix_assets.automation.nightly_runs import UNDER_WAY
 from moovitamix_assets.automation.retraining_runs import lists_to_remake
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import WarehouseLocked, first_row, read_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse
 
 _PROJECT = Path(__file__).parents[1]
 _NIGHT = timedelta(days=1, hours=1)

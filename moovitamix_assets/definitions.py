@@ -39,7 +39,7 @@ from moovitamix_assets.training import assets as training_assets
 from moovitamix_assets.training import checks as training_checks
 from moovitamix_assets.warehouse import assets as warehouse_assets
 from moovitamix_assets.warehouse import checks as warehouse_checks
-from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
+from moovitamix_assets.warehouse.io_manager import WarehouseIOManager
 
 
 def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = None) -> Definitions:

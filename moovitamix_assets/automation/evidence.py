@@ -13,7 +13,7 @@ import duckdb
 
 from foundation.models.decisions import Champion
 from foundation.models.promotions import candidate_outcomes, current_champion
-from moovitamix_assets.warehouse.connection import first_row
+from foundation.warehouse.rows import first_row
 
 _DAYS_LOOKED_BACK = 60
 

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 
 from dagster import DagsterInstance
 
+from foundation.warehouse.errors import WarehouseMissing
 from moovitamix_assets.automation.evidence import read_evidence
 from moovitamix_assets.automation.missed_partitions import read_made
 from moovitamix_assets.automation.retraining import decide_retraining, degradation
@@ -17,7 +18,7 @@ from moovitamix_assets.operations.checks import look_at_freshness
 from moovitamix_assets.operations.problems import decision_problems, run_problems
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import WarehouseMissing, read_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.future import find_future_days
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from dagster import DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter, SkipReason
 
 from foundation.operations.run_failures import FAILURE_EVENTS, ended_from_outside
+from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.automation.jobs import INGEST_JOB, NIGHTLY_JOB
 from moovitamix_assets.automation.missed_partitions import Attempt, Night, NothingToRun, plan_night, read_made
 from moovitamix_assets.clock import now
@@ -21,7 +22,6 @@ from moovitamix_assets.partitions import (
     range_tags,
 )
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.warehouse.future import find_future_days
 
 _LOOKED_AT = 25

@@ -20,6 +20,7 @@ from dagster import (
 
 from foundation.errors import Explained
 from foundation.models.promotions import champion_version, newest_trained_day
+from foundation.warehouse.rows import first_row
 from moovitamix_assets.automation.evidence import Training, TrainingOutcome
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.automation.retraining import RetrainingDecision
@@ -27,7 +28,7 @@ from moovitamix_assets.automation.rollback import RollbackDecision
 from moovitamix_assets.clock import last_ended_day, now
 from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import first_row, read_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse
 
 TRIGGER_TAG = "moovitamix/trigger"
 REASON_TAG = "moovitamix/reason"

@@ -25,6 +25,7 @@ from dagster import (
 )
 
 from foundation.operations.old_runs import remove_old_runs
+from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.automation.evidence import read_evidence
 from moovitamix_assets.automation.incidents import all_problems
 from moovitamix_assets.automation.jobs import NIGHTLY_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
@@ -44,7 +45,7 @@ from moovitamix_assets.operations.checks import look_at_freshness
 from moovitamix_assets.operations.dead_runs import release_dead_runs
 from moovitamix_assets.operations.problems import run_problems
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse
 
 # The schedule goes first; what it did not start by then was missed.
 _SCHEDULE_GOES_FIRST = timedelta(minutes=10)

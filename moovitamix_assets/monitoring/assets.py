@@ -22,10 +22,10 @@ from dagster import (
 from foundation import plots
 from foundation.progress import Progress
 from foundation.tables import empty_frame
+from foundation.warehouse.io_manager import table_schema
 from moovitamix_assets.partitions import DAILY, OF_THE_DAY_BEFORE, RANGE_IN_ONE_RUN, days_to_make
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
-from moovitamix_assets.warehouse.duckdb_io import table_schema
 from moovitamix_assets.warehouse.loads import require_loaded
 from moovitamix_assets.warehouse.schemas import DRIFT, RECOMMENDATION_QUALITY
 

@@ -15,10 +15,11 @@ from dagster import (
     asset_check,
 )
 
+from foundation.warehouse.rows import first_row
 from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets.setting_groups import MonitoringSettings
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, first_row, read_warehouse
+from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
 
 
 @asset_check(

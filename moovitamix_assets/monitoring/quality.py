@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import sparse
 
 from foundation.tables import empty_frame
+from foundation.warehouse.rows import first_row
 from moovitamix_assets.recommendations.top_n import top_n
 from moovitamix_assets.training.components.genre_popularity import genre_popularity
 from moovitamix_assets.training.evaluation.offline import (
@@ -24,7 +25,6 @@ from moovitamix_assets.training.evaluation.offline import (
     ndcg_per_user,
 )
 from moovitamix_assets.warehouse.as_of import ever_played, first_heard_on, interactions_as_of, tracks_as_of
-from moovitamix_assets.warehouse.connection import first_row
 from moovitamix_assets.warehouse.schemas import RECOMMENDATION_QUALITY
 
 _SHOWN = 10

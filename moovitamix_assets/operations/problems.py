@@ -12,6 +12,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, Ru
 from foundation.models.decisions import RecordedDecision
 from foundation.models.promotions import decisions_after, newest_decision_day
 from foundation.operations.run_failures import FAILURE_EVENTS, failure_causes
+from foundation.warehouse.rows import first_row
 from moovitamix_assets.operations.alerts import Problem
 from moovitamix_assets.partitions import (
     PARTITION_TAG,
@@ -19,7 +20,6 @@ from moovitamix_assets.partitions import (
     RANGE_START_TAG,
 )
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import first_row
 
 _BY_HAND = "__ASSET_JOB"
 _JOBS = ("nightly", "ingest", "train", "recommend", "monitor", "rollback", _BY_HAND)

@@ -14,11 +14,12 @@ from dagster import AssetExecutionContext, MetadataValue, Output, ResourceParam,
 from foundation import plots
 from foundation.progress import Progress
 from foundation.tables import empty_frame
+from foundation.warehouse.io_manager import table_schema
+from foundation.warehouse.rows import first_row
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, days_to_make
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
-from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, first_row, read_warehouse
-from moovitamix_assets.warehouse.duckdb_io import table_schema
+from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
 from moovitamix_assets.warehouse.loads import require_loaded
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
 

@@ -22,15 +22,11 @@ from pydantic import Field
 
 from foundation import plots
 from foundation.progress import Progress
+from foundation.warehouse.errors import WarehouseLocked
+from foundation.warehouse.io_manager import table_schema
 from moovitamix_assets.partitions import DAILY
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import (
-    WAREHOUSE_POOL,
-    WarehouseLocked,
-    read_warehouse,
-    write_warehouse,
-)
-from moovitamix_assets.warehouse.duckdb_io import table_schema
+from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.loads import require_loaded
 from moovitamix_assets.warehouse.schemas import PROMOTIONS
 

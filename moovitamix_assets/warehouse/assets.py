@@ -26,14 +26,16 @@ from foundation import plots
 from foundation.landing.completeness import refuse_read_too_early
 from foundation.landing.judged_files import record_judged
 from foundation.progress import Progress
+from foundation.warehouse.cleaned_partitions import CleanedPartitions
+from foundation.warehouse.findings import Finding, judge_rejected_share
+from foundation.warehouse.io_manager import table_schema
+from foundation.warehouse.layout import SourceTable
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.cleaning import CleanedPartitions, clean
+from moovitamix_assets.warehouse.cleaning import clean
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
-from moovitamix_assets.warehouse.duckdb_io import table_schema
-from moovitamix_assets.warehouse.findings import ENDPOINTS, Finding, judge_rejected_share
-from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
+from moovitamix_assets.warehouse.layout import LAYOUT
 
 # Names and emails stay in their table: samples shown in the UI leave them out.
 _PERSONAL = {"first_name", "last_name", "email"}
@@ -41,14 +43,15 @@ _SAMPLE_ROWS = 5
 
 
 def _source_table(table: str) -> AssetsDefinition:
-    schema = SOURCE_TABLES[table]
+    source = LAYOUT.sources[table]
 
     @asset(
         name=table,
-        description=f"{schema.description} With it, in one transaction: `rejected_{table}` and `partition_loads`.",
-        ins={"landed": AssetIn(key=f"raw_{table}")},
+        description=f"{source.schema.description} With it, in one transaction: `{source.rejected.name}` and "
+        "`partition_loads`.",
+        ins={"landed": AssetIn(key=source.raw_asset)},
         # All endpoints or none: a page that fails leaves every table as it was, not only its own.
-        deps=[f"raw_{other}" for other in SOURCE_TABLES if other != table],
+        deps=[other.raw_asset for other in LAYOUT.sources.values() if other is not source],
         partitions_def=DAILY,
         backfill_policy=RANGE_IN_ONE_RUN,
         group_name="warehouse",
@@ -56,7 +59,7 @@ def _source_table(table: str) -> AssetsDefinition:
         owners=["team:data-platform"],
         pool=WAREHOUSE_POOL,
         io_manager_key="warehouse",
-        metadata={"partition_expr": "changed_on", "dagster/column_schema": table_schema(schema)},
+        metadata={"partition_expr": "changed_on", "dagster/column_schema": table_schema(source.schema)},
     )
     def cleaned_table(
         context: AssetExecutionContext,
@@ -66,13 +69,13 @@ def _source_table(table: str) -> AssetsDefinition:
     ) -> Output[CleanedPartitions]:
         days = [date.fromisoformat(key) for key in context.partition_keys]
         landing = landing_at(settings.landing_dir)
-        refuse_read_too_early(landing, ENDPOINTS[table], days)
+        refuse_read_too_early(landing, source.endpoint, days)
         with progress.track(f"cleaning {table}"):
             loaded_at = datetime.now(UTC).replace(tzinfo=None)
             cleaned = clean(table, landed, days, loaded_at)
-        record_judged(landing, ENDPOINTS[table], loaded_at, landed.attrs["landing_files"])
+        record_judged(landing, source.endpoint, loaded_at, landed.attrs["landing_files"])
         judged = judge_rejected_share(
-            table,
+            source,
             cleaned.loads,
             warn_share=settings.warehouse.rejected_warn_share,
             error_share=settings.warehouse.rejected_error_share,
@@ -81,7 +84,7 @@ def _source_table(table: str) -> AssetsDefinition:
         if judged.refused:
             # The first partition holds the initial load: without it, the days after it mean nothing.
             left_out = days if settings.start_date in judged.refused else judged.refused
-            cleaned = _without_refused(context, table, cleaned, judged, left_out)
+            cleaned = _without_refused(context, source, cleaned, judged, left_out)
         for load in cleaned.loads.to_dict("records"):
             context.add_asset_metadata(
                 {
@@ -101,7 +104,7 @@ def _source_table(table: str) -> AssetsDefinition:
 
 def _without_refused(
     context: AssetExecutionContext,
-    table: str,
+    source: SourceTable,
     cleaned: CleanedPartitions,
     judged: Finding,
     left_out: Sequence[date],
@@ -114,13 +117,13 @@ def _without_refused(
     )
     reasons = ", ".join(f"{reason} ({count})" for reason, count in list(_reasons(refused).items())[:3])
     words = (
-        f"{len(refused)} of {received} records of {table} were rejected: {reasons}. Not loaded: {days}. Read them with "
-        f"SELECT * FROM rejected_{table}, run again once the source is well, or raise MOOVITAMIX_REJECTED_ERROR_SHARE "
-        "if that is how the source is."
+        f"{len(refused)} of {received} records of {source.name} were rejected: {reasons}. Not loaded: {days}. "
+        f"Read them with SELECT * FROM {source.rejected.name}, run again once the source is fixed, or raise "
+        "MOOVITAMIX_REJECTED_ERROR_SHARE if the source's records are really like that."
     )
     context.instance.report_runless_asset_event(
         AssetCheckEvaluation(
-            asset_key=AssetKey(table),
+            asset_key=AssetKey(source.name),
             check_name="rejected_share",
             passed=False,
             severity=AssetCheckSeverity.ERROR,

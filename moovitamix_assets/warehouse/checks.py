@@ -1,7 +1,7 @@
-"""The checks of users, tracks and listens: what blocks the run, and what only warns.
+"""The checks of users, tracks and listens: some block the run, others only warn.
 
-Each asks `findings.py` about the partitions of the run: one that a blocking check refuses does not count as loaded
-from then on. Run by themselves, they look at every partition loaded, and change nothing.
+Each asks for a finding on the partitions of the run: one that a blocking check refuses does not count as loaded from
+then on. Run on their own, they check every partition loaded, and change nothing.
 See https://docs.dagster.io/guides/test/asset-checks.
 """
 
@@ -20,39 +20,53 @@ from dagster import (
     multi_asset_check,
 )
 
+from foundation.warehouse import findings as standard
+from foundation.warehouse.findings import Finding
+from foundation.warehouse.layout import SourceTable
+from foundation.warehouse.loads import stored_days, withdraw_loads
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse import findings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse, write_warehouse
-from moovitamix_assets.warehouse.findings import Finding
-from moovitamix_assets.warehouse.loads import withdraw_loads
+from moovitamix_assets.warehouse.layout import LAYOUT
 
-Ask = Callable[[duckdb.DuckDBPyConnection, str, list[date], Settings], Finding]
+Ask = Callable[[duckdb.DuckDBPyConnection, SourceTable, list[date], Settings], Finding]
 
-_BLOCKING: dict[str, Ask] = {
-    "nothing_lost": lambda connection, table, days, settings: findings.nothing_lost(
-        connection, table, days, landing_at(settings.landing_dir)
-    ),
-    "fits_schema": lambda connection, table, days, _: findings.fits_schema(connection, table, days),
-    "rejected_share": lambda connection, table, days, settings: findings.rejected_share(
+
+def _nothing_lost(
+    connection: duckdb.DuckDBPyConnection, source: SourceTable, days: list[date], settings: Settings
+) -> Finding:
+    return standard.nothing_lost(connection, source, days, landing_at(settings.landing_dir))
+
+
+def _rejected_share(
+    connection: duckdb.DuckDBPyConnection, source: SourceTable, days: list[date], settings: Settings
+) -> Finding:
+    return standard.rejected_share(
         connection,
-        table,
+        source,
         days,
         warn_share=settings.warehouse.rejected_warn_share,
         error_share=settings.warehouse.rejected_error_share,
         error_minimum=settings.warehouse.rejected_error_minimum,
-    ),
+    )
+
+
+_BLOCKING: dict[str, Ask] = {
+    "nothing_lost": _nothing_lost,
+    "fits_schema": lambda connection, source, days, _: standard.fits_schema(connection, source, days),
+    "rejected_share": _rejected_share,
 }
 _WARNING: dict[str, Ask] = {
-    "nulled_fields": lambda connection, table, days, _: findings.nulled_fields(connection, table, days),
-    "usual_volume": lambda connection, table, days, settings: findings.usual_volume(
-        connection, table, days, settings.start_date
+    "nulled_fields": lambda connection, source, days, _: standard.nulled_fields(connection, source, days),
+    "usual_volume": lambda connection, source, days, settings: standard.usual_volume(
+        connection, source, days, settings.start_date
     ),
 }
 _DATED: dict[str, Ask] = {
-    "updated_before_created": lambda connection, table, days, _: findings.updated_before_created(
-        connection, table, days
+    "updated_before_created": lambda connection, source, days, _: standard.updated_before_created(
+        connection, source, days
     )
 }
 _WARNING_OF: dict[str, dict[str, Ask]] = {
@@ -70,6 +84,7 @@ _WARNING_OF: dict[str, dict[str, Ask]] = {
 
 
 def _checks_of(table: str) -> AssetChecksDefinition:
+    source = LAYOUT.sources[table]
     asks = {**_BLOCKING, **_WARNING_OF[table]}
 
     @multi_asset_check(
@@ -89,13 +104,13 @@ def _checks_of(table: str) -> AssetChecksDefinition:
         chosen = {key.name for key in context.selected_asset_check_keys}
         with read_warehouse(settings.warehouse_path) as connection:
             of_run = partitions_of_run(context.run.tags)
-            days = of_run or findings.loaded_days(connection, table)
-            told = {
-                name: ask(connection, table, days, settings) for name, ask in asks.items() if name in chosen
+            days = of_run or stored_days(connection, source)
+            found = {
+                name: ask(connection, source, days, settings) for name, ask in asks.items() if name in chosen
             }
-        for name, finding in told.items():
+        for name, finding in found.items():
             yield _result(table, name, finding)
-        refused = {day for name in _BLOCKING.keys() & told.keys() for day in _refused(told[name])}
+        refused = {day for name in _BLOCKING.keys() & found.keys() for day in _refused(found[name])}
         if of_run and refused:
             with write_warehouse(settings.warehouse_path) as connection:
                 withdraw_loads(connection, table, sorted(refused))
@@ -123,7 +138,7 @@ def _result(table: str, name: str, finding: Finding) -> AssetCheckResult:
 
 
 def _description(table: str, name: str) -> str:
-    document = getattr(findings, name).__doc__ or ""
+    document = (getattr(standard, name, None) or getattr(findings, name)).__doc__ or ""
     return f"{table}: {document.splitlines()[0]}"
 
 

@@ -4,8 +4,7 @@ Which version of a record counts within a partition is decided here. Reading one
 `parsing.py`; reading landing files and writing tables do not belong here.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from datetime import date, datetime
 from itertools import chain
 from typing import Any
@@ -15,41 +14,10 @@ import pandas as pd
 
 from foundation.json_records import storable_json
 from foundation.tables import typed_values
+from foundation.warehouse.cleaned_partitions import CleanedPartitions
+from moovitamix_assets.warehouse.layout import LAYOUT
 from moovitamix_assets.warehouse.parsing import PROFILE_COLUMNS, Session, Unusable, parse_record
-from moovitamix_assets.warehouse.schemas import PARTITION_LOADS, RECORD_KEYS, REJECTED_TABLES, SOURCE_TABLES
-
-
-@dataclass(frozen=True)
-class CleanedPartitions:
-    """What became of the records of one or more partitions of one table, to be stored as one.
-
-    Attributes:
-        accepted: Rows of the table.
-        rejected: Rows of its `rejected_` table.
-        loads: Rows of `partition_loads`, one per partition, empty ones too.
-        items_left_out: Items of accepted sessions that are no track id.
-        refused: Why some partitions of the run must not be loaded; empty if all may.
-        refused_records: Rows of the `rejected_` table for those partitions, to be read by whoever looks into it.
-    """
-
-    accepted: pd.DataFrame
-    rejected: pd.DataFrame
-    loads: pd.DataFrame
-    items_left_out: int = 0
-    refused: str = ""
-    refused_records: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-    def without(self, partitions: Collection[date], reason: str) -> "CleanedPartitions":
-        """The same without some partitions, which are refused for a reason."""
-        left_out = pd.to_datetime(list(partitions))
-        accepted, rejected, loads = (
-            frame[~frame["changed_on"].isin(left_out)].reset_index(drop=True)
-            for frame in (self.accepted, self.rejected, self.loads)
-        )
-        records = self.rejected[self.rejected["changed_on"].isin(left_out)].reset_index(drop=True)
-        return replace(
-            self, accepted=accepted, rejected=rejected, loads=loads, refused=reason, refused_records=records
-        )
+from moovitamix_assets.warehouse.schemas import PARTITION_LOADS, REJECTED_TABLES, SOURCE_TABLES
 
 
 def clean(
@@ -113,7 +81,7 @@ def _newest_versions(table: str, usable: pd.DataFrame, values: list[tuple[Any, .
     Returns:
         The rows of `usable` that count, under their numbers, by partition and key.
     """
-    keys = RECORD_KEYS[table]
+    keys = list(LAYOUT.sources[table].record_key)
     columns = SOURCE_TABLES[table].columns
     keyed = usable.assign(
         **{

@@ -1,232 +1,20 @@
-"""What can be said of loaded partitions: one function, one finding in plain words.
+"""The findings on loaded partitions that only this product has: one function, one finding.
 
-Plain SQL on an open connection. How findings reach Dagster is in checks.py; what is refused before it lands, in
-duckdb_io.py and schemas.py.
+Plain SQL on an open connection. Findings that hold for any source table are in `foundation/warehouse/findings.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
 
 import duckdb
-import pandas as pd
-import pandera.errors
 
-from foundation.landing.area import Landing
-from foundation.landing.judged_files import judged_files
-from foundation.landing.partitions import count_landed
-from moovitamix_assets.warehouse.schemas import RECORD_KEYS, SOURCE_TABLES
-
-ENDPOINTS = {"users": "users", "tracks": "tracks", "listens": "listen_history"}
-
-# Same weekday, four weeks back; half or double that is worth a look.
-_VOLUME_WEEKS = 4
-_VOLUME_BOUNDS = (0.5, 2.0)
-_SHOWN_CASES = 20
+from foundation.warehouse.findings import Finding
 
 _OF_DAYS = "changed_on IN (SELECT unnest(?::DATE[]))"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One check's outcome.
-
-    Attributes:
-        passed: Whether all is well.
-        description: One sentence for a person.
-        severity: What a failure means; only an error stops what comes after.
-        figures: What was counted, for the metadata.
-        refused: The partitions that an error is about; they do not count as loaded.
-    """
-
-    passed: bool
-    description: str
-    severity: Literal["warn", "error"] = "error"
-    figures: dict[str, Any] = field(default_factory=dict)
-    refused: tuple[date, ...] = ()
-
-
-def loaded_days(connection: duckdb.DuckDBPyConnection, table: str) -> list[date]:
-    """The partitions of a table that were loaded or have rows, oldest first."""
-    rows = connection.execute(
-        f"""SELECT changed_on FROM partition_loads WHERE table_name = ?
-            UNION SELECT changed_on FROM {table} UNION SELECT changed_on FROM rejected_{table}
-            ORDER BY changed_on""",
-        [table],
-    ).fetchall()
-    return [row[0] for row in rows]
-
-
-def nothing_lost(
-    connection: duckdb.DuckDBPyConnection, table: str, days: Sequence[date], landing: Landing
-) -> Finding:
-    """Received = accepted + rejected + duplicates + superseded, counted where the records lie.
-
-    Received are the records of the landing files that the load judged; files landed since are a warning.
-    """
-    keys, endpoint = ", ".join(RECORD_KEYS[table]), ENDPOINTS[table]
-    counts = connection.execute(
-        f"""
-        WITH days AS (SELECT unnest(?::DATE[]) AS changed_on),
-        stored AS (
-            SELECT changed_on, count(*) AS row_count, count(DISTINCT ({keys})) AS accepted
-            FROM {table} WHERE {_OF_DAYS} GROUP BY changed_on
-        ),
-        rejected AS (
-            SELECT changed_on, count(*) AS rejected FROM rejected_{table} WHERE {_OF_DAYS} GROUP BY changed_on
-        )
-        SELECT days.changed_on,
-            coalesce(stored.accepted, 0) AS accepted,
-            coalesce(rejected.rejected, 0) AS rejected,
-            coalesce(loads.duplicates, 0) AS duplicates,
-            coalesce(loads.superseded, 0) AS superseded,
-            coalesce(stored.row_count, 0) AS row_count,
-            coalesce(loads.stored_rows, 0) AS rows_written,
-            loads.loaded_at,
-            loads.stored_rows IS NOT NULL AS has_line
-        FROM days
-        LEFT JOIN stored USING (changed_on)
-        LEFT JOIN rejected USING (changed_on)
-        LEFT JOIN partition_loads AS loads ON loads.changed_on = days.changed_on AND loads.table_name = ?
-        ORDER BY days.changed_on
-        """,
-        [list(days), list(days), list(days), table],
-    ).df()
-    counts["received"] = [
-        count_landed(landing, endpoint, day, judged_files(landing, endpoint, day, loaded_at))
-        for day, loaded_at in zip(days_of(counts), counts["loaded_at"], strict=True)
-    ]
-    there = sum(count_landed(landing, endpoint, day) for day in days_of(counts))
-    since = there - int(counts["received"].sum())
-    accounted = counts["accepted"] + counts["rejected"] + counts["duplicates"] + counts["superseded"]
-    wrong = counts[
-        (counts["received"] != accounted)
-        | (counts["row_count"] != counts["rows_written"])
-        | ~counts["has_line"].astype(bool)
-    ]
-    figures = {
-        name: int(counts[name].sum())
-        for name in ("received", "accepted", "rejected", "duplicates", "superseded", "row_count")
-    } | {"landed_since": since}
-    if wrong.empty and since:
-        return Finding(
-            False,
-            f"{since} records of {table} were landed since these {len(counts)} days were loaded. "
-            f"Materialize {table} for them again.",
-            severity="warn",
-            figures=figures,
-        )
-    if wrong.empty:
-        return Finding(
-            True,
-            f"All {figures['received']} records of {len(counts)} days are accounted for.",
-            figures=figures,
-        )
-    first = wrong.iloc[0]
-    unlisted = "" if first["has_line"] else ", no line in partition_loads"
-    return Finding(
-        False,
-        f"{len(wrong)} days of {table} do not add up, the first {first['changed_on']:%Y-%m-%d}: "
-        f"{first['received']} received, {first['accepted']} accepted + {first['rejected']} rejected + "
-        f"{first['duplicates']} duplicates + {first['superseded']} superseded, {first['row_count']} rows of "
-        f"{first['rows_written']} written{unlisted}. Materialize {table} for these days again.",
-        figures=figures | {"days": [f"{day:%Y-%m-%d}" for day in wrong["changed_on"]][:_SHOWN_CASES]},
-        refused=tuple(days_of(wrong)),
-    )
-
-
-def fits_schema(connection: duckdb.DuckDBPyConnection, table: str, days: Sequence[date]) -> Finding:
-    """The stored rows are what the table's schema says, and no key stands twice in a partition."""
-    rows = connection.execute(f"SELECT * FROM {table} WHERE {_OF_DAYS}", [list(days)]).df()
-    keys = ["changed_on", *RECORD_KEYS[table], *(["position"] if table == "listens" else [])]
-    repeated = int(rows.duplicated(keys).sum())
-    try:
-        SOURCE_TABLES[table].validate(rows, lazy=True)
-    except pandera.errors.SchemaErrors as errors:
-        cases = errors.failure_cases
-        return Finding(
-            False,
-            f"{len(cases)} values of {table} do not fit its schema; the first: {cases['check'].iloc[0]} "
-            f"on {cases['column'].iloc[0]}.",
-            figures={
-                "failures_by_column": {str(k): int(v) for k, v in cases["column"].value_counts().items()}
-            },
-            refused=tuple(sorted(set(days_of(rows)))),
-        )
-    return Finding(
-        repeated == 0,
-        f"{len(rows)} rows fit the schema." if not repeated else f"{repeated} rows of {table} repeat a key.",
-        figures={"rows": len(rows), "repeated_keys": repeated},
-        refused=tuple(sorted(set(days_of(rows[rows.duplicated(keys)])))),
-    )
-
-
-def rejected_share(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    days: Sequence[date],
-    *,
-    warn_share: float,
-    error_share: float,
-    error_minimum: int,
-) -> Finding:
-    """How much of each partition was rejected, judged by its worst day."""
-    loads = connection.execute(
-        f"SELECT changed_on, received, rejected FROM partition_loads WHERE table_name = ? AND {_OF_DAYS}",
-        [table, list(days)],
-    ).df()
-    return judge_rejected_share(
-        table, loads, warn_share=warn_share, error_share=error_share, error_minimum=error_minimum
-    )
-
-
-def judge_rejected_share(
-    table: str, loads: pd.DataFrame, *, warn_share: float, error_share: float, error_minimum: int
-) -> Finding:
-    """Judge partitions by the share of their records that was rejected.
-
-    Args:
-        table: For the words.
-        loads: changed_on, received, rejected; one row per partition.
-        warn_share: From this share on a partition is worth a warning.
-        error_share: From this share on a partition is refused ...
-        error_minimum: ... if at least so many records were rejected.
-    """
-    loads = loads[loads["received"] > 0]
-    share = loads["rejected"] / loads["received"]
-    too_many = (share >= error_share) & (loads["rejected"] >= error_minimum)
-    noticeable = share >= warn_share
-    figures = {
-        "rejected": int(loads["rejected"].sum()),
-        "worst_share": float(share.max()) if len(share) else 0.0,
-        "days_over_warning": int(noticeable.sum()),
-        "days_over_error": int(too_many.sum()),
-    }
-    return Finding(
-        not (noticeable.any() or too_many.any()),
-        f"{figures['rejected']} records of {table} were rejected, at worst {figures['worst_share']:.1%} of a day. "
-        f"Read them with SELECT * FROM rejected_{table}.",
-        severity="error" if too_many.any() else "warn",
-        figures=figures,
-        refused=tuple(days_of(loads[too_many])),
-    )
-
-
-def nulled_fields(connection: duckdb.DuckDBPyConnection, table: str, days: Sequence[date]) -> Finding:
-    """How many fields became NULL because they were missing or unreadable, by column."""
-    nullable = [name for name, column in SOURCE_TABLES[table].columns.items() if column.nullable]
-    counted = ", ".join(f"count(*) - count({name})" for name in nullable)
-    row = connection.execute(f"SELECT {counted} FROM {table} WHERE {_OF_DAYS}", [list(days)]).fetchone() or ()
-    nulls = {name: int(count) for name, count in zip(nullable, row, strict=True) if count}
-    described = ", ".join(f"{name} {count}" for name, count in nulls.items())
-    return Finding(
-        not nulls, f"NULL in {table}: {described or 'nothing'}.", severity="warn", figures={"nulls": nulls}
-    )
-
-
 def repeated_emails(connection: duckdb.DuckDBPyConnection, days: Sequence[date]) -> Finding:
-    """People of these days who share their email with another; both are kept."""
+    """Users of these days who share their email with another; both are kept."""
     row = connection.execute(
         f"""SELECT count(DISTINCT email), count(DISTINCT user_id) FROM dim_users
             WHERE email IN (SELECT email FROM dim_users GROUP BY email HAVING count(*) > 1) AND {_OF_DAYS}""",
@@ -234,14 +22,14 @@ def repeated_emails(connection: duckdb.DuckDBPyConnection, days: Sequence[date])
     ).fetchone() or (0, 0)
     return Finding(
         row[0] == 0,
-        f"{row[1]} people share {row[0]} emails with others; all are kept.",
+        f"{row[1]} users share {row[0]} emails with others; all are kept.",
         severity="warn",
-        figures={"emails": row[0], "people": row[1]},
+        figures={"emails": row[0], "users": row[1]},
     )
 
 
 def orphan_listens(connection: duckdb.DuckDBPyConnection, days: Sequence[date]) -> Finding:
-    """Listens of people or tracks that are not known; kept, they join the training set when those arrive."""
+    """Listens of unknown users or tracks; kept, they join the training set once those arrive."""
     row = connection.execute(
         f"""SELECT count(*) FILTER (user_id NOT IN (SELECT user_id FROM users)),
                    count(*) FILTER (track_id NOT IN (SELECT track_id FROM tracks))
@@ -250,60 +38,7 @@ def orphan_listens(connection: duckdb.DuckDBPyConnection, days: Sequence[date]) 
     ).fetchone() or (0, 0)
     return Finding(
         row == (0, 0),
-        f"{row[0]} listens of unknown people and {row[1]} of unknown tracks are kept until those arrive.",
+        f"{row[0]} listens of unknown users and {row[1]} of unknown tracks are kept until those arrive.",
         severity="warn",
         figures={"of_unknown_users": row[0], "of_unknown_tracks": row[1]},
     )
-
-
-def updated_before_created(
-    connection: duckdb.DuckDBPyConnection, table: str, days: Sequence[date]
-) -> Finding:
-    """Records whose update precedes their creation: usual in this source, so the later of both counts."""
-    row = connection.execute(
-        f"SELECT count(*) FILTER (updated_at < created_at), count(*) FROM {table} WHERE {_OF_DAYS}",
-        [list(days)],
-    ).fetchone() or (0, 0)
-    return Finding(
-        row[0] == 0,
-        f"{row[0]} of {row[1]} records of {table} were updated before they were created.",
-        severity="warn",
-        figures={"records": row[0], "of": row[1]},
-    )
-
-
-def usual_volume(
-    connection: duckdb.DuckDBPyConnection, table: str, days: Sequence[date], first_partition: date
-) -> Finding:
-    """Each day's accepted records against the mean of the same weekday, four weeks back."""
-    loads = connection.execute(
-        """SELECT changed_on, accepted FROM partition_loads WHERE table_name = ? AND changed_on > ?
-           ORDER BY changed_on""",
-        [table, first_partition],
-    ).df()
-    # The first partition holds the initial load, which is no day's volume.
-    if loads.empty:
-        figures = {"days_compared": 0, "days_unusual": 0}
-        return Finding(True, f"{table} has no day but the first yet.", severity="warn", figures=figures)
-    accepted = loads.set_index("changed_on")["accepted"].astype("float64")
-    weekdays = pd.Index(accepted.index).dayofweek
-    usual = accepted.groupby(weekdays).transform(
-        lambda day: day.shift().rolling(_VOLUME_WEEKS, min_periods=2).mean()
-    )
-    ratio = (accepted / usual).dropna()
-    ratio = ratio[ratio.index.isin(pd.to_datetime(list(days)))]
-    # A small number halves by chance: three standard deviations of a count must be exceeded as well.
-    surprising = (accepted - usual).abs() > 3 * usual.clip(lower=1) ** 0.5
-    unusual = ratio[((ratio < _VOLUME_BOUNDS[0]) | (ratio > _VOLUME_BOUNDS[1])) & surprising.loc[ratio.index]]
-    described = ", ".join(f"{day:%Y-%m-%d} x{value:.2f}" for day, value in unusual.head(_SHOWN_CASES).items())
-    return Finding(
-        unusual.empty,
-        f"Days of {table} far from their weekday's mean: {described or 'none'}.",
-        severity="warn",
-        figures={"days_compared": len(ratio), "days_unusual": len(unusual)},
-    )
-
-
-def days_of(counts: pd.DataFrame) -> list[date]:
-    """The partition days of a query's result, in its order."""
-    return [day.date() for day in pd.to_datetime(counts["changed_on"])]

@@ -21,12 +21,17 @@ from foundation.tables import (
     column,
     table,
 )
+from foundation.warehouse.standard_tables import (
+    CHANGED_ON,
+    LOADED_AT,
+    PARTITIONS_MADE,
+    partition_loads_table,
+    rejected_table,
+)
 
 MAXIMUM_POSITION = 32767
 
 _IS_NOT_NEGATIVE = pa.Check.ge(0)
-_CHANGED_ON = column(DATE, "The partition: the day (UTC) on which this version of the record changed.")
-_LOADED_AT = column(TIMESTAMP, "Wall clock of the load, UTC.")
 
 USERS = table(
     "users",
@@ -39,8 +44,8 @@ USERS = table(
     favorite_genres=column(TEXTS, "What the person says to like.", nullable=True),
     created_at=column(TIMESTAMP, "UTC.", nullable=True),
     updated_at=column(TIMESTAMP, "UTC; precedes created_at in a quarter of the source's records.", nullable=True),
-    changed_on=_CHANGED_ON,
-    loaded_at=_LOADED_AT,
+    changed_on=CHANGED_ON,
+    loaded_at=LOADED_AT,
 )  # fmt: skip
 
 TRACKS = table(
@@ -57,8 +62,8 @@ TRACKS = table(
     updated_at=column(
         TIMESTAMP, "UTC; precedes created_at in a quarter of the source's records.", nullable=True
     ),
-    changed_on=_CHANGED_ON,
-    loaded_at=_LOADED_AT,
+    changed_on=CHANGED_ON,
+    loaded_at=LOADED_AT,
 )
 
 LISTENS = table(
@@ -71,48 +76,10 @@ LISTENS = table(
         SMALLINT, "Place in the session, from 1.", pa.Check.in_range(1, MAXIMUM_POSITION)
     ),
     session_updated_at=column(TIMESTAMP, "UTC.", nullable=True),
-    changed_on=_CHANGED_ON,
-    loaded_at=_LOADED_AT,
+    changed_on=CHANGED_ON,
+    loaded_at=LOADED_AT,
 )  # fmt: skip
 
-
-def _rejected(name: str) -> pa.DataFrameSchema:
-    return table(
-        f"rejected_{name}",
-        f"Every record read for {name} that could not be used, whole, with the reasons.",
-        record=column(JSON, "The record as received; where a JSON text stands, its content is that record."),
-        reasons=column(TEXTS, "Why, in plain words."),
-        changed_on=_CHANGED_ON,
-        loaded_at=_LOADED_AT,
-    )
-
-
-PARTITION_LOADS = table(
-    "partition_loads",
-    "What became of the records of each loaded partition of each table; a line for an empty day too, none for a "
-    "partition that was refused.",
-    table_name=column(TEXT, "users, tracks or listens.", pa.Check.isin(["users", "tracks", "listens"])),
-    changed_on=_CHANGED_ON,
-    received=column(BIGINT, "Records in the landing files that were judged.", _IS_NOT_NEGATIVE),
-    accepted=column(BIGINT, "Records that became rows (a session is one record).", _IS_NOT_NEGATIVE),
-    rejected=column(BIGINT, "Records kept in the rejected table.", _IS_NOT_NEGATIVE),
-    duplicates=column(BIGINT, "Records equal to another, letter by letter.", _IS_NOT_NEGATIVE),
-    superseded=column(
-        BIGINT,
-        "Older versions of a record within the day, and records that the source no longer brings.",
-        _IS_NOT_NEGATIVE,
-    ),
-    stored_rows=column(BIGINT, "Rows written (a session is one row per track).", _IS_NOT_NEGATIVE),
-    loaded_at=_LOADED_AT,
-)
-
-PARTITIONS_MADE = table(
-    "partitions_made",
-    "The partitions written of every other table that a nightly run makes; one without rows is marked too.",
-    table_name=column(TEXT, "recommendations, recommendation_quality or drift."),
-    day=column(DATE, "The partition."),
-    row_count=column(BIGINT, "Rows written.", _IS_NOT_NEGATIVE),
-)
 
 RECOMMENDATIONS = table(
     "recommendations",
@@ -187,11 +154,10 @@ DRIFT = table(
     drifted=column(BOOLEAN, "Whether it is above."),
 )
 
-# Tables with a partition of their own: those the three endpoints fill.
+# The tables that the source's records are loaded into.
 SOURCE_TABLES = {"users": USERS, "tracks": TRACKS, "listens": LISTENS}
-REJECTED_TABLES = {name: _rejected(name) for name in SOURCE_TABLES}
-# The columns that identify a record of a source table.
-RECORD_KEYS = {"users": ["user_id"], "tracks": ["track_id"], "listens": ["user_id", "listened_at"]}
+REJECTED_TABLES = {name: rejected_table(name) for name in SOURCE_TABLES}
+PARTITION_LOADS = partition_loads_table(list(SOURCE_TABLES))
 
 TABLES: dict[str, pa.DataFrameSchema] = {
     str(schema.name): schema

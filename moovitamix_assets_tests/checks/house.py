@@ -31,7 +31,7 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.assets import listens, tracks, users
 from moovitamix_assets.warehouse.checks import listens_checks, tracks_checks, users_checks
 from moovitamix_assets.warehouse.connection import read_warehouse
-from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
+from moovitamix_assets.warehouse.io_manager import WarehouseIOManager
 
 ASSETS = (raw_users, raw_tracks, raw_listens, users, tracks, listens)
 CHECKS = (users_checks, tracks_checks, listens_checks)

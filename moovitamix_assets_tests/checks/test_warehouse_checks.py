@@ -144,7 +144,7 @@ def test_a_day_without_records_that_was_never_loaded_is_missed(new_house: Callab
     evaluation = house.check("users", "nothing_lost", FIRST, LAST)
 
     assert not evaluation.passed
-    assert "no line in partition_loads" in evaluation.description
+    assert "no row in partition_loads" in evaluation.description
 
 
 def test_every_fate_of_a_record_is_counted(new_house: Callable[..., House]) -> None:
@@ -336,16 +336,16 @@ def test_of_a_range_only_the_bad_days_are_refused_and_an_earlier_load_stays(
         ),
         (
             "users", "repeated_emails", ["UPDATE users SET email = 'a@b.org' WHERE user_id < 4"],
-            "3 people share 1 emails with others; all are kept.",
+            "3 users share 1 emails with others; all are kept.",
         ),
         (
             "listens", "orphan_listens",
             ["DELETE FROM users WHERE user_id = 1", "DELETE FROM tracks WHERE track_id < 3"],
-            "9 listens of unknown people and 36 of unknown tracks are kept until those arrive.",
+            "9 listens of unknown users and 36 of unknown tracks are kept until those arrive.",
         ),
     ],
 )  # fmt: skip
-def test_what_is_odd_is_told_and_never_stops_a_run(
+def test_unusual_findings_warn_and_never_stops_a_run(
     house: House, table: str, name: str, statements: list[str], told: str
 ) -> None:
     house.damage(*statements)

@@ -31,9 +31,10 @@ from dagster import (
 from dagster._core.definitions.schedule_definition import ScheduleExecutionData
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
+from foundation.warehouse.rows import insert
 from moovitamix_assets.automation.jobs import NIGHTLY_JOB
 from moovitamix_assets.definitions import build_definitions
-from moovitamix_assets.warehouse.connection import insert, write_warehouse
+from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import RECOMMENDATION_QUALITY
 from moovitamix_assets_tests.integration.deployment import Deployment
 

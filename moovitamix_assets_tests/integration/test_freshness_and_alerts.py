@@ -11,12 +11,12 @@ from dagster import AssetCheckKey, AssetKey, AssetSelection
 from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate
 from foundation.tables import empty_frame
+from foundation.warehouse import opening
 from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import FRESHNESS_CHECKS, ROLLBACK_JOB
 from moovitamix_assets.operations.freshness import WATCHED
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.training.gate.promotion import record_decision
-from moovitamix_assets.warehouse import connection as connection_module
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.conftest import FIRST, LAST, small_world
@@ -213,7 +213,7 @@ def test_a_night_that_fails_is_told_though_another_process_holds_the_warehouse(
         "listens, recommendation_quality, recommendations: not up to date"
     ]
     service.start("catch_up", service.look("catch_up").run_requests)
-    monkeypatch.setattr(connection_module, "_LOCK_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(opening, "_LOCK_WAIT_SECONDS", 0.1)
     with holding(service.settings.warehouse_path):
         for _ in range(2):
             found = service.look("alerts")

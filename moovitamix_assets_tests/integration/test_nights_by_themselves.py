@@ -8,10 +8,10 @@ import pytest
 from dagster import DagsterRunStatus, ResourceDefinition, RunRequest
 
 from foundation.progress import NoProgress
+from foundation.warehouse import opening
 from mock_api.server import running_server
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.partitions import days_between, partitions_of_run
-from moovitamix_assets.warehouse import connection as connection_module
 from moovitamix_assets_tests.conftest import LAST, small_world
 from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment
@@ -172,7 +172,7 @@ def test_nothing_is_asked_for_while_another_process_holds_the_warehouse(
 ) -> None:
     service = make()
     service.at("2026-09-08T12:00")
-    monkeypatch.setattr(connection_module, "_LOCK_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(opening, "_LOCK_WAIT_SECONDS", 0.1)
     with holding(service.settings.warehouse_path) as process:
         looks = [service.look(sensor) for sensor in ("catch_up", "retraining", "freshness", "alerts")]
         for found in [service.tick("2026-09-08T00:30"), *looks]:

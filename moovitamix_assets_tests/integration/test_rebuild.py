@@ -7,9 +7,10 @@ from dagster import AssetKey
 
 from foundation.landing.files import landing_files
 from foundation.progress import NoProgress
+from foundation.warehouse.errors import WarehouseDamaged, WarehouseLocked, WarehouseLost
+from foundation.warehouse.ledger import read_ledger
 from moovitamix_assets.cli.recovery.rebuild import rebuild, renew_ledger
-from moovitamix_assets.warehouse.connection import WarehouseDamaged, WarehouseLocked, WarehouseLost
-from moovitamix_assets.warehouse.ledger import LEDGER_TABLES, read_ledger
+from moovitamix_assets.warehouse.layout import LAYOUT
 from moovitamix_assets_tests.conftest import FIRST, LAST
 from moovitamix_assets_tests.integration import fingerprints
 from moovitamix_assets_tests.integration.deployment import Deployment
@@ -97,12 +98,12 @@ def test_a_warehouse_that_is_held_is_not_replaced(deployment: Deployment) -> Non
 
 def test_a_damaged_ledger_is_written_anew_from_the_warehouse(deployment: Deployment) -> None:
     folder = deployment.settings.ledger_dir
-    before = {table: read_ledger(folder, table).groups for table in LEDGER_TABLES}
+    before = {table: read_ledger(folder, table).groups for table in LAYOUT.ledger_groups}
     for path in folder.glob("*.jsonl"):
         path.write_bytes(path.read_bytes().replace(b"rows", b"Rows"))
     assert len(read_ledger(folder, "promotions").faults) == 1
 
     renew_ledger(deployment.settings)
 
-    assert {table: read_ledger(folder, table).groups for table in LEDGER_TABLES} == before
-    assert not any(read_ledger(folder, table).faults for table in LEDGER_TABLES)
+    assert {table: read_ledger(folder, table).groups for table in LAYOUT.ledger_groups} == before
+    assert not any(read_ledger(folder, table).faults for table in LAYOUT.ledger_groups)

@@ -11,20 +11,17 @@ from foundation.durable import Damaged
 from foundation.landing.files import all_landing_files, is_hashed, read_landing_file
 from foundation.landing.judged_files import damaged_loads
 from foundation.progress import OnProgress, Progress
+from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
+from foundation.warehouse.findings import nothing_lost
+from foundation.warehouse.ledger import ledger_path, read_ledger, rows_lost
+from foundation.warehouse.loads import stored_days
 from moovitamix_assets.cli.inspection.symptoms import Symptom
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.gate.models import model_store
-from moovitamix_assets.warehouse import findings
-from moovitamix_assets.warehouse.connection import (
-    WarehouseLocked,
-    WarehouseMissing,
-    read_warehouse,
-    scan_warehouse,
-)
-from moovitamix_assets.warehouse.ledger import LEDGER_TABLES, ledger_path, read_ledger, rows_lost
-from moovitamix_assets.warehouse.schemas import SOURCE_TABLES
+from moovitamix_assets.warehouse.connection import read_warehouse, scan_warehouse
+from moovitamix_assets.warehouse.layout import LAYOUT
 
 COPY_NAME = "warehouse_copy.duckdb"
 
@@ -99,7 +96,7 @@ def _models(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
 
 def _ledger(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
     faults = lines = 0
-    for done, table in enumerate(LEDGER_TABLES, start=1):
+    for done, table in enumerate(LAYOUT.ledger_groups, start=1):
         read = read_ledger(settings.ledger_dir, table)
         lines += len(read.groups)
         for fault in read.faults:
@@ -110,7 +107,7 @@ def _ledger(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
                 f"{ledger_path(settings.ledger_dir, table)}, {fault}",
                 "The warehouse has the rows too, unless it is damaged as well: moovitamix rebuild --ledger",
             )
-        on_progress(done, len(LEDGER_TABLES))
+        on_progress(done, len(LAYOUT.ledger_groups))
     yield from _well("ledger", faults, lines, lines)
 
 
@@ -118,7 +115,10 @@ def _warehouse(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]
     try:
         rows = scan_warehouse(settings.warehouse_path, on_progress)
         with read_warehouse(settings.warehouse_path) as connection:
-            behind = {table: rows_lost(connection, settings.ledger_dir, table) for table in LEDGER_TABLES}
+            behind = {
+                table: rows_lost(connection, settings.ledger_dir, table, LAYOUT)
+                for table in LAYOUT.ledger_groups
+            }
     except WarehouseMissing:
         return
     except (Damaged, WarehouseLocked) as error:
@@ -156,14 +156,14 @@ def _partitions(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom
     counted = faults = 0
     try:
         with read_warehouse(settings.warehouse_path) as connection:
-            for done, table in enumerate(SOURCE_TABLES, start=1):
-                days: list[date] = findings.loaded_days(connection, table)
-                finding = findings.nothing_lost(connection, table, days, landing_at(settings.landing_dir))
+            for done, source in enumerate(LAYOUT.sources.values(), start=1):
+                days: list[date] = stored_days(connection, source)
+                finding = nothing_lost(connection, source, days, landing_at(settings.landing_dir))
                 counted += len(days)
                 if not finding.passed:
                     faults += 1
                     yield Symptom("partitions", False, finding.description)
-                on_progress(done, len(SOURCE_TABLES))
+                on_progress(done, len(LAYOUT.sources))
     except WarehouseMissing:
         return
     except (Damaged, WarehouseLocked) as error:

@@ -15,6 +15,7 @@ import yaml
 
 from foundation.durable import Damaged
 from foundation.landing.first_partition import StartDateDamaged, recorded_first_partition
+from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.cli.error_messages import dagster_home, records_damaged_message
 from moovitamix_assets.cli.inspection.symptoms import Symptom
 from moovitamix_assets.cli.runs.source_inspection import read_source_time
@@ -24,7 +25,7 @@ from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
 from moovitamix_assets.operations.alerts import unusable_services
 from moovitamix_assets.settings import Settings, all_fields
-from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.future import find_future_days
 
 _SUPPORTED = ((3, 11), (3, 14))

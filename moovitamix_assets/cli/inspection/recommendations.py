@@ -13,12 +13,13 @@ from rich.console import Console
 
 from foundation.errors import Explained
 from foundation.models.promotions import champion_version
+from foundation.warehouse.rows import first_row
 from moovitamix_assets.clock import last_ended_day
 from moovitamix_assets.clock import now as present
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.gate.models import model_store
-from moovitamix_assets.warehouse.connection import first_row, read_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse
 
 _UNTIL = "%Y-%m-%d %H:%M UTC"
 

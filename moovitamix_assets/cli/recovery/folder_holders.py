@@ -14,8 +14,9 @@ import psutil
 from foundation.durable import Damaged
 from foundation.errors import Explained
 from foundation.file_lock import exclusive_lock
+from foundation.warehouse.errors import WarehouseMissing
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import WarehouseMissing, read_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse
 
 _OURS = ("dagster", "moovitamix")
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from dagster import AssetKey, DagsterInstance
 
 from foundation.landing.completeness import forget_reading
+from foundation.warehouse.ledger import record_deletions
 from moovitamix_assets.cli.recovery.folder_holders import sole_holder
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
-from moovitamix_assets.warehouse.findings import ENDPOINTS
 from moovitamix_assets.warehouse.future import forget_days_after
-from moovitamix_assets.warehouse.ledger import record_deletions
+from moovitamix_assets.warehouse.layout import LAYOUT
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,17 @@ def forget(settings: Settings, instance: DagsterInstance, last: date) -> Forgott
         # First what only hides: if this is interrupted, nothing that is left counts as complete.
         partitions = sum(
             forget_reading(settings.landing_dir, endpoint, day)
-            for endpoint in ENDPOINTS.values()
+            for endpoint in LAYOUT.endpoints
             for day in _days_landed(settings.landing_dir / endpoint)
             if day > last
         )
         with write_warehouse(settings.warehouse_path) as connection:
             rows, unloaded = forget_days_after(connection, settings, last)
         with read_warehouse(settings.warehouse_path) as connection:
-            record_deletions(connection, settings.ledger_dir)
+            record_deletions(connection, settings.ledger_dir, LAYOUT)
         partitions += sum(
             forget_reading(settings.landing_dir, endpoint, day)
-            for endpoint in ENDPOINTS.values()
+            for endpoint in LAYOUT.endpoints
             for day in unloaded
             if day <= last
         )

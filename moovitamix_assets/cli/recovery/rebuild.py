@@ -25,27 +25,19 @@ from foundation.durable import sync_folder
 from foundation.landing.files import landed_days, set_aside_damaged
 from foundation.operations.run_failures import failure_causes
 from foundation.progress import Progress
+from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
+from foundation.warehouse.findings import nothing_lost
+from foundation.warehouse.io_manager import PartitionsRefused
+from foundation.warehouse.ledger import loaded_partitions, read_ledger, renew, restored_frames
+from foundation.warehouse.rows import insert
 from moovitamix_assets.cli.runs.pipeline import RunFailed
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import (
-    WarehouseLocked,
-    WarehouseMissing,
-    insert,
-    read_warehouse,
-    write_warehouse,
-)
-from moovitamix_assets.warehouse.duckdb_io import PartitionsRefused, WarehouseIOManager
-from moovitamix_assets.warehouse.findings import ENDPOINTS, nothing_lost
-from moovitamix_assets.warehouse.ledger import (
-    LEDGER_TABLES,
-    loaded_partitions,
-    read_ledger,
-    renew,
-    restored_frames,
-)
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.io_manager import WarehouseIOManager
+from moovitamix_assets.warehouse.layout import LAYOUT
 from moovitamix_assets.warehouse.loads import loaded_days
 from moovitamix_assets.warehouse.schemas import SOURCE_TABLES, TABLES
 
@@ -90,7 +82,9 @@ def rebuild_warehouse(settings: Settings, instance: DagsterInstance, progress: P
     incomplete = {date.fromisoformat(was.parent.name) for was, _ in damaged}
     expected, landed = _expected_days(settings)
     made.days = sorted((expected & landed) - incomplete)
-    if not expected and not any(read_ledger(settings.ledger_dir, table).groups for table in LEDGER_TABLES):
+    if not expected and not any(
+        read_ledger(settings.ledger_dir, table).groups for table in LAYOUT.ledger_groups
+    ):
         raise WarehouseMissing(
             f"There is nothing to rebuild {settings.warehouse_path} from: neither landing nor the ledger in "
             f"{settings.data_dir} holds anything. `moovitamix run` does a first load."
@@ -134,7 +128,7 @@ def renew_ledger(settings: Settings) -> None:
         WarehouseMissing, WarehouseLost, WarehouseDamaged or WarehouseLocked: If the warehouse cannot be read.
     """
     with read_warehouse(settings.warehouse_path) as connection:
-        renew(connection, settings.ledger_dir)
+        renew(connection, settings.ledger_dir, LAYOUT)
 
 
 def _refuse_held(path: Path) -> None:
@@ -156,7 +150,7 @@ def _expected_days(settings: Settings) -> tuple[set[date], set[date]]:
     Where the ledger does not know which days were loaded, they are those that landing has.
     """
     landed = set.intersection(
-        *(set(landed_days(settings.landing_dir, endpoint)) for endpoint in ENDPOINTS.values())
+        *(set(landed_days(settings.landing_dir, endpoint)) for endpoint in LAYOUT.endpoints)
     )
     loaded = loaded_partitions(settings.ledger_dir)
     if loaded is None:
@@ -212,17 +206,18 @@ def _ranges(days: list[date]) -> Iterator[tuple[date, date]]:
 
 
 def _restore_from_ledger(settings: Settings, built: Path, made: Rebuilt) -> None:
-    for table in LEDGER_TABLES:
+    for table in LAYOUT.ledger_groups:
         made.lost += [f"{table}.jsonl, {fault}" for fault in read_ledger(settings.ledger_dir, table).faults]
     with write_warehouse(built) as connection:
-        for table, rows in restored_frames(settings.ledger_dir):
+        for table, rows in restored_frames(settings.ledger_dir, LAYOUT):
             made.rows[table] = insert(connection, TABLES[table], rows)
 
 
 def _refuse_unless_nothing_lost(settings: Settings, built: Path, days: list[date]) -> None:
     with read_warehouse(built) as connection:
         findings = [
-            nothing_lost(connection, table, days, landing_at(settings.landing_dir)) for table in SOURCE_TABLES
+            nothing_lost(connection, source, days, landing_at(settings.landing_dir))
+            for source in LAYOUT.sources.values()
         ]
     wrong = [finding.description for finding in findings if not finding.passed]
     if wrong:

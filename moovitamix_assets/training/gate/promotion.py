@@ -15,8 +15,8 @@ from foundation.models import promotions
 from foundation.models.gate import Decision, decide
 from foundation.models.model_store import Candidate
 from foundation.statistics.paired_difference import NO_USERS_MEASURED, Difference, paired_difference
+from foundation.warehouse.rows import first_row, insert
 from moovitamix_assets.setting_groups import PromotionSettings
-from moovitamix_assets.warehouse.connection import first_row, insert
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 
 

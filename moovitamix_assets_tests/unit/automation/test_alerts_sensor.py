@@ -15,11 +15,12 @@ from dagster import (
     build_sensor_context,
 )
 
+from foundation.warehouse.errors import WarehouseLocked
 from moovitamix_assets.automation import sensors
 from moovitamix_assets.operations.alerts import AlertNotSent, Message
 from moovitamix_assets.operations.freshness import WATCHED
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import WarehouseLocked, write_warehouse
+from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about, put_down_run
 from moovitamix_assets_tests.unit.operations.loads import add_loads
 from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session

@@ -9,6 +9,7 @@ from foundation.models.decisions import Champion
 from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate
 from foundation.tables import empty_frame
+from foundation.warehouse.rows import insert
 from moovitamix_assets.automation.evidence import (
     DayDrift,
     DayQuality,
@@ -17,7 +18,7 @@ from moovitamix_assets.automation.evidence import (
     read_evidence,
 )
 from moovitamix_assets.training.gate.promotion import record_decision, roll_back
-from moovitamix_assets.warehouse.connection import insert, read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import (
     DRIFT,
     MODEL_EVALUATIONS,

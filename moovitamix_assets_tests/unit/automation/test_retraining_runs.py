@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, AssetObservation, DagsterInstance, DagsterRunStatus
 
+from foundation.warehouse.errors import WarehouseMissing
 from moovitamix_assets.automation.evidence import Training
 from moovitamix_assets.automation.retraining_runs import (
     NothingServed,
@@ -17,7 +18,7 @@ from moovitamix_assets.automation.retraining_runs import (
 from moovitamix_assets.partitions import PARTITION_TAG, range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.gate.promotion import roll_back
-from moovitamix_assets.warehouse.connection import WarehouseMissing, write_warehouse
+from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about, put_down_run
 from moovitamix_assets_tests.unit.warehouse.rows import add_list
 

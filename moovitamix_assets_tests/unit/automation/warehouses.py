@@ -15,8 +15,8 @@ from dagster._core.remote_origin import (
 from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate
 from foundation.tables import empty_frame
+from foundation.warehouse.rows import insert
 from moovitamix_assets.training.gate.promotion import record_decision
-from moovitamix_assets.warehouse.connection import insert
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, RECOMMENDATION_QUALITY
 
 

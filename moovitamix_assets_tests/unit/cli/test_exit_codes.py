@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from foundation.landing.first_partition import StartDateMoved
 from foundation.models.model_store import ModelMissing
+from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.automation import retraining_runs
 from moovitamix_assets.automation.retraining_runs import NothingServed
 from moovitamix_assets.cli.app import app
@@ -25,7 +26,6 @@ from moovitamix_assets.cli.services import development, exporter
 from moovitamix_assets.operations.health.exporter import PortTaken
 from moovitamix_assets.training.mirroring import mirror
 from moovitamix_assets.training.mirroring.mirror import MirrorFailed
-from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing
 
 SAID = "What failed, and what to do about it."
 RUN = ("run", "--from", "2026-09-01", "--to", "2026-09-02")

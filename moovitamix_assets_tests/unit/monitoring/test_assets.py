@@ -15,7 +15,7 @@ from moovitamix_assets.training.dataset.reference_profile import POPULARITY_COLU
 from moovitamix_assets.training.gate.promotion import roll_back
 from moovitamix_assets.warehouse.as_of import listens_changed
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
-from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
+from moovitamix_assets.warehouse.io_manager import WarehouseIOManager
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about
 from moovitamix_assets_tests.unit.operations.loads import add_loads
 from moovitamix_assets_tests.unit.training.worlds import taste_world

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from dagster import AssetCheckEvaluation, AssetCheckResult, DagsterInstance, asset, materialize
 
+from foundation.warehouse.rows import insert
 from moovitamix_assets.monitoring.checks import better_than_popularity, judge_drift, judge_quality, no_drift
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import insert, read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import DRIFT, RECOMMENDATION_QUALITY
 
 DAY, NEXT_DAY = date(2026, 10, 2), date(2026, 10, 3)

@@ -6,7 +6,7 @@ from datetime import date, datetime
 import duckdb
 import pandas as pd
 
-from moovitamix_assets.warehouse.connection import insert
+from foundation.warehouse.rows import insert
 from moovitamix_assets.warehouse.schemas import PARTITION_LOADS, SOURCE_TABLES
 
 LOADED_AT = datetime(2026, 10, 1)

@@ -13,7 +13,7 @@ from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.recommendations.assets import recommendations
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
-from moovitamix_assets.warehouse.duckdb_io import WarehouseIOManager
+from moovitamix_assets.warehouse.io_manager import WarehouseIOManager
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about
 from moovitamix_assets_tests.unit.operations.loads import add_loads
 from moovitamix_assets_tests.unit.warehouse.rows import add_session, add_tracks, add_users

@@ -10,6 +10,7 @@ from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate
 from foundation.progress import NoProgress
 from foundation.tables import empty_frame
+from foundation.warehouse.loads import PartitionNotLoaded
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.assets import champion_model, training_set
@@ -20,7 +21,6 @@ from moovitamix_assets.training.gate.models import store_candidate
 from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
-from moovitamix_assets.warehouse.loads import PartitionNotLoaded
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
 from moovitamix_assets_tests.unit.warehouse.rows import add_tracks, add_users, mark_loaded

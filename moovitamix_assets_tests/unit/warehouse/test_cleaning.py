@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from foundation.tables import table_ddl, to_arrow
-from moovitamix_assets.warehouse.cleaning import CleanedPartitions, clean
-from moovitamix_assets.warehouse.connection import insert
+from foundation.warehouse.cleaned_partitions import CleanedPartitions
+from foundation.warehouse.rows import insert
+from moovitamix_assets.warehouse.cleaning import clean
 from moovitamix_assets.warehouse.schemas import PARTITION_LOADS, REJECTED_TABLES, SOURCE_TABLES, TABLES
 from moovitamix_assets_tests.unit.warehouse.landed_records import (
     DAYS,

@@ -7,16 +7,10 @@ import pandas as pd
 import pandera.errors
 import pytest
 
-from moovitamix_assets.warehouse import connection as connection_module
-from moovitamix_assets.warehouse.connection import (
-    WarehouseLocked,
-    WarehouseMissing,
-    WarehouseOutdated,
-    first_row,
-    insert,
-    read_warehouse,
-    write_warehouse,
-)
+from foundation.warehouse import opening
+from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing, WarehouseOutdated
+from foundation.warehouse.rows import first_row, insert
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import PROMOTIONS, TABLES, VIEWS
 from moovitamix_assets_tests.unit.warehouse.second_process import holding
 
@@ -39,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "_LOCK_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(opening, "_LOCK_WAIT_SECONDS", 0.2)
 
 
 def promote(path: Path, **fields: object) -> None:

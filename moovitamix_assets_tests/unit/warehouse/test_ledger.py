@@ -7,23 +7,20 @@ import duckdb
 import pytest
 
 from foundation.landing.files import begin_first_load
-from moovitamix_assets.warehouse import ledger
-from moovitamix_assets.warehouse.connection import (
-    WarehouseLost,
-    WarehouseMissing,
-    insert,
-    ledger_beside,
-    read_warehouse,
-    write_warehouse,
-)
-from moovitamix_assets.warehouse.ledger import (
+from foundation.warehouse import ledger
+from foundation.warehouse.connection import ledger_beside
+from foundation.warehouse.errors import WarehouseLost, WarehouseMissing
+from foundation.warehouse.ledger import (
     loaded_partitions,
     read_ledger,
     record_deletions,
     restored_frames,
     rows_lost,
 )
-from moovitamix_assets.warehouse.loads import record_made, withdraw_loads
+from foundation.warehouse.loads import record_made, withdraw_loads
+from foundation.warehouse.rows import insert
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.layout import LAYOUT
 from moovitamix_assets.warehouse.schemas import TABLES
 
 
@@ -89,7 +86,7 @@ def test_a_day_that_is_measured_again_gets_a_newer_line_and_the_last_one_counts(
     measure(path, "2026-09-05", 0.7)
 
     assert len(lines(path, "recommendation_quality")) == 3
-    rows = dict(restored_frames(ledger_beside(path)))["recommendation_quality"]
+    rows = dict(restored_frames(ledger_beside(path), LAYOUT))["recommendation_quality"]
     assert sorted(rows["ndcg_at_10"]) == [0.6, 0.7]
 
 
@@ -127,7 +124,7 @@ def test_tables_come_back_from_the_ledger_as_they_were(path: Path, tmp_path: Pat
 
     other = tmp_path / "other" / "warehouse.duckdb"
     with write_warehouse(other) as connection:
-        for table, rows in restored_frames(ledger_beside(path)):
+        for table, rows in restored_frames(ledger_beside(path), LAYOUT):
             insert(connection, TABLES[table], rows)
 
     for table in ("promotions", "recommendation_quality", "drift", "model_evaluations"):
@@ -184,7 +181,7 @@ def test_an_older_copy_of_the_warehouse_is_seen_to_lack_decisions(path: Path) ->
     path.write_bytes(older)
 
     with read_warehouse(path) as connection:
-        assert rows_lost(connection, ledger_beside(path), "promotions") == [
+        assert rows_lost(connection, ledger_beside(path), "promotions", LAYOUT) == [
             ("b", "2026-09-05", "2026-09-06T01:02:03.004000")
         ]
 
@@ -196,8 +193,8 @@ def test_what_was_deleted_on_purpose_does_not_come_back(path: Path) -> None:
     assert versions(path) == ["a", "b"]
 
     with read_warehouse(path) as connection:
-        record_deletions(connection, ledger_beside(path))
-        assert rows_lost(connection, ledger_beside(path), "promotions") == []
+        record_deletions(connection, ledger_beside(path), LAYOUT)
+        assert rows_lost(connection, ledger_beside(path), "promotions", LAYOUT) == []
     assert versions(path) == ["a"]
     assert read_ledger(ledger_beside(path), "promotions").faults == []
 
@@ -259,6 +256,6 @@ def test_marks_of_recommendations_that_a_rebuild_leaves_to_the_next_run_are_not_
         connection.execute("DELETE FROM partitions_made WHERE day = '2026-09-04'")
 
     with read_warehouse(path) as connection:
-        lost = rows_lost(connection, ledger_beside(path), "partitions_made")
+        lost = rows_lost(connection, ledger_beside(path), "partitions_made", LAYOUT)
 
     assert lost == [("drift", "2026-09-04")]

@@ -11,11 +11,12 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from foundation.warehouse.errors import WarehouseLocked
 from moovitamix_assets.cli.app import app
 from moovitamix_assets.cli.inspection import doctor
 from moovitamix_assets.cli.inspection.doctor import Symptom, examine
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import WarehouseLocked, write_warehouse
+from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets_tests.unit.operations.loads import add_loads
 
 SECRET = "sesame"

@@ -6,12 +6,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
+from foundation.warehouse.rows import insert
 from moovitamix_assets.cli.app import app as cli
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
-from moovitamix_assets.warehouse.connection import insert, write_warehouse
+from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import LISTENS, PROMOTIONS, RECOMMENDATIONS, TRACKS, USERS
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 

@@ -10,10 +10,11 @@ from rich.console import Console
 
 from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate
+from foundation.warehouse.rows import insert
 from moovitamix_assets.cli.inspection.run_summary import print_summary
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.gate.promotion import record_decision
-from moovitamix_assets.warehouse.connection import insert, write_warehouse
+from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import REJECTED_TABLES
 from moovitamix_assets_tests.unit.operations.loads import add_loads
 from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session, add_tracks, add_users

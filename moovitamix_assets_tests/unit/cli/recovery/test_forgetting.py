@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
+from foundation.warehouse.rows import insert
 from moovitamix_assets.cli.app import app
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import insert, read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.future import find_future_days
 from moovitamix_assets.warehouse.schemas import DRIFT, PARTITION_LOADS
 from moovitamix_assets_tests.integration.deployment import environment

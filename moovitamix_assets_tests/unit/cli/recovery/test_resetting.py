@@ -62,7 +62,7 @@ def test_it_waits_for_no_run_and_deletes_nothing_under_it(folder: Path) -> None:
 
 
 def test_a_writer_of_the_warehouse_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moovitamix_assets.warehouse.connection._LOCK_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("foundation.warehouse.opening._LOCK_WAIT_SECONDS", 0.1)
     with holding(folder / "data" / "warehouse.duckdb") as process:
         result = reset("--yes")
     assert result.exit_code == 1

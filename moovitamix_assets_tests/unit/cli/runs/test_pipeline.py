@@ -10,13 +10,14 @@ from dagster import DagsterInstance, Failure, graph, op
 
 from foundation.landing.first_partition import StartDateMoved, record_first_partition
 from foundation.progress import NoProgress
+from foundation.warehouse.loads import record_made
 from moovitamix_assets.cli.runs import pipeline
 from moovitamix_assets.cli.runs.pipeline import Missing, RunFailed, find_missing, run_pipeline
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
-from moovitamix_assets.warehouse.loads import NIGHTLY_TABLES, record_made
+from moovitamix_assets.warehouse.loads import NIGHTLY_TABLES
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about
 from moovitamix_assets_tests.unit.operations.loads import add_loads
 from moovitamix_assets_tests.unit.warehouse.rows import add_session, add_tracks, add_users

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from foundation.models.promotions import champion_version
 from foundation.secret_url import SecretUrl
+from foundation.warehouse.errors import WarehouseMissing
+from foundation.warehouse.rows import insert
 from moovitamix_assets.cli.app import app as cli
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.mirroring import mirror
@@ -23,7 +25,7 @@ from moovitamix_assets.training.mirroring.mirror import (
     mirror_plan,
     write_mirror,
 )
-from moovitamix_assets.warehouse.connection import WarehouseMissing, insert, read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS, PROMOTIONS
 
 FIRST, SECOND, THIRD = "2026-10-01-00000001", "2026-10-02-00000002", "2026-10-03-00000003"

@@ -1,7 +1,7 @@
 """The IO manager of the warehouse: dagster-duckdb-pandas, made transactional and typed by the tables' schemas.
 
 The stock manager inserts by position, deletes and inserts without a transaction, leaks connections, and opens
-read-write to read; each of these is mended here and has a test. What the rows mean does not belong here.
+read-write to read; each of these is fixed here and has a test. What the rows mean does not belong here.
 See https://docs.dagster.io/guides/build/io-managers.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 import pandas as pd
@@ -28,14 +28,15 @@ from dagster_duckdb.io_manager import DuckDbClient, DuckDBIOManager
 from dagster_duckdb_pandas import DuckDBPandasTypeHandler
 
 from foundation.tables import sql_type
-from moovitamix_assets.warehouse.cleaning import CleanedPartitions
-from moovitamix_assets.warehouse.connection import insert, read_warehouse, write_warehouse
-from moovitamix_assets.warehouse.loads import record_made, withdraw_loads
-from moovitamix_assets.warehouse.schemas import PARTITION_LOADS, REJECTED_TABLES, SOURCE_TABLES, TABLES
+from foundation.warehouse.cleaned_partitions import CleanedPartitions
+from foundation.warehouse.connection import read_warehouse, write_warehouse
+from foundation.warehouse.layout import SourceTable, WarehouseLayout
+from foundation.warehouse.loads import record_made, withdraw_loads
+from foundation.warehouse.rows import insert
 
 
 class PartitionsRefused(ValueError):
-    """Partitions that must not be loaded; they are as they were before, the others of the run were stored."""
+    """Partitions that must not be loaded; they are unchanged, the others of the run were stored."""
 
 
 class RowsOutsidePartition(ValueError):
@@ -45,17 +46,19 @@ class RowsOutsidePartition(ValueError):
 class WarehouseIOManager(DuckDBIOManager):
     """Stores frames and cleaned partitions in DuckDB; one output is one transaction.
 
-    An asset names its partition column in the metadata `partition_expr`. Metadata of its own or of its output may
-    bound what is written: `kept_partitions` (days counted back from the newest one, be it this write's or the table's)
-    forgets older partitions, `written_from` (a day) leaves the run's partitions before it as they are.
+    The product's subclass sets `layout`. An asset names its partition column in the metadata `partition_expr`. Its
+    metadata or that of its output may bound what is written: `kept_partitions` (days counted back from the newest
+    one, be it this write's or the table's) deletes older partitions, `written_from` (a day) leaves the run's
+    partitions before it unchanged.
     """
 
+    layout: ClassVar[WarehouseLayout]
     schema_: str | None = "main"
 
-    @staticmethod
-    def type_handlers() -> Sequence[DbTypeHandler[Any]]:
-        """Frames, and cleaned partitions with what was rejected."""
-        return [_FrameHandler(), _CleanedHandler()]
+    @classmethod
+    def type_handlers(cls) -> Sequence[DbTypeHandler[Any]]:
+        """Frames, and cleaned partitions with their rejected records."""
+        return [_FrameHandler(cls.layout), _CleanedHandler(cls.layout)]
 
     @staticmethod
     def default_load_type() -> type | None:
@@ -65,7 +68,7 @@ class WarehouseIOManager(DuckDBIOManager):
     def create_io_manager(self, context: object) -> IOManager:  # type: ignore[override]
         """The stock manager around the transactional client."""
         return _RefusingManager(
-            db_client=_TransactionalClient(),
+            db_client=_TransactionalClient(self.layout),
             database=self.database,
             schema="main",
             type_handlers=self.type_handlers(),
@@ -91,7 +94,7 @@ def table_schema(schema: pa.DataFrameSchema) -> TableSchema:
 
 class _RefusingManager(DbIOManager):
     def handle_output(self, context: OutputContext, obj: Any) -> None:
-        """Store the output; then fail for the partitions that were refused, with the others recorded as made.
+        """Store the output; then fail for the partitions that were refused, with the others recorded as materialized.
 
         Raises:
             PartitionsRefused: If there are any.
@@ -108,16 +111,20 @@ class _RefusingManager(DbIOManager):
 
 
 class _TransactionalClient(DuckDbClient):
-    @staticmethod
+    def __init__(self, layout: WarehouseLayout) -> None:
+        self._layout = layout
+
     @contextmanager
-    def connect(context: object, table_slice: TableSlice) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connect(  # type: ignore[override]  # a static method there
+        self, context: object, table_slice: TableSlice
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         opened = write_warehouse if isinstance(context, OutputContext) else read_warehouse
-        with opened(Path(str(table_slice.database))) as connection:
+        with opened(Path(str(table_slice.database)), self._layout) as connection:
             yield connection
 
     @staticmethod
     def ensure_schema_exists(context: OutputContext, table_slice: TableSlice, connection: object) -> None:
-        """Nothing: opening the warehouse for writing makes every table."""
+        """Nothing: opening the warehouse for writing creates every table."""
 
     @staticmethod
     def delete_table_slice(
@@ -127,6 +134,9 @@ class _TransactionalClient(DuckDbClient):
 
 
 class _FrameHandler(DuckDBPandasTypeHandler):
+    def __init__(self, layout: WarehouseLayout) -> None:
+        self._layout = layout
+
     def handle_output(
         self,
         context: OutputContext,
@@ -142,7 +152,7 @@ class _FrameHandler(DuckDBPandasTypeHandler):
         connection.execute(
             f"DELETE FROM {table_slice.table} WHERE {column} >= ? AND {column} < ?", [first, end]
         )
-        rows = insert(connection, TABLES[table_slice.table], obj)
+        rows = insert(connection, self._layout.tables[table_slice.table], obj)
         record_made(connection, table_slice.table, _rows_by_day(obj[column], first, end))
         kept = _bound(context, "kept_partitions")
         if kept is not None:
@@ -151,6 +161,9 @@ class _FrameHandler(DuckDBPandasTypeHandler):
 
 
 class _CleanedHandler(DbTypeHandler[CleanedPartitions]):
+    def __init__(self, layout: WarehouseLayout) -> None:
+        self._layout = layout
+
     def handle_output(
         self,
         context: OutputContext,
@@ -158,17 +171,18 @@ class _CleanedHandler(DbTypeHandler[CleanedPartitions]):
         obj: CleanedPartitions,
         connection: duckdb.DuckDBPyConnection,
     ) -> Mapping[str, Any]:
+        source = self._layout.sources[table_slice.table]
         for frame in (obj.accepted, obj.rejected, obj.loads):
             _refuse_rows_outside(table_slice.table, *_window(table_slice), frame)
         days = [day.date() for day in obj.loads["changed_on"]]
-        for table in (table_slice.table, f"rejected_{table_slice.table}"):
+        for table in (source.name, source.rejected.name):
             connection.execute(f"DELETE FROM {table} WHERE changed_on IN (SELECT unnest(?::DATE[]))", [days])
-        withdraw_loads(connection, table_slice.table, days)
-        rows = insert(connection, SOURCE_TABLES[table_slice.table], obj.accepted)
-        insert(connection, REJECTED_TABLES[table_slice.table], obj.rejected)
-        insert(connection, PARTITION_LOADS, obj.loads)
+        withdraw_loads(connection, source.name, days)
+        rows = insert(connection, source.schema, obj.accepted)
+        insert(connection, source.rejected, obj.rejected)
+        insert(connection, self._layout.tables["partition_loads"], obj.loads)
         if obj.refused:
-            _keep_refused_records(connection, table_slice.table, obj.refused_records)
+            _keep_refused_records(connection, source, obj.refused_records)
         return {"rows_written": rows}
 
     def load_input(
@@ -181,15 +195,17 @@ class _CleanedHandler(DbTypeHandler[CleanedPartitions]):
         return [CleanedPartitions]
 
 
-def _keep_refused_records(connection: duckdb.DuckDBPyConnection, table: str, records: pd.DataFrame) -> None:
-    """Store why partitions were refused, but for those that hold an earlier load: that one stays whole."""
-    loaded = connection.execute("SELECT changed_on FROM partition_loads WHERE table_name = ?", [table]).df()[
-        "changed_on"
-    ]
+def _keep_refused_records(
+    connection: duckdb.DuckDBPyConnection, source: SourceTable, records: pd.DataFrame
+) -> None:
+    """Store why partitions were refused, except for those that hold an earlier load: that one stays whole."""
+    query = "SELECT changed_on FROM partition_loads WHERE table_name = ?"
+    loaded = connection.execute(query, [source.name]).df()["changed_on"]
     shown = records[~records["changed_on"].isin(loaded)]
     days = sorted({day.date() for day in shown["changed_on"]})
-    connection.execute(f"DELETE FROM rejected_{table} WHERE changed_on IN (SELECT unnest(?::DATE[]))", [days])
-    insert(connection, REJECTED_TABLES[table], shown)
+    rejected = source.rejected
+    connection.execute(f"DELETE FROM {rejected.name} WHERE changed_on IN (SELECT unnest(?::DATE[]))", [days])
+    insert(connection, rejected, shown)
 
 
 def _window(table_slice: TableSlice) -> tuple[str, pd.Timestamp, pd.Timestamp]:
@@ -206,7 +222,7 @@ def _window(table_slice: TableSlice) -> tuple[str, pd.Timestamp, pd.Timestamp]:
 
 
 def _delete_before_kept(table_slice: TableSlice, connection: duckdb.DuckDBPyConnection, kept: int) -> None:
-    """Forget what is older, written now or before: the same rows stay in whatever order days were written."""
+    """Delete what is older, written now or before: the same rows stay in whatever order days were written."""
     column, _, end = _window(table_slice)
     table = table_slice.table
     connection.execute(
@@ -222,7 +238,7 @@ def _rows_by_day(days: "pd.Series[Any]", first: pd.Timestamp, end: pd.Timestamp)
 
 
 def _bound(context: OutputContext, name: str) -> Any:
-    """What the metadata of the output, else of the asset, says under a name; None if neither says anything."""
+    """The metadata of the output, else of the asset, under a name; None if neither has it."""
     value = {**(context.definition_metadata or {}), **(context.output_metadata or {})}.get(name)
     return getattr(value, "value", value)
 

@@ -1,9 +1,9 @@
-"""The ledger: what cannot be made again from landing, kept a second time beside the warehouse, in plain text.
+"""The ledger: what cannot be computed again from landing, kept a second time next to the warehouse, as plain text.
 
 One file per table, `<data_dir>/ledger/<table>.jsonl`, append-only. A line is one version of a group of rows (a
 decision, a model's evaluations, a day's measures); the last line of a group counts. Each line carries the SHA-256 of
-its text and of the line before, so that an altered line and a lost one are both noticed. When lines are appended is
-decided in `connection.py`; what the rows mean belongs to the tables' owners.
+its text and of the line before, so that an altered line and a lost one are both noticed. `connection.py` decides when
+lines are appended; what the rows mean belongs to the tables' owners.
 """
 
 import json
@@ -20,21 +20,12 @@ import pandas as pd
 
 from foundation.durable import free_place, sha256, sync_folder, write_file
 from foundation.tables import sql_type
-from moovitamix_assets.warehouse.schemas import TABLES
+from foundation.warehouse.layout import WarehouseLayout
 
-# The columns that name a group. Rows of a group are replaced together, so a later line replaces an earlier one.
-LEDGER_TABLES: dict[str, list[str]] = {
-    "promotions": ["model_version", "as_of", "decided_at"],
-    "model_evaluations": ["model_version"],
-    "recommendation_quality": ["day"],
-    "drift": ["day"],
-    "partition_loads": ["table_name", "changed_on"],
-    "partitions_made": ["table_name", "day"],
-}
-# Written by loading the partitions again; the ledger knows which were loaded, and which no longer count as loaded.
-_REMADE = {"partition_loads"}
-# Made again from what is restored, so that the mark of having been made must not come back without them.
-_NOT_RESTORED = ("partitions_made", "recommendations")
+# Rows written by loading the partitions again; the ledger records which were loaded, and which no longer count.
+_LOADED_AGAIN = "partition_loads"
+# Where the marks of tables computed again are: they must not be restored without those tables.
+_MARKS = "partitions_made"
 
 _START = '{"sha256":"'
 _PREVIOUS = '"previous":"'
@@ -50,11 +41,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class LedgerFile:
-    """What a file of the ledger says.
+    """The content of a file of the ledger.
 
     Attributes:
-        groups: The rows of each group, by the values that name it, as its last line has them.
-        faults: What is wrong, each as `line <number>: <finding>`; such lines are left out of `groups`.
+        groups: The rows of each group, by the values that name it, from its last line.
+        faults: The damage, each as `line <number>: <finding>`; such lines are left out of `groups`.
         state: The fingerprint of the table when the last line was written; empty without any line.
         last: The SHA-256 of the last line.
     """
@@ -70,22 +61,23 @@ def ledger_path(folder: Path, table: str) -> Path:
     return folder / f"{table}.jsonl"
 
 
-def is_written(folder: Path) -> bool:
-    """Whether anything was ever recorded, so that a warehouse must be there."""
-    return any(ledger_path(folder, table).exists() for table in LEDGER_TABLES)
+def is_written(folder: Path, layout: WarehouseLayout) -> bool:
+    """Whether anything was ever recorded, so that a warehouse must exist."""
+    return any(ledger_path(folder, table).exists() for table in layout.ledger_groups)
 
 
-def append_news(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Append what the warehouse has and the ledger has not; what a crash kept from being appended is made up for.
+def append_news(connection: duckdb.DuckDBPyConnection, folder: Path, layout: WarehouseLayout) -> None:
+    """Append what the warehouse holds and the ledger does not, including what a crash kept from being appended.
 
     A table that did not change costs a scan of it and the last line of its file. A damaged file is set aside in
-    `<data_dir>/damaged/ledger/`, with a warning, and written anew from its readable lines and the warehouse.
+    `<data_dir>/damaged/ledger/`, with a warning, and rewritten from its readable lines and the warehouse.
 
     Args:
         connection: The warehouse, outside a transaction: what is recorded must have been committed.
-        folder: The ledger's.
+        folder: The ledger's folder.
+        layout: The warehouse's layout.
     """
-    for table in LEDGER_TABLES:
+    for table in layout.ledger_groups:
         state = _state(connection, table)
         path = ledger_path(folder, table)
         if state.startswith("0:") and not path.exists():
@@ -97,36 +89,36 @@ def append_news(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
             aside = free_place(folder.parent / "damaged" / folder.name, path.name)
             path.rename(aside)
             _log.warning(
-                "%s was damaged (%s): it was set aside as %s and written anew from the warehouse.",
+                "%s was damaged (%s): it was set aside as %s and rewritten from the warehouse.",
                 path, "; ".join(known.faults), aside,
             )  # fmt: skip
-            now = groups_of(connection, table)
-            groups = now if table in _REMADE else known.groups | now
+            now = groups_of(connection, table, layout)
+            groups = now if table == _LOADED_AGAIN else known.groups | now
             write_file(path, _lines(table, groups, state, _NO_LINE_BEFORE))
             continue
-        now = groups_of(connection, table)
+        now = groups_of(connection, table, layout)
         news = {group: rows for group, rows in now.items() if known.groups.get(group) != rows}
-        if table in _REMADE:
+        if table == _LOADED_AGAIN:
             news |= {group: [] for group, rows in known.groups.items() if rows and group not in now}
         _append(path, _lines(table, news, state, known.last))
 
 
-def record_deletions(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Append that groups were deleted on purpose, for each that the ledger has and the warehouse has not.
+def record_deletions(connection: duckdb.DuckDBPyConnection, folder: Path, layout: WarehouseLayout) -> None:
+    """Append that groups were deleted on purpose, for each that the ledger holds and the warehouse does not.
 
-    Nobody but who deleted them calls this: an older copy of the warehouse lacks groups too.
+    To be called by the code that deleted them only: an older copy of the warehouse lacks groups too.
     """
-    for table in LEDGER_TABLES:
+    for table in layout.ledger_groups:
         known = read_ledger(folder, table)
-        gone: dict[Group, list[Row]] = {group: [] for group in rows_lost(connection, folder, table)}
+        gone: dict[Group, list[Row]] = {group: [] for group in rows_lost(connection, folder, table, layout)}
         if gone and not known.faults:
             _append(ledger_path(folder, table), _lines(table, gone, _state(connection, table), known.last))
 
 
-def renew(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Write every file anew: what the warehouse has, and what only the ledger's readable lines have."""
-    for table in LEDGER_TABLES:
-        groups = read_ledger(folder, table).groups | groups_of(connection, table)
+def renew(connection: duckdb.DuckDBPyConnection, folder: Path, layout: WarehouseLayout) -> None:
+    """Rewrite every file from the warehouse, and from the ledger's readable lines where only these have a group."""
+    for table in layout.ledger_groups:
+        groups = read_ledger(folder, table).groups | groups_of(connection, table, layout)
         if groups:
             content = _lines(table, groups, _state(connection, table), _NO_LINE_BEFORE)
             write_file(ledger_path(folder, table), content)
@@ -156,37 +148,41 @@ def read_ledger(folder: Path, table: str) -> LedgerFile:
     return read
 
 
-def groups_of(connection: duckdb.DuckDBPyConnection, table: str) -> dict[Group, list[Row]]:
-    """The rows of a table of the warehouse as the ledger has them, by group."""
-    columns = list(TABLES[table].columns)
+def groups_of(
+    connection: duckdb.DuckDBPyConnection, table: str, layout: WarehouseLayout
+) -> dict[Group, list[Row]]:
+    """The rows of a table of the warehouse in the ledger's form, by group."""
+    columns = list(layout.tables[table].columns)
     listed = ", ".join(f'"{column}"' for column in columns)
     groups: dict[Group, list[Row]] = {}
     for values in connection.execute(f'SELECT {listed} FROM "{table}" ORDER BY ALL').fetchall():
-        # Through JSON and back: what is compared is what would be read.
+        # Through JSON and back, to compare the form in which it would be read.
         row = json.loads(json.dumps(dict(zip(columns, values, strict=True)), default=_as_text))
-        groups.setdefault(tuple(row[name] for name in LEDGER_TABLES[table]), []).append(row)
+        groups.setdefault(tuple(row[name] for name in layout.ledger_groups[table]), []).append(row)
     return groups
 
 
-def rows_lost(connection: duckdb.DuckDBPyConnection, folder: Path, table: str) -> list[Group]:
-    """The groups that the ledger has and the warehouse has not: an older copy of the warehouse lacks them.
+def rows_lost(
+    connection: duckdb.DuckDBPyConnection, folder: Path, table: str, layout: WarehouseLayout
+) -> list[Group]:
+    """The groups that the ledger holds and the warehouse does not: an older copy of the warehouse lacks them.
 
-    What a rebuild leaves to the next run to make is not among them: only the newest days are made again.
+    What a rebuild leaves to the next run to compute is not among them: only the newest days are computed again.
     """
     groups = read_ledger(folder, table).groups
-    known = {group for group, rows in groups.items() if rows and (table, group[0]) != _NOT_RESTORED}
-    return sorted(known - groups_of(connection, table).keys())
+    known = {group for group, rows in groups.items() if rows and _is_restored(layout, table, group)}
+    return sorted(known - groups_of(connection, table, layout).keys())
 
 
-def restored_frames(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each table that only the ledger can give back, with its rows."""
-    for table in LEDGER_TABLES.keys() - _REMADE:
+def restored_frames(folder: Path, layout: WarehouseLayout) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each table that only the ledger can restore, with its rows."""
+    for table in layout.ledger_groups.keys() - {_LOADED_AGAIN}:
         groups = read_ledger(folder, table).groups
         rows = [
-            row for group, members in groups.items() if (table, group[0]) != _NOT_RESTORED for row in members
+            row for group, members in groups.items() if _is_restored(layout, table, group) for row in members
         ]
-        frame = pd.DataFrame(rows, columns=list(TABLES[table].columns))
-        for name, column in TABLES[table].columns.items():
+        frame = pd.DataFrame(rows, columns=list(layout.tables[table].columns))
+        for name, column in layout.tables[table].columns.items():
             if sql_type(column) in ("DATE", "TIMESTAMP"):
                 frame[name] = frame[name].astype("datetime64[us]")
         yield table, frame
@@ -194,12 +190,17 @@ def restored_frames(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def loaded_partitions(folder: Path) -> dict[str, set[date]] | None:
     """The days loaded into each source table; None if the ledger does not know."""
-    groups = read_ledger(folder, "partition_loads").groups
+    groups = read_ledger(folder, _LOADED_AGAIN).groups
     days: dict[str, set[date]] = {}
     for (table, day), rows in groups.items():
         if rows:
             days.setdefault(table, set()).add(date.fromisoformat(day))
     return days if groups else None
+
+
+def _is_restored(layout: WarehouseLayout, table: str, group: Group) -> bool:
+    """Whether a rebuild restores a group: not the mark of a table that is computed again."""
+    return table != _MARKS or group[0] not in layout.computed_again
 
 
 def _append(path: Path, content: bytes) -> None:
@@ -212,7 +213,7 @@ def _append(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        os.truncate(path, size)  # half a line, on a full disk, would be taken for damage
+        os.truncate(path, size)  # half a line, on a full disk, would count as damage
         raise
     if is_new:
         sync_folder(path.parent)
@@ -229,7 +230,7 @@ def _lines(table: str, groups: Mapping[Group, list[Row]], state: str, previous: 
 
 
 def _last_state(path: Path) -> str | None:
-    """The state that the last line of a file was written at; None if there is no such line to be trusted."""
+    """The table's state when the last line of a file was written; None if there is no undamaged last line."""
     if not path.exists():
         return None
     last = _last_line(path)
@@ -265,4 +266,4 @@ def _state(connection: duckdb.DuckDBPyConnection, table: str) -> str:
 def _as_text(value: object) -> str:
     if isinstance(value, date | datetime):
         return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no form in the ledger")
+    raise TypeError(f"{type(value).__name__} cannot be written to the ledger")

@@ -22,11 +22,14 @@ from dagster import (
 )
 
 from foundation.tables import empty_frame, sql_type
+from foundation.warehouse import opening
+from foundation.warehouse.cleaned_partitions import CleanedPartitions
+from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
+from foundation.warehouse.io_manager import RowsOutsidePartition
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, days_between, range_tags
-from moovitamix_assets.warehouse import connection as connection_module
-from moovitamix_assets.warehouse.cleaning import CleanedPartitions, clean
-from moovitamix_assets.warehouse.connection import WarehouseLocked, WarehouseMissing, read_warehouse
-from moovitamix_assets.warehouse.duckdb_io import RowsOutsidePartition, WarehouseIOManager
+from moovitamix_assets.warehouse.cleaning import clean
+from moovitamix_assets.warehouse.connection import read_warehouse
+from moovitamix_assets.warehouse.io_manager import WarehouseIOManager
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
 from moovitamix_assets_tests.unit.warehouse.landed_records import DAYS, LOADED, landed, session, track, user
 from moovitamix_assets_tests.unit.warehouse.second_process import holding
@@ -110,7 +113,7 @@ def warehouse(tmp_path: Path) -> Warehouse:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "_LOCK_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(opening, "_LOCK_WAIT_SECONDS", 0.2)
 
 
 # Stock: the columns are inserted by position, so that a change of their order swaps data in silence.
@@ -321,7 +324,7 @@ def test_a_held_file_fails_the_run_with_the_name_of_the_holder(
 
 
 def test_nobody_is_asked_to_wait_for_minutes() -> None:
-    assert connection_module._LOCK_WAIT_SECONDS <= 10
+    assert opening._LOCK_WAIT_SECONDS <= 10
 
 
 # However partitions are written
