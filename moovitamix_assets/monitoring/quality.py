@@ -20,7 +20,7 @@ from moovitamix_assets.recommendations.top_n import top_n
 from moovitamix_assets.training.components.genre_popularity import genre_popularity
 from moovitamix_assets.training.evaluation.offline import (
     COLD_PLAYS,
-    LIST_LENGTH,
+    RANKING_LENGTH,
     metrics_per_user,
     ndcg_per_user,
 )
@@ -71,7 +71,7 @@ def read_evidence(connection: duckdb.DuckDBPyConnection, day: date) -> Evidence 
         """SELECT user_id, rank, track_id, model_version FROM recommendations
            WHERE generated_for = $before AND rank <= $length AND user_id IN (SELECT unnest($people::BIGINT[]))
            ORDER BY user_id, rank""",
-        {"before": before, "length": LIST_LENGTH, "people": new["user_id"].unique().tolist()},
+        {"before": before, "length": RANKING_LENGTH, "people": new["user_id"].unique().tolist()},
     ).df()
     if lists.empty:
         return None
@@ -146,7 +146,7 @@ class _Measured:
         self._columns = np.unique(np.concatenate([self._catalogue, lists["track_id"], new["track_id"]]))
         row = np.searchsorted(people, lists["user_id"])
         column = np.searchsorted(self._columns, lists["track_id"])
-        self._lists = np.full((len(people), LIST_LENGTH), -1, np.int32)
+        self._lists = np.full((len(people), RANKING_LENGTH), -1, np.int32)
         self._lists[row, lists["rank"].to_numpy(np.int64) - 1] = column
         self.versions = lists.drop_duplicates("user_id").sort_values("user_id")["model_version"].to_numpy(str)
         self.plays = np.bincount(

@@ -1,8 +1,8 @@
-"""Ranking metrics of each list, from where in it something relevant stands. Nothing but NumPy and SciPy.
+"""Ranking metrics of each ranked list, from the ranks of its relevant tracks. Nothing but NumPy and SciPy.
 
-The formulas belong here, with the definitions of RecTools 0.19, to whose figures the tests pin them; which metrics
-at which lengths are measured, for whom and on what is decided in `offline.py`. Relevance is binary: every stored
-entry of the matrix counts, whatever its value.
+The formulas belong here, with the definitions of RecTools 0.19, to whose figures the tests pin them. Which metrics are
+measured, at which ranks and for which users, is decided in `offline.py`. Relevance is binary: every stored entry of the
+matrix counts, whatever its value.
 """
 
 from dataclasses import dataclass
@@ -16,54 +16,54 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Hits:
-    """Where relevant tracks stand in some lists.
+    """The ranks of relevant tracks in ranked lists.
 
     Attributes:
-        found: Whether the track at each place is relevant, bool (length, n).
-        relevant: Relevant tracks of each list's user, recommended or not, int64 (n,).
+        found: True at each rank with a relevant track, bool (length, n).
+        relevant: Number of relevant tracks of each user, recommended or not, int64 (n,).
     """
 
     found: npt.NDArray[np.bool_]
     relevant: npt.NDArray[np.int64]
 
     def counted(self, k: int) -> Values:
-        """Return the number of relevant tracks among each list's first k, shape (n,)."""
+        """Return the number of relevant tracks among the first k of each ranked list, shape (n,)."""
         count: Values = self.found[:k].sum(axis=0, dtype=np.float64)
         return count
 
 
-def hits(lists: npt.NDArray[np.int32], relevant: sparse.csr_matrix) -> Hits:
-    """Look up every place of every list.
+def hits(ranked: npt.NDArray[np.int32], relevant: sparse.csr_matrix) -> Hits:
+    """Look up every rank of every ranked list.
 
     Args:
-        lists: Track positions, int32 (n, length), best first, no track twice in a list; -1 is a place left empty,
+        ranked: Track positions, int32 (n, length), best first, no track twice in one row; -1 is an empty rank,
             at the end or in between.
-        relevant: The tracks that count, CSR (n, T) without duplicate entries, one row per list.
+        relevant: The relevant tracks, CSR (n, T) without duplicate entries, one row per row of `ranked`.
 
     Raises:
-        ValueError: If there is not one row of `relevant` for each list.
+        ValueError: If there is not one row of `relevant` for each row of `ranked`.
     """
     users, tracks = relevant.shape
-    if len(lists) != users:
+    if len(ranked) != users:
         raise ValueError(
-            f"{len(lists)} lists, but relevant tracks of {users} users: give one row for each list"
+            f"{len(ranked)} ranked lists, but relevant tracks of {users} users: give one row for each"
         )
     counts = np.diff(relevant.indptr).astype(np.int64)
     wanted = np.repeat(np.arange(users, dtype=np.int64), counts) * tracks + relevant.indices
-    shown = np.arange(users, dtype=np.int64) * tracks + lists.T
-    return Hits(np.isin(shown, wanted) & (lists.T >= 0), counts)
+    shown = np.arange(users, dtype=np.int64) * tracks + ranked.T
+    return Hits(np.isin(shown, wanted) & (ranked.T >= 0), counts)
 
 
 def ndcg(found: Hits, k: int) -> Values:
-    """Return the discounted gain of the first k places by the greatest that the user's relevant tracks allow.
+    """Return the discounted gain of the first k ranks, divided by the greatest that the relevant tracks allow.
 
-    A hit at place i (from 1) gains 1 / log2(i + 1); the ideal list starts with min(k, relevant) hits. NaN where
+    A hit at rank i (from 1) gains 1 / log2(i + 1); the ideal ranking starts with min(k, relevant) hits. NaN where
     nothing is relevant. Järvelin and Kekäläinen 2002, normalised per user. Shape (n,).
     """
     discounts = 1 / (np.log(np.arange(2, k + 2)) / np.log(2))
     ideal = np.concatenate([[np.nan], np.cumsum(discounts)])
-    places = found.found[:k]
-    gains = _exact_sum(places * discounts[: len(places), None])
+    ranks = found.found[:k]
+    gains = _exact_sum(ranks * discounts[: len(ranks), None])
     reached: Values = gains / ideal[np.minimum(found.relevant, k)]
     return reached
 
@@ -74,18 +74,18 @@ def recall(found: Hits, k: int) -> Values:
 
 
 def precision(found: Hits, k: int) -> Values:
-    """Return the share of k places with a hit; an empty place counts as one without. Shape (n,)."""
+    """Return the share of k ranks with a hit; an empty rank counts as one without. Shape (n,)."""
     return found.counted(k) / k
 
 
 def average_precision(found: Hits, k: int) -> Values:
-    """Return the sum of the precisions at each hit among the first k, by all relevant tracks, even if more than k.
+    """Return the sum of the precisions at each hit among the first k, divided by the number of relevant tracks.
 
-    NaN where nothing is relevant. Shape (n,).
+    That number is not capped at k. NaN where nothing is relevant. Shape (n,).
     """
-    places = found.found[:k]
-    precisions = np.cumsum(places, axis=0) / np.arange(1, len(places) + 1)[:, None]
-    return _exact_sum(precisions * places) / _or_nan(found.relevant)
+    ranks = found.found[:k]
+    precisions = np.cumsum(ranks, axis=0) / np.arange(1, len(ranks) + 1)[:, None]
+    return _exact_sum(precisions * ranks) / _or_nan(found.relevant)
 
 
 def hit_rate(found: Hits, k: int) -> Values:
@@ -93,16 +93,16 @@ def hit_rate(found: Hits, k: int) -> Values:
     return (found.counted(k) > 0).astype(np.float64)
 
 
-def _exact_sum(places: Values) -> Values:
+def _exact_sum(ranks: Values) -> Values:
     """Sum over the first axis with Kahan's compensation.
 
-    A plain sum's last bit depends on the order in which NumPy adds, and that on the array's layout; equal lists
-    would then differ with the number of users measured together.
+    A plain sum's last bit depends on the order in which NumPy adds, and that on the array's layout; equal
+    rankings would then differ with the number of users measured together.
     """
-    total = np.zeros(places.shape[1])
-    lost = np.zeros(places.shape[1])
-    for place in places:
-        term = place - lost
+    total = np.zeros(ranks.shape[1])
+    lost = np.zeros(ranks.shape[1])
+    for term_of_rank in ranks:
+        term = term_of_rank - lost
         grown = total + term
         lost = (grown - total) - term
         total = grown

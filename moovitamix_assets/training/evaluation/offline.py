@@ -1,7 +1,7 @@
-"""How good lists are: full ranking, heard tracks left out, split in time, per segment and with standard errors.
+"""Offline evaluation: full ranking without seen tracks, split in time, per segment and with standard errors.
 
-Ranking of score blocks and what is measured for whom belong here; the metrics' formulas are in `metrics.py`, whether
-a candidate is let in is decided in `gate.py`, and what yesterday's recommendations were worth in
+The ranking of score blocks, and which users and metrics are measured, belong here. The metrics' formulas are in
+`metrics.py`, whether a candidate is promoted is decided in `gate.py`, and the quality of yesterday's recommendations in
 `monitoring/quality.py`. Negatives are never sampled.
 """
 
@@ -32,9 +32,9 @@ Metric = Literal[
     "popular_share_at_10",
 ]
 
-LIST_LENGTH = 20
+RANKING_LENGTH = 20
 COLD_PLAYS = 5
-"""A person with up to so many plays before the cut is cold."""
+"""A user with up to so many plays before the cutoff is cold."""
 
 POPULAR_SHARE = 0.2
 """The most played tracks, this share of those played at all, are called popular."""
@@ -43,7 +43,7 @@ _BLOCK = 256
 
 
 class Scorer(Protocol):
-    """Whatever can score every track for some users (rows of the view)."""
+    """Anything that scores every track for some users (rows of the view)."""
 
     def scores(self, users: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Return float32 (n, T)."""
@@ -52,7 +52,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What lists were worth.
+    """The metrics of ranked lists.
 
     Attributes:
         table: The rows of `model_evaluations`: model_version, as_of, subject, segment, metric, value,
@@ -70,28 +70,28 @@ class Evaluation:
 
 
 def rank(
-    scorer: Scorer, users: npt.NDArray[np.int64], heard: sparse.csr_matrix | None, length: int = LIST_LENGTH
+    scorer: Scorer, users: npt.NDArray[np.int64], seen: sparse.csr_matrix | None, length: int = RANKING_LENGTH
 ) -> npt.NDArray[np.int32]:
     """Return the best tracks of each user, best first, ties in favour of the lower position.
 
     Args:
         scorer: Scores blocks of users.
         users: Rows to rank for, shape (n,).
-        heard: Matrix (U, T) whose non-zero tracks are left out; None leaves nothing out.
-        length: Length of the lists.
+        seen: Matrix (U, T) whose non-zero tracks are left out; None leaves nothing out.
+        length: Tracks to rank per user.
 
     Returns:
         Track positions, int32 (n, length), padded with -1 where a user has fewer tracks left.
     """
-    lists = np.full((len(users), length), -1, dtype=np.int32)
+    ranked = np.full((len(users), length), -1, dtype=np.int32)
     for start in range(0, len(users), _BLOCK):
         block = users[start : start + _BLOCK]
         scores = np.array(scorer.scores(block), dtype=np.float32)
-        if heard is not None:
-            rows = heard[block]
+        if seen is not None:
+            rows = seen[block]
             scores[np.repeat(np.arange(len(block)), np.diff(rows.indptr)), rows.indices] = -np.inf
-        lists[start : start + len(block)] = best_positions(scores, length)
-    return lists
+        ranked[start : start + len(block)] = best_positions(scores, length)
+    return ranked
 
 
 def best_positions(scores: npt.NDArray[np.float32], length: int) -> npt.NDArray[np.int32]:
@@ -117,47 +117,49 @@ def evaluate(
     as_of: date | None = None,
     subject: str = "candidate",
 ) -> Evaluation:
-    """Rank all tracks for everyone with test pairs, without what they had heard before the cut, and measure."""
-    lists = rank(scorer, view.test_users, heard=view.plays)
-    return evaluate_lists(view, lists, model_version=model_version, as_of=as_of, subject=subject)
+    """Rank all tracks for each user with test interactions, without those seen before the cutoff, and measure."""
+    ranked = rank(scorer, view.test_users, seen=view.plays)
+    return evaluate_ranked(view, ranked, model_version=model_version, as_of=as_of, subject=subject)
 
 
-def evaluate_lists(
+def evaluate_ranked(
     view: TrainingView,
-    lists: npt.NDArray[np.int32],
+    ranked: npt.NDArray[np.int32],
     *,
     model_version: str = "",
     as_of: date | None = None,
     subject: str = "candidate",
 ) -> Evaluation:
-    """Measure ready lists.
+    """Measure existing ranked lists.
 
     Args:
-        view: The cut; its test pairs are what is relevant.
-        lists: Track positions for `view.test_users`, int32 (n, at least 20), best first, -1 as padding.
-        model_version: Goes into the table.
-        as_of: Goes into the table.
-        subject: Whose lists these are: candidate, champion, popularity, als, ...
+        view: Its test interactions are the relevant tracks.
+        ranked: Track positions for `view.test_users`, int32 (n, at least 20), best first, -1 as padding.
+        model_version: Written to the table.
+        as_of: Written to the table.
+        subject: Who ranked: candidate, champion, popularity, als, ...
     """
     users = view.test_users
-    if len(lists) != len(users):
-        raise ValueError(f"{len(lists)} lists for {len(users)} users with test pairs")
+    if len(ranked) != len(users):
+        raise ValueError(
+            f"{len(ranked)} ranked lists for {len(users)} users with test interactions: give one each"
+        )
     new_tracks = view.track_plays == 0
     cold = view.user_plays[users] <= COLD_PLAYS
-    everyone = metrics_per_user(lists, view.test[users])
-    everyone = everyone.join(_taste_per_user(lists, view))
+    overall = metrics_per_user(ranked, view.test[users])
+    overall = overall.join(_novelty_per_user(ranked, view))
     only_new = view.test[users].multiply(new_tracks[None, :]).tocsr()
     only_new.eliminate_zeros()
     segments: dict[Segment, pd.DataFrame] = {
-        "all": everyone,
-        "warm": everyone[~cold],
-        "cold": everyone[cold],
-        "new_tracks": metrics_per_user(lists, only_new),
+        "all": overall,
+        "warm": overall[~cold],
+        "cold": overall[cold],
+        "new_tracks": metrics_per_user(ranked, only_new),
     }
     rows: list[tuple[str, str, float, float, int]] = []
     for segment, frame in segments.items():
         rows += [(segment, *row) for row in _summary(frame)]
-        rows += [(segment, *row) for row in _coverage(lists[frame.index], view)]
+        rows += [(segment, *row) for row in _coverage(ranked[frame.index], view)]
     table = pd.DataFrame(
         rows,
         columns=[columns.SEGMENT, columns.METRIC, columns.VALUE, columns.STANDARD_ERROR, columns.USERS],
@@ -165,22 +167,22 @@ def evaluate_lists(
     table.insert(0, columns.MODEL_VERSION, model_version)
     table.insert(1, columns.AS_OF, as_of)
     table.insert(2, columns.SUBJECT, subject)
-    return Evaluation(table, everyone.set_axis(pd.Index(view.user_ids[users], name=columns.USER_ID)))
+    return Evaluation(table, overall.set_axis(pd.Index(view.user_ids[users], name=columns.USER_ID)))
 
 
-def metrics_per_user(lists: npt.NDArray[np.int32], relevant: sparse.csr_matrix) -> pd.DataFrame:
-    """Return the ranking metrics of each list that has something relevant.
+def metrics_per_user(ranked: npt.NDArray[np.int32], relevant: sparse.csr_matrix) -> pd.DataFrame:
+    """Return the ranking metrics of each ranked list whose user has relevant tracks.
 
     Args:
-        lists: Track positions, int32 (n, k), best first, -1 as padding.
-        relevant: The tracks that count, CSR (n, T), one row per list.
+        ranked: Track positions, int32 (n, k), best first, -1 as padding.
+        relevant: The relevant tracks, CSR (n, T), one row per row of `ranked`.
 
     Returns:
-        Index: row of `lists`; columns ndcg_at_10 (divided by the best achievable), recall_at_20,
+        Index: row of `ranked`; columns ndcg_at_10 (divided by the best achievable), recall_at_20,
         precision_at_10, map_at_10, hit_rate_at_10. Rows without a relevant track are left out.
     """
     rows = np.flatnonzero(np.diff(relevant.indptr))
-    found = metrics.hits(lists[rows], relevant[rows])
+    found = metrics.hits(ranked[rows], relevant[rows])
     return pd.DataFrame(
         {
             "ndcg_at_10": metrics.ndcg(found, 10),
@@ -193,25 +195,25 @@ def metrics_per_user(lists: npt.NDArray[np.int32], relevant: sparse.csr_matrix) 
     )
 
 
-def ndcg_per_user(lists: npt.NDArray[np.int32], relevant: sparse.csr_matrix) -> npt.NDArray[np.float64]:
-    """Return NDCG@10 of each list; every row must have something relevant, else it has NaN. Shape (n,)."""
-    return metrics.ndcg(metrics.hits(lists, relevant), 10)
+def ndcg_per_user(ranked: npt.NDArray[np.int32], relevant: sparse.csr_matrix) -> npt.NDArray[np.float64]:
+    """Return NDCG@10 of each ranked list; NaN where its row of `relevant` is empty. Shape (n,)."""
+    return metrics.ndcg(metrics.hits(ranked, relevant), 10)
 
 
-def _taste_per_user(lists: npt.NDArray[np.int32], view: TrainingView) -> pd.DataFrame:
-    """Return how far each list's first 10 are from what everybody hears.
+def _novelty_per_user(ranked: npt.NDArray[np.int32], view: TrainingView) -> pd.DataFrame:
+    """Return how far the first 10 of each ranked list are from the most popular tracks.
 
-    novelty_at_10 is the mean of -log2(share of listeners who had heard the track before the cut), a track
+    novelty_at_10 is the mean of -log2(share of listeners who had played the track before the cutoff), a track
     without listeners counting as one listener (MIUF, Vargas and Castells 2011); popular_share_at_10 is the
     share of the tracks that are among the most played fifth of those played at all.
     """
     listeners = np.bincount(view.plays.indices, minlength=view.plays.shape[1])
-    people = max(int((np.diff(view.plays.indptr) > 0).sum()), 1)
-    surprise = -np.log2(np.maximum(listeners, 1) / people)
+    users = max(int((np.diff(view.plays.indptr) > 0).sum()), 1)
+    surprise = -np.log2(np.maximum(listeners, 1) / users)
     played = view.track_plays[view.track_plays > 0]
     threshold = np.quantile(played, 1 - POPULAR_SHARE) if len(played) else np.inf
     popular = (view.track_plays >= threshold).astype(np.float64)
-    top = lists[:, :10]
+    top = ranked[:, :10]
     present = top >= 0
     counts = np.maximum(present.sum(axis=1), 1)
     positions = np.where(present, top, 0)
@@ -231,13 +233,13 @@ def _summary(frame: pd.DataFrame) -> Sequence[tuple[str, float, float, int]]:
     return [(str(name), float(frame[name].mean()), float(errors[name]), users) for name in frame]
 
 
-def _coverage(lists: npt.NDArray[np.int32], view: TrainingView) -> Sequence[tuple[str, float, float, int]]:
-    """Return the share of the catalogue that is in at least one list's first 10, and first 20."""
-    if not len(lists):
+def _coverage(ranked: npt.NDArray[np.int32], view: TrainingView) -> Sequence[tuple[str, float, float, int]]:
+    """Return the share of the catalogue among the first 10, and first 20, of at least one ranked list."""
+    if not len(ranked):
         return []
     rows = []
     for name, length in (("coverage", 10), ("coverage_at_20", 20)):
-        shown = np.unique(lists[:, :length])
+        shown = np.unique(ranked[:, :length])
         share = (shown >= 0).sum() / len(view.track_ids)
-        rows.append((name, float(share), float("nan"), len(lists)))
+        rows.append((name, float(share), float("nan"), len(ranked)))
     return rows

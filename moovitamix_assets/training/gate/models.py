@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from foundation.models.model_store import Candidate, ModelStore, Remedies
-from moovitamix_assets.training.artifacts.artifact_verification import put_down_expected_lists
+from moovitamix_assets.training.artifacts.artifact_verification import write_expected_recommendations
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.evaluation.offline import Evaluation
 
@@ -59,7 +59,7 @@ def store_candidate(models_dir: Path, model: Recommender, evaluations: Mapping[s
 
     def save(folder: Path) -> None:
         model.save(folder)
-        put_down_expected_lists(model, folder)
+        write_expected_recommendations(model, folder)
 
     model_store(models_dir).write(candidate, save)
     return candidate

@@ -47,7 +47,7 @@ def best_trial(view: TrainingView, tried: Sequence[Component], seed: int, thread
 
 
 def _trial(view: TrainingView, parameters: Component, fitted: FittedComponent) -> Trial:
-    lists = rank(fitted, view.test_users, heard=view.plays, length=10)
+    lists = rank(fitted, view.test_users, seen=view.plays, length=10)
     return Trial(parameters, fitted, float(ndcg_per_user(lists, view.test[view.test_users]).mean()))
 
 

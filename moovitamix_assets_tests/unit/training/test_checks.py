@@ -66,9 +66,9 @@ def test_an_artifact_that_serves_otherwise_than_it_was_trained_stops_the_run(sto
     assert spec.blocking
     assert not evaluation.passed
     assert evaluation.severity == AssetCheckSeverity.ERROR
-    assert "other lists" in evaluation.description
+    assert "other recommendations" in evaluation.description
 
 
-def test_the_candidate_of_the_runs_day_is_looked_at(stored, instance):
+def test_the_candidate_of_the_runs_day_is_verified(stored, instance):
     assert examined(stored, instance, EARLIER, EARLIER).passed
     assert not examined(stored, instance, AS_OF, AS_OF).passed

@@ -105,7 +105,7 @@ def test_without_a_block_there_is_nothing_to_add(world):
 
 def test_people_get_tracks_of_their_taste(world, model):
     view = split(world, "before_holdout")
-    lists = rank(model.blend, np.arange(40), heard=view.plays, length=5)
+    lists = rank(model.blend, np.arange(40), seen=view.plays, length=5)
     loyal = [genre(model.track_ids[track]) == user % 4 for user, row in enumerate(lists) for track in row]
     assert np.mean(loyal) > 0.8
     assert evaluate(view, model.blend).value("hit_rate_at_10") > 0.6

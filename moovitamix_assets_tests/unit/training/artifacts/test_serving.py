@@ -4,10 +4,6 @@ import numpy as np
 import pytest
 
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.artifacts.artifact_verification import (
-    examine_artifact,
-    put_down_expected_lists,
-)
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.artifacts.serving import (
     ServedScorer,
@@ -46,7 +42,7 @@ def test_people_with_plays_get_the_models_scores(world, twin):
 def test_people_without_plays_get_popular_tracks_of_their_genre(world, twin):
     view = split(world, "before_holdout")
     stranger = np.flatnonzero(np.diff(view.plays.indptr) == 0)[-1:]
-    best = rank(ServedScorer.on(twin, world, view), stranger, heard=None, length=5)[0]
+    best = rank(ServedScorer.on(twin, world, view), stranger, seen=None, length=5)[0]
     genre = world.users["favorite_genres"].iloc[int(stranger[0])][0].lower()
     assert [world.tracks["genres"].iloc[track][0] for track in best] == [genre] * 5
 
@@ -103,8 +99,8 @@ def test_a_champion_does_not_pay_for_a_history_that_was_lost(world, twin):
     moved = (lost["plays_before_holdout"] > 0) & (lost.index % 3 == 0)
     damaged = split(replace(world, interactions=lost[~moved].reset_index(drop=True)), "before_holdout")
     for people in np.array_split(view.test_users, 4):
-        whole = rank(ServedScorer.on(twin, world, view), people, heard=view.plays)
-        assert (rank(ServedScorer.on(twin, world, damaged), people, heard=damaged.plays) == whole).all()
+        whole = rank(ServedScorer.on(twin, world, view), people, seen=view.plays)
+        assert (rank(ServedScorer.on(twin, world, damaged), people, seen=damaged.plays) == whole).all()
 
 
 def test_cold_lists_do_not_see_the_holdout_days(world, twin):
@@ -138,66 +134,3 @@ def test_tracks_that_left_are_not_mistaken_for_others(left, world, twin):
     heard = view.plays[people].toarray() > 0
     assert np.array_equal(scores[~heard], expected[~heard])
     assert np.isneginf(scores[heard]).all()
-
-
-@pytest.fixture
-def stored(twin, tmp_path):
-    twin.save(tmp_path)
-    put_down_expected_lists(twin, tmp_path)
-    return tmp_path
-
-
-def test_a_sound_artifact_has_no_faults(stored):
-    trial = examine_artifact(stored, Settings())
-    assert trial.faults == ()
-    assert trial.people > 50
-    assert trial.served_share == 1.0
-
-
-def test_a_file_that_changed_is_found(stored):
-    vectors = np.load(stored / "track_vectors.npy")
-    np.save(stored / "track_vectors.npy", vectors[::-1])
-    assert any("other lists" in fault for fault in examine_artifact(stored, Settings()).faults)
-
-
-def test_scores_that_are_not_numbers_or_all_alike_are_found(stored):
-    vectors = np.load(stored / "user_vectors.npy")
-    np.save(stored / "user_vectors.npy", vectors * np.nan)
-    assert any("not numbers" in fault for fault in examine_artifact(stored, Settings()).faults)
-    np.save(stored / "user_vectors.npy", vectors * 0)
-    assert any("alike" in fault for fault in examine_artifact(stored, Settings()).faults)
-
-
-def test_low_coverage_is_found(stored):
-    vectors = np.load(stored / "user_vectors.npy")
-    np.save(stored / "user_vectors.npy", np.tile(vectors[0], (len(vectors), 1)))
-    asking_much = Settings(artifact_minimum_coverage=1.0)
-    assert any("of the catalogue" in fault for fault in examine_artifact(stored, asking_much).faults)
-
-
-def test_short_lists_are_found(stored):
-    vectors = np.load(stored / "user_vectors.npy")
-    vectors[:4] = np.nan
-    np.save(stored / "user_vectors.npy", vectors)
-    trial = examine_artifact(stored, Settings())
-    assert trial.served_share == pytest.approx(1 - 4 / trial.people)
-    assert any("get a full list" in fault for fault in trial.faults)
-    lenient = examine_artifact(stored, Settings(artifact_minimum_served_share=trial.served_share))
-    assert not any("get a full list" in fault for fault in lenient.faults)
-
-
-def test_people_who_have_heard_everything_are_no_fault(world, tmp_path):
-    everything = world.interactions.iloc[:0].copy()
-    pairs = [(user, track) for user in world.users["user_id"] for track in world.tracks["track_id"]]
-    everything[["user_id", "track_id"]] = pairs
-    everything = everything.assign(
-        plays=1,
-        plays_before_holdout=1,
-        plays_before_validation=1,
-        first_listened_at=world.interactions["first_listened_at"].iloc[0],
-        last_listened_at=world.interactions["last_listened_at"].iloc[0],
-    )
-    model = Recommender.fit(replace(world, interactions=everything), RECIPE, Settings(), cutoff="as_of")
-    model.save(tmp_path)
-    put_down_expected_lists(model, tmp_path)
-    assert examine_artifact(tmp_path, Settings()).faults == ()

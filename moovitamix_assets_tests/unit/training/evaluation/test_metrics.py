@@ -24,7 +24,7 @@ def matrix(relevant, tracks=RECORDED["tracks"]):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("case", RECORDED["cases"], ids=lambda case: case["case"])
 def test_values_are_those_of_rectools(case, name):
-    found = hits(np.array(case["lists"], dtype=np.int32), matrix(case["relevant"]))
+    found = hits(np.array(case["ranked"], dtype=np.int32), matrix(case["relevant"]))
     measured = [bool(tracks) for tracks in case["relevant"]]
     for k, expected in case["values"][name].items():
         values = getattr(metrics, name)(found, int(k))
@@ -39,8 +39,8 @@ def test_ndcg_is_that_of_scikit_learn(k):
     scores = random.random((50, 60))
     wanted = random.random((50, 60)) < 0.15
     wanted[:, 0] = True
-    lists = np.argsort(-scores, axis=1)[:, :20].astype(np.int32)
-    values = metrics.ndcg(hits(lists, sparse.csr_matrix(wanted)), k)
+    ranked = np.argsort(-scores, axis=1)[:, :20].astype(np.int32)
+    values = metrics.ndcg(hits(ranked, sparse.csr_matrix(wanted)), k)
     expected = [ndcg_score(wanted[[row]], scores[[row]], k=k) for row in range(50)]
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-12)
 
@@ -52,24 +52,24 @@ def test_a_share_of_nothing_is_not_a_number(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_value_does_not_depend_on_who_else_is_measured(name):
+def test_a_value_does_not_depend_on_the_other_users_measured(name):
     random = np.random.default_rng(3)
-    lists = np.array([random.permutation(40)[:20] for _ in range(200)], dtype=np.int32)
+    ranked = np.array([random.permutation(40)[:20] for _ in range(200)], dtype=np.int32)
     relevant = sparse.csr_matrix(random.random((200, 40)) < 0.5)
     metric = getattr(metrics, name)
-    together = metric(hits(lists, relevant), 10)
-    alone = [metric(hits(lists[[row]], relevant[[row]]), 10)[0] for row in range(200)]
+    together = metric(hits(ranked, relevant), 10)
+    alone = [metric(hits(ranked[[row]], relevant[[row]]), 10)[0] for row in range(200)]
     assert together.tolist() == alone
 
 
 def test_any_stored_entry_counts_and_the_order_of_entries_does_not():
-    lists = np.array([[4, 2, 9]], dtype=np.int32)
+    ranked = np.array([[4, 2, 9]], dtype=np.int32)
     weighted = sparse.csr_matrix((np.array([0.0, 7.0]), np.array([9, 4]), np.array([0, 2])), shape=(1, 10))
-    found = hits(lists, weighted)
+    found = hits(ranked, weighted)
     assert found.found[:, 0].tolist() == [True, False, True]
     assert found.relevant.tolist() == [2]
 
 
-def test_lists_and_relevant_tracks_of_different_users_are_refused():
-    with pytest.raises(ValueError, match="2 lists, but relevant tracks of 1 users"):
+def test_rankings_and_relevant_tracks_of_different_users_are_refused():
+    with pytest.raises(ValueError, match="2 ranked lists, but relevant tracks of 1 users"):
         hits(np.zeros((2, 3), dtype=np.int32), matrix([[1]]))

@@ -14,7 +14,7 @@ from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import (
     best_positions,
     evaluate,
-    evaluate_lists,
+    evaluate_ranked,
     metrics_per_user,
     ndcg_per_user,
     rank,
@@ -33,7 +33,7 @@ class Table:
 
 
 def reference(ranked, wanted):
-    """Return the five metrics of one list, from their formulas."""
+    """Return the five metrics of one ranked list, from their formulas."""
     hits = [track in wanted for track in ranked]
     gains = sum(1 / np.log2(place + 2) for place, hit in enumerate(hits[:10]) if hit)
     best = sum(1 / np.log2(place + 2) for place in range(min(len(wanted), 10)))
@@ -48,9 +48,9 @@ def reference(ranked, wanted):
 
 
 def test_figures_worked_out_by_hand():
-    lists = np.arange(20, dtype=np.int32)[None, :]
+    ranked = np.arange(20, dtype=np.int32)[None, :]
     relevant = sparse.csr_matrix(([1.0, 1.0, 1.0], ([0, 0, 0], [0, 3, 15])), shape=(1, 30))
-    values = metrics_per_user(lists, relevant).iloc[0]
+    values = metrics_per_user(ranked, relevant).iloc[0]
     assert values["ndcg_at_10"] == pytest.approx((1 + 0.430677) / (1 + 0.630930 + 0.5), abs=1e-6)
     assert values["recall_at_20"] == pytest.approx(1.0)
     assert values["precision_at_10"] == pytest.approx(0.2)
@@ -60,15 +60,15 @@ def test_figures_worked_out_by_hand():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(3, 40))
-def test_metrics_agree_with_their_formulas(seed, people, tracks):
+def test_metrics_agree_with_their_formulas(seed, users, tracks):
     random = np.random.default_rng(seed)
-    scores = random.random((people, tracks)).astype(np.float32)
-    wanted = random.random((people, tracks)) < 0.2
-    lists = best_positions(scores, 20)
-    values = metrics_per_user(lists, sparse.csr_matrix(wanted.astype(np.float32)))
+    scores = random.random((users, tracks)).astype(np.float32)
+    wanted = random.random((users, tracks)) < 0.2
+    ranked = best_positions(scores, 20)
+    values = metrics_per_user(ranked, sparse.csr_matrix(wanted.astype(np.float32)))
     assert values.index.tolist() == np.flatnonzero(wanted.any(axis=1)).tolist()
     for row in values.index:
-        expected = reference([at for at in lists[row] if at >= 0], set(np.flatnonzero(wanted[row])))
+        expected = reference([at for at in ranked[row] if at >= 0], set(np.flatnonzero(wanted[row])))
         for metric, value in expected.items():
             assert values.loc[row, metric] == pytest.approx(value), metric
 
@@ -84,41 +84,41 @@ def test_ndcg_agrees_with_scikit_learn():
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 30), st.integers(1, 25))
-def test_the_best_positions_are_those_of_a_full_stable_sort(seed, people, tracks, length):
+def test_the_best_positions_are_those_of_a_full_stable_sort(seed, users, tracks, length):
     random = np.random.default_rng(seed)
-    scores = random.integers(0, 5, (people, tracks)).astype(np.float32)
+    scores = random.integers(0, 5, (users, tracks)).astype(np.float32)
     scores[random.random(scores.shape) < 0.2] = -np.inf
     found = best_positions(scores, length)
-    for row in range(people):
+    for row in range(users):
         order = [at for at in np.argsort(-scores[row], kind="stable") if scores[row, at] > -np.inf]
         expected = order[:length] + [-1] * (length - len(order[:length]))
         assert found[row].tolist() == expected
 
 
-def test_heard_tracks_are_left_out_and_short_lists_are_padded():
+def test_seen_tracks_are_left_out_and_short_rankings_are_padded():
     scores = Table(np.array([[5, 4, 3, 2], [2, 3, 4, 5]], dtype=np.float32))
-    heard = sparse.csr_matrix(np.array([[1, 0, 0, 0], [0, 1, 1, 1]], dtype=np.float32))
-    assert rank(scores, np.array([0, 1]), heard, length=3).tolist() == [[1, 2, 3], [0, -1, -1]]
+    seen = sparse.csr_matrix(np.array([[1, 0, 0, 0], [0, 1, 1, 1]], dtype=np.float32))
+    assert rank(scores, np.array([0, 1]), seen, length=3).tolist() == [[1, 2, 3], [0, -1, -1]]
     assert rank(scores, np.array([1]), None, length=2).tolist() == [[3, 2]]
 
 
-def test_everyone_of_a_crowd_gets_their_own_list():
+def test_every_user_of_a_crowd_gets_their_own_ranking():
     crowd = np.arange(600)
     own = np.zeros((600, 40), dtype=np.float32)
     own[crowd, crowd % 37] = 2
     own[crowd, crowd % 37 + 3] += 1
-    heard = sparse.csr_matrix((np.ones(600, dtype=np.float32), (crowd, crowd % 37)), shape=own.shape)
+    seen = sparse.csr_matrix((np.ones(600, dtype=np.float32), (crowd, crowd % 37)), shape=own.shape)
     assert rank(Table(own), crowd, None, length=1).ravel().tolist() == (crowd % 37).tolist()
-    assert rank(Table(own), crowd[::-1], heard, length=1).ravel().tolist() == (crowd % 37 + 3)[::-1].tolist()
+    assert rank(Table(own), crowd[::-1], seen, length=1).ravel().tolist() == (crowd % 37 + 3)[::-1].tolist()
 
 
-def test_what_was_heard_before_the_cut_takes_no_place_in_a_list():
+def test_what_was_seen_before_the_cutoff_is_not_ranked():
     view = split(taste_world(), "before_holdout")
     likes_the_old_more = Table(view.test.toarray() + 2 * view.plays.toarray())
     assert evaluate(view, likes_the_old_more).value("ndcg_at_10") == pytest.approx(1.0)
 
 
-def test_someone_who_knows_the_test_gets_the_highest_marks():
+def test_a_scorer_that_knows_the_test_gets_the_highest_marks():
     view = split(taste_world(), "before_holdout")
     evaluation = evaluate(view, Table(view.test.toarray()))
     for segment in ("all", "warm", "new_tracks"):
@@ -138,15 +138,15 @@ def test_the_table_has_the_form_of_model_evaluations():
     ]  # fmt: skip
     assert not table.duplicated(["segment", "metric"]).any()
     assert set(table["subject"]) == {"popularity"}
-    everyone = table[table["segment"] == "all"].set_index("metric")
+    overall = table[table["segment"] == "all"].set_index("metric")
     per_user = evaluation.per_user["ndcg_at_10"]
     assert per_user.index.tolist() == view.user_ids[view.test_users].tolist()
-    assert everyone.loc["ndcg_at_10", "users"] == len(per_user)
-    assert everyone.loc["ndcg_at_10", "standard_error"] == pytest.approx(per_user.sem())
-    assert np.isnan(everyone.loc["coverage", "standard_error"])
+    assert overall.loc["ndcg_at_10", "users"] == len(per_user)
+    assert overall.loc["ndcg_at_10", "standard_error"] == pytest.approx(per_user.sem())
+    assert np.isnan(overall.loc["coverage", "standard_error"])
 
 
-def test_warm_and_cold_part_everyone_at_five_plays():
+def test_users_are_warm_or_cold_by_five_plays():
     view = split(taste_world(people=400, listens=1500), "before_holdout")
     table = evaluate(view, Popularity().fit(view, 1, 1)).table
     users = table[table["metric"] == "ndcg_at_10"].set_index("segment")["users"]
@@ -158,27 +158,27 @@ def test_warm_and_cold_part_everyone_at_five_plays():
 
 def test_popularity_shows_few_tracks_all_of_them_popular():
     view = split(taste_world(), "before_holdout")
-    evaluation = evaluate_lists(
+    evaluation = evaluate_ranked(
         view, np.tile(np.argsort(-view.track_plays)[:20].astype(np.int32), (len(view.test_users), 1))
     )
     assert evaluation.value("coverage") == pytest.approx(10 / 120)
     assert evaluation.value("coverage_at_20") == pytest.approx(20 / 120)
     assert evaluation.value("popular_share_at_10") == 1.0
-    rare = evaluate_lists(
+    rare = evaluate_ranked(
         view, np.tile(np.argsort(view.track_plays)[:20].astype(np.int32), (len(view.test_users), 1))
     )
     assert rare.value("novelty_at_10") > evaluation.value("novelty_at_10")
     assert rare.value("popular_share_at_10") == 0.0
 
 
-def test_lists_for_other_people_are_refused():
+def test_rankings_for_other_users_are_refused():
     view = split(taste_world(), "before_holdout")
-    with pytest.raises(ValueError, match="1 lists for"):
-        evaluate_lists(view, np.zeros((1, 20), dtype=np.int32))
+    with pytest.raises(ValueError, match="1 ranked lists for"):
+        evaluate_ranked(view, np.zeros((1, 20), dtype=np.int32))
 
 
 def test_a_place_that_was_not_filled_is_no_track():
-    """Eight of ten people have played the first track, one the second and the last, which padding would read as."""
+    """Eight of ten users have played the first track, one the second and the last, which padding would read as."""
     plays = np.zeros((10, 10), dtype=np.float32)
     plays[:8, 0] = 1
     plays[0, [1, 9]] = [1, 30]
@@ -189,9 +189,9 @@ def test_a_place_that_was_not_filled_is_no_track():
         plays=sparse.csr_matrix(plays),
         test=sparse.csr_matrix(test),
     )
-    lists = np.full((3, 20), -1, dtype=np.int32)
-    lists[0, 0], lists[1, :2] = 0, [0, 1]
-    evaluation = evaluate_lists(view, lists)
+    ranked = np.full((3, 20), -1, dtype=np.int32)
+    ranked[0, 0], ranked[1, :2] = 0, [0, 1]
+    evaluation = evaluate_ranked(view, ranked)
     assert evaluation.value("coverage") == pytest.approx(2 / 10)
     assert evaluation.value("coverage_at_20") == pytest.approx(2 / 10)
     assert evaluation.per_user["novelty_at_10"].tolist() == pytest.approx([0, np.log2(8) / 2, 0])
@@ -201,10 +201,10 @@ def test_a_place_that_was_not_filled_is_no_track():
 
 def test_more_places_than_ten_count_for_coverage_at_20_alone():
     view = split(taste_world(), "before_holdout")
-    lists = np.tile(np.arange(20, dtype=np.int32), (len(view.test_users), 1))
-    one = lists.copy()
+    ranked = np.tile(np.arange(20, dtype=np.int32), (len(view.test_users), 1))
+    one = ranked.copy()
     one[0, 10:] = np.arange(50, 60)
-    before, after = evaluate_lists(view, lists), evaluate_lists(view, one)
+    before, after = evaluate_ranked(view, ranked), evaluate_ranked(view, one)
     assert after.value("coverage") == before.value("coverage")
     assert after.value("coverage_at_20") == pytest.approx(30 / 120)
     assert after.per_user["novelty_at_10"].equals(before.per_user["novelty_at_10"])
