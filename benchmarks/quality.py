@@ -189,7 +189,7 @@ def compare(task: Task, seed: int, budget: int) -> dict[str, Measured]:
     trials: dict[str, Trial] = {}
     for name, candidates in CANDIDATES.items():
         trials[name] = best_trial(tuning, candidates[:budget], seed, threads=1)
-        parameters = trials[name].parameters
+        parameters = trials[name].component
         results[name] = measure(partial(parameters.fit, final, seed, 1), final, str(parameters))
     further = [_with_or_without_features(tuning, trials[name], seed) for name in ("als", "ease")]
     recipe = recipe_of(tuning, [trials["lightfm"], *further])
@@ -199,7 +199,7 @@ def compare(task: Task, seed: int, budget: int) -> dict[str, Measured]:
 
 def _with_or_without_features(tuning: TrainingView, trial: Trial, seed: int) -> Trial:
     """Try the product's own addition to ALS and EASE: track features as further listeners."""
-    plain = trial.parameters
+    plain = trial.component
     featured = best_trial(
         tuning,
         [plain.from_json({**plain.to_json(), "feature_weight": _FEATURE_WEIGHTS[plain.name]})],
@@ -216,7 +216,7 @@ def _product(view: TrainingView, recipe: Recipe, seed: int) -> Recommender:
 
 
 def _in_words(recipe: Recipe) -> str:
-    return " + ".join(f"{part.weight:g} {part.parameters}" for part in recipe.ingredients)
+    return " + ".join(f"{part.weight:g} {part.component}" for part in recipe.components)
 
 
 def cold_people(view: TrainingView, results: Mapping[str, Measured]) -> pd.DataFrame:

@@ -105,9 +105,9 @@ def _ndcg(evaluations: pd.DataFrame, subject: str) -> float:
 
 def _in_words(recipe: Recipe) -> str:
     return " + ".join(
-        f"{part.weight:g} {part.parameters.name}"
-        + (f" ({part.parameters.epochs} epochs)" if hasattr(part.parameters, "epochs") else "")
-        for part in recipe.ingredients
+        f"{part.weight:g} {part.component.name}"
+        + (f" ({part.component.epochs} epochs)" if hasattr(part.component, "epochs") else "")
+        for part in recipe.components
     )
 
 

@@ -68,7 +68,7 @@ class Recommender:
     def fit(
         cls, training_set: TrainingSet, recipe: Recipe, settings: Settings, cutoff: Cutoff
     ) -> "Recommender":
-        """Fit every ingredient of the recipe on the training set up to the cutoff."""
+        """Fit every component of the recipe on the training set up to the cutoff."""
         digest = recipe_digest(training_set.manifest, settings, recipe)
         return cls.fit_view(
             split(training_set, cutoff),
@@ -95,12 +95,12 @@ class Recommender:
         """Fit on a view; with a training set, use `fit`.
 
         Raises:
-            ValueError: If LightFM is not the recipe's first ingredient.
+            ValueError: If LightFM is not the recipe's first component.
         """
-        fitted = [ingredient.parameters.fit(view, seed, threads) for ingredient in recipe.ingredients]
+        fitted = [weighted.component.fit(view, seed, threads) for weighted in recipe.components]
         first = fitted[0]
-        if recipe.ingredients[0].parameters.name != BASE.name or not isinstance(first, Factors):
-            raise ValueError("the first ingredient of a recipe is LightFM")
+        if recipe.components[0].component.name != BASE.name or not isinstance(first, Factors):
+            raise ValueError("the first component of a recipe is LightFM")
         return cls(
             model_version=model_version,
             as_of=as_of,
@@ -109,7 +109,7 @@ class Recommender:
             user_ids=view.user_ids,
             track_ids=view.track_ids,
             plays=view.plays,
-            blend=blend(fitted, [ingredient.weight for ingredient in recipe.ingredients]),
+            blend=blend(fitted, [weighted.weight for weighted in recipe.components]),
             featured_users=np.diff(view.user_features.indptr) > 0,
             lightfm_width=first.track_vectors.shape[1],
         )

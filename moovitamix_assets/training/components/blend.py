@@ -1,7 +1,7 @@
 """Several components as one model: scores standardised per user, then added with weights.
 
-The arithmetic of the sum belongs here; which components and which weights is chosen in `model_selection.py`.
-Components that are dot products melt into one vector per user and one per track; others add a block of scores.
+The arithmetic of the sum belongs here; components and weights are chosen in `model_selection.py`. Components that are
+dot products melt into one vector per user and one per track; others add a block of scores.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ import numpy as np
 
 from moovitamix_assets.training.components.base import Factors, FittedComponent, FloatArray, RowArray
 
-# Below this spread (of scores over all tracks) a component has no opinion of a user and counts for nothing.
-_NO_OPINION = 1e-9
+# Below this spread (of scores over all tracks) a component has no preference for a user and gets no weight.
+_NO_SPREAD = 1e-9
 
 
 @dataclass(frozen=True)
 class WeightedBlock:
-    """A component without vectors, and what its standardised scores count."""
+    """A component without vectors, and the weight of its standardised scores."""
 
     component: FittedComponent
     weight: float
@@ -47,7 +47,7 @@ class Blend:
         return scores
 
     def block_scores(self, users: RowArray) -> FloatArray:
-        """Return what the components without vectors add, float32 (n, T)."""
+        """Return the scores that the components without vectors add, float32 (n, T)."""
         total = np.zeros((len(users), len(self.track_vectors)), dtype=np.float32)
         for block in self.blocks:
             total += np.float32(block.weight) * standardised_scores(block.component.scores(users))
@@ -55,16 +55,18 @@ class Blend:
 
 
 def blend(components: Sequence[FittedComponent], weights: Sequence[float]) -> Blend:
-    """Add components up.
+    """Add up components.
 
     Args:
         components: All fitted on one view; those with weight 0 are dropped.
-        weights: What the standardised scores of each count.
+        weights: Of the standardised scores of each.
 
     Raises:
         ValueError: If there are not as many weights as components, or no weight is above 0.
     """
-    chosen = [pair for pair in zip(components, weights, strict=True) if pair[1] > 0]
+    chosen = [
+        (component, weight) for component, weight in zip(components, weights, strict=True) if weight > 0
+    ]
     if not chosen:
         raise ValueError("a blend needs a component with a weight above 0")
     factors = [
@@ -99,7 +101,7 @@ def standardised_factors(factors: Factors, weight: float) -> tuple[FloatArray, F
     centred = tracks - tracks.mean(axis=0)
     covariance = centred.T @ centred / len(tracks)
     deviations = np.sqrt(np.maximum(np.einsum("ud,de,ue->u", users, covariance, users, optimize=True), 0.0))
-    scales = np.divide(weight, deviations, out=np.zeros_like(deviations), where=deviations > _NO_OPINION)
+    scales = np.divide(weight, deviations, out=np.zeros_like(deviations), where=deviations > _NO_SPREAD)
     return (users * scales[:, None]).astype(np.float32), centred.astype(np.float32)
 
 
@@ -108,6 +110,6 @@ def standardised_scores(scores: FloatArray) -> FloatArray:
     centred = scores - scores.mean(axis=1, keepdims=True)
     deviations = np.sqrt(np.mean(np.square(centred), axis=1, keepdims=True))
     result: FloatArray = np.divide(
-        centred, deviations, out=np.zeros_like(centred), where=deviations > _NO_OPINION
+        centred, deviations, out=np.zeros_like(centred), where=deviations > _NO_SPREAD
     )
     return result

@@ -16,7 +16,7 @@ from moovitamix_assets.training.components.registry import default_trials
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.dataset.training_view import TrainingView, split
 from moovitamix_assets.training.evaluation.offline import best_positions, ndcg_per_user
-from moovitamix_assets.training.selection.recipe import Ingredient, Recipe, default_recipe
+from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent, default_recipe
 from moovitamix_assets.training.selection.time_decay import best_time_decay
 from moovitamix_assets.training.selection.tuning import Trial, best_trial, with_fewer_test_users
 
@@ -40,8 +40,8 @@ def choose_recipe(
     Args:
         training_set: As known on the day.
         settings: Seed and threads.
-        champion: The recipe whose knobs are taken over; each component it lacks has its usual ones.
-        trials: Settings to try in a search for better knobs, over all components; 0 searches nothing.
+        champion: The recipe whose hyperparameters are taken over; a component it lacks starts with its usual ones.
+        trials: Trials in a search for better hyperparameters, over all components; 0 searches nothing.
     """
     view = split(training_set, "before_validation")
     if len(view.test_users) < MINIMUM_USERS or not view.plays.nnz:
@@ -50,13 +50,13 @@ def choose_recipe(
     if trials:
         tried = within_budget(tried, default_trials(view), trials)
     time_decay = best_time_decay(view, settings.training.seed, settings.training.training_threads)
-    tried = [[parameters.with_time_decay(time_decay) for parameters in kind] for kind in tried]
+    tried = [[trial.with_time_decay(time_decay) for trial in grid] for grid in tried]
     return choose_recipe_on(view, settings.training.seed, settings.training.training_threads, tried)
 
 
 def starting_points(view: TrainingView, champion: Recipe | None) -> list[list[Component]]:
-    """Return one setting per component: the champion's, or the usually best one; LightFM first."""
-    known = {each.parameters.name: each.parameters for each in champion.ingredients} if champion else {}
+    """Return one trial per component: the champion's, or the usually best one; LightFM first."""
+    known = {each.component.name: each.component for each in champion.components} if champion else {}
     return [[known.get(usual.name, usual).adapted_to(view)] for usual, *_ in default_trials(view)]
 
 
@@ -65,44 +65,44 @@ def within_budget(
     others: Sequence[Sequence[Component]],
     trials: int,
 ) -> list[list[Component]]:
-    """Add other settings to those kept, one component after the other, as long as the trials last.
+    """Add other trials to those kept, one component after the other, up to the budget.
 
     Args:
-        kept: Per component, what is tried in any case; counts too.
-        others: Per component, in the same order, what else may be tried, the most promising first.
-        trials: How many settings are tried in all, unless more are kept.
+        kept: Per component, the trials that are run in any case; they count too.
+        others: Per component, in the same order, further trials, the most promising first.
+        trials: The budget: the number of trials in all, unless more are kept.
     """
-    result = [list(settings) for settings in kept]
+    result = [list(grid) for grid in kept]
     waiting = [[each for each in more if each not in has] for has, more in zip(result, others, strict=True)]
     while sum(map(len, result)) < trials and any(waiting):
-        for settings, more in zip(result, waiting, strict=True):
+        for grid, more in zip(result, waiting, strict=True):
             if more and sum(map(len, result)) < trials:
-                settings.append(more.pop(0))
+                grid.append(more.pop(0))
     return result
 
 
 def choose_recipe_on(
-    view: TrainingView, seed: int, threads: int, kinds: Sequence[Sequence[Component]]
+    view: TrainingView, seed: int, threads: int, grids: Sequence[Sequence[Component]]
 ) -> Recipe:
-    """Choose on a view: the best parameters of each kind, then the weights of the sum.
+    """Choose on a view: the best trial of each component, then the weights of the sum.
 
     Args:
-        view: Its test pairs are what decides.
-        seed: Of every fit, and of the people drawn if there are very many.
+        view: Its test interactions decide.
+        seed: Of every fit, and of the users drawn if there are very many.
         threads: Of every fit.
-        kinds: The parameters to try of each component, LightFM first.
+        grids: The trials of each component, LightFM first.
     """
     view = with_fewer_test_users(view, seed)
-    return recipe_of(view, [best_trial(view, tried, seed, threads) for tried in kinds])
+    return recipe_of(view, [best_trial(view, tried, seed, threads) for tried in grids])
 
 
 def recipe_of(view: TrainingView, best: Sequence[Trial]) -> Recipe:
-    """Weigh the best trial of each component, LightFM's first, and put down what counts."""
+    """Weight the best trial of each component, LightFM's first, and leave out those without weight."""
     weights, reached = choose_weights(view, best)
-    measured: dict[str, float] = {trial.parameters.name: trial.ndcg_at_10 for trial in best}
+    measured: dict[str, float] = {trial.component.name: trial.ndcg_at_10 for trial in best}
     return Recipe(
-        ingredients=tuple(
-            Ingredient(trial.parameters, weight)
+        components=tuple(
+            WeightedComponent(trial.component, weight)
             for trial, weight in zip(best, weights, strict=True)
             if weight > 0
         ),
@@ -111,13 +111,13 @@ def recipe_of(view: TrainingView, best: Sequence[Trial]) -> Recipe:
 
 
 def choose_weights(view: TrainingView, trials: Sequence[Trial]) -> tuple[tuple[float, ...], float]:
-    """Choose what each component counts; the first counts 1, the others 0 where they add nothing.
+    """Choose the weight of each component: 1 for the first, 0 for others that improve nothing.
 
-    The first alone is among what is compared, and wins a tie. Asking for a gain beyond its standard error was
-    tried: with a few hundred people on the validation days it threw away sums that measured 3 % better later.
+    The first alone is among the candidates, and wins a tie. Asking for a gain beyond its standard error was
+    tried: with a few hundred users on the validation days it discarded sums that measured 3 % better later.
 
     Returns:
-        One weight per trial, and the NDCG@10 of the sum on the view's test pairs.
+        One weight per trial, and the NDCG@10 of the sum on the view's test interactions.
     """
     grid = [(1.0, *rest) for rest in itertools.product(WEIGHTS, repeat=len(trials) - 1)]
     values = _ndcg_of_sums(view, [trial.fitted for trial in trials], grid)
@@ -130,16 +130,16 @@ def _ndcg_of_sums(
 ) -> npt.NDArray[np.float64]:
     """Return NDCG@10 per combination of weights and user, shape (combinations, users)."""
     users = view.test_users
-    lists = np.empty((len(grid), len(users), 10), dtype=np.int32)
+    ranked = np.empty((len(grid), len(users), 10), dtype=np.int32)
     for start in range(0, len(users), _BLOCK):
         block = users[start : start + _BLOCK]
         parts = [standardised_scores(component.scores(block)) for component in components]
-        heard = view.plays[block]
-        parts[0][np.repeat(np.arange(len(block)), np.diff(heard.indptr)), heard.indices] = -np.inf
+        seen = view.plays[block]
+        parts[0][np.repeat(np.arange(len(block)), np.diff(seen.indptr)), seen.indices] = -np.inf
         for combination, weights in enumerate(grid):
             total = sum(
                 (np.float32(w) * part for w, part in zip(weights, parts, strict=True) if w), start=0.0
             )
-            lists[combination, start : start + len(block)] = best_positions(np.asarray(total), 10)
+            ranked[combination, start : start + len(block)] = best_positions(np.asarray(total), 10)
     relevant = view.test[users]
-    return np.array([ndcg_per_user(combination, relevant) for combination in lists])
+    return np.array([ndcg_per_user(combination, relevant) for combination in ranked])

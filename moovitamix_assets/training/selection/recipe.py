@@ -15,10 +15,10 @@ from moovitamix_assets.training.components.registry import BASE, component_named
 
 
 @dataclass(frozen=True)
-class Ingredient:
+class WeightedComponent:
     """One component of a recipe, and the weight of its standardised scores."""
 
-    parameters: Component
+    component: Component
     weight: float
 
 
@@ -27,20 +27,20 @@ class Recipe:
     """The recipe that `Recommender.fit` follows.
 
     Attributes:
-        ingredients: LightFM first, then the components that improve it.
+        components: LightFM first, then the components that improve it.
         validation_ndcg_at_10: Figures that each component and the blend reached on the validation days; empty if
             nothing was chosen there.
     """
 
-    ingredients: tuple[Ingredient, ...]
+    components: tuple[WeightedComponent, ...]
     validation_ndcg_at_10: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values."""
         return {
             "ingredients": [
-                {"weight": ingredient.weight, "parameters": ingredient.parameters.to_json()}
-                for ingredient in self.ingredients
+                {"weight": weighted.weight, "parameters": weighted.component.to_json()}
+                for weighted in self.components
             ],
             "validation_ndcg_at_10": dict(self.validation_ndcg_at_10),
         }
@@ -53,8 +53,8 @@ class Recipe:
             KeyError: If it names a component that the product does not have.
         """
         return cls(
-            ingredients=tuple(
-                Ingredient(
+            components=tuple(
+                WeightedComponent(
                     component_named(row["parameters"]["name"]).from_json(row["parameters"]), row["weight"]
                 )
                 for row in values["ingredients"]
@@ -65,7 +65,7 @@ class Recipe:
 
 def default_recipe() -> Recipe:
     """Return LightFM alone with its defaults, for when the validation days are too few to choose by."""
-    return Recipe((Ingredient(BASE(), 1.0),))
+    return Recipe((WeightedComponent(BASE(), 1.0),))
 
 
 def recipe_digest(manifest: Mapping[str, Any], settings: Settings, recipe: Recipe) -> str:

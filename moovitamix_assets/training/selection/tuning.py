@@ -23,7 +23,7 @@ MOST_USERS = 2000
 class Trial:
     """Hyperparameters, fitted on the validation view, and the NDCG@10 they reached there."""
 
-    parameters: Component
+    component: Component
     fitted: FittedComponent
     ndcg_at_10: float
 
@@ -42,19 +42,19 @@ def with_fewer_test_users(view: TrainingView, seed: int, most: int = MOST_USERS)
 
 def best_trial(view: TrainingView, tried: Sequence[Component], seed: int, threads: int) -> Trial:
     """Fit each of the hyperparameters, with early stopping and refinements, and return the best trial."""
-    trials = [_best_step(view, parameters, seed, threads) for parameters in tried]
+    trials = [_best_step(view, component, seed, threads) for component in tried]
     return max(trials, key=lambda trial: trial.ndcg_at_10)
 
 
-def _trial(view: TrainingView, parameters: Component, fitted: FittedComponent) -> Trial:
-    lists = rank(fitted, view.test_users, seen=view.plays, length=10)
-    return Trial(parameters, fitted, float(ndcg_per_user(lists, view.test[view.test_users]).mean()))
+def _trial(view: TrainingView, component: Component, fitted: FittedComponent) -> Trial:
+    ranked = rank(fitted, view.test_users, seen=view.plays, length=10)
+    return Trial(component, fitted, float(ndcg_per_user(ranked, view.test[view.test_users]).mean()))
 
 
-def _best_step(view: TrainingView, parameters: Component, seed: int, threads: int) -> Trial:
+def _best_step(view: TrainingView, component: Component, seed: int, threads: int) -> Trial:
     best: Trial | None = None
     steps_without_gain = 0
-    for reached, fitted in parameters.training_steps(view, seed, threads):
+    for reached, fitted in component.training_steps(view, seed, threads):
         trial = _trial(view, reached, fitted)
         if best is None or trial.ndcg_at_10 > best.ndcg_at_10:
             best, steps_without_gain = trial, 0
@@ -63,6 +63,6 @@ def _best_step(view: TrainingView, parameters: Component, seed: int, threads: in
         if steps_without_gain == PATIENCE:
             break
     if best is None:
-        raise ValueError(f"{parameters} has no training step to evaluate: give it at least one epoch")
-    refined = [_trial(view, *refinement) for refinement in best.parameters.refinements(best.fitted, view)]
+        raise ValueError(f"{component} has no training step to evaluate: give it at least one epoch")
+    refined = [_trial(view, *refinement) for refinement in best.component.refinements(best.fitted, view)]
     return max(best, *refined, key=lambda trial: trial.ndcg_at_10) if refined else best

@@ -15,16 +15,16 @@ from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import best_positions, rank
-from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
+from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
 
 NEWCOMER, STRANGER = 1, 2
 BLEND = Recipe(
     (
-        Ingredient(LightFM(embedding_size=8, epochs=3), 1.0),
-        Ingredient(ALS(embedding_size=8), 0.5),
-        Ingredient(EASE(regularization=50.0), 2.0),
+        WeightedComponent(LightFM(embedding_size=8, epochs=3), 1.0),
+        WeightedComponent(ALS(embedding_size=8), 0.5),
+        WeightedComponent(EASE(regularization=50.0), 2.0),
     )
 )
 
@@ -36,7 +36,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def model(world):
-    recipe = Recipe((Ingredient(LightFM(embedding_size=8, epochs=5), 1.0),))
+    recipe = Recipe((WeightedComponent(LightFM(embedding_size=8, epochs=5), 1.0),))
     return Recommender.fit(world, recipe, Settings(), cutoff="as_of")
 
 

@@ -19,7 +19,7 @@ from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.evaluation.offline import Evaluation
 from moovitamix_assets.training.gate.models import store_candidate
 from moovitamix_assets.training.gate.promotion import record_decision
-from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
+from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
@@ -102,7 +102,7 @@ def test_a_day_that_was_not_loaded_is_not_trained_on(tmp_path):
 
 @pytest.fixture(scope="module")
 def model():
-    recipe = Recipe((Ingredient(LightFM(embedding_size=2, epochs=1), 1.0),))
+    recipe = Recipe((WeightedComponent(LightFM(embedding_size=2, epochs=1), 1.0),))
     return Recommender.fit(taste_world(people=20, tracks=30, listens=300), recipe, Settings(), "as_of")
 
 

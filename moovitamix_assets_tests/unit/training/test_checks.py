@@ -16,7 +16,7 @@ from moovitamix_assets.training.checks import lightfm_model_checks
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.evaluation.offline import Evaluation
 from moovitamix_assets.training.gate.models import store_candidate
-from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
+from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
 
@@ -33,7 +33,7 @@ def instance():
 def stored(tmp_path):
     """Two candidates, the older one sound, the vectors of the newer one reversed on disk."""
     settings = Settings(data_dir=tmp_path)
-    recipe = Recipe((Ingredient(LightFM(embedding_size=4, epochs=2), 1.0),))
+    recipe = Recipe((WeightedComponent(LightFM(embedding_size=4, epochs=2), 1.0),))
     model = Recommender.fit(taste_world(people=20, tracks=30, listens=300), recipe, settings, "as_of")
     older = replace(model, as_of=EARLIER, model_version=f"{EARLIER}-older")
     evaluations = {"candidate": Evaluation(empty_frame(MODEL_EVALUATIONS), empty_frame(MODEL_EVALUATIONS))}

@@ -11,7 +11,7 @@ from moovitamix_assets.cli.app import app as cli
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.components.lightfm import LightFM
-from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
+from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import LISTENS, PROMOTIONS, RECOMMENDATIONS, TRACKS, USERS
 from moovitamix_assets_tests.unit.training.worlds import taste_world
@@ -25,7 +25,7 @@ BRACKETS = "[/bold] \x1b[31mred"
 
 @pytest.fixture(scope="module")
 def model() -> Recommender:
-    recipe = Recipe((Ingredient(LightFM(embedding_size=8, epochs=5), 1.0),))
+    recipe = Recipe((WeightedComponent(LightFM(embedding_size=8, epochs=5), 1.0),))
     return Recommender.fit(taste_world(), recipe, Settings(), "as_of")
 
 

@@ -14,14 +14,14 @@ from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import evaluate, rank
-from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
+from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 RECIPE = Recipe(
     (
-        Ingredient(LightFM(embedding_size=16, epochs=10), 1.0),
-        Ingredient(ALS(embedding_size=16), 0.5),
-        Ingredient(EASE(regularization=50.0), 0.5),
+        WeightedComponent(LightFM(embedding_size=16, epochs=10), 1.0),
+        WeightedComponent(ALS(embedding_size=16), 0.5),
+        WeightedComponent(EASE(regularization=50.0), 0.5),
     )
 )
 
@@ -81,7 +81,7 @@ def test_the_version_is_the_day_and_eight_digits_that_follow_the_recipe(world, m
     assert day == world.as_of.isoformat()
     assert len(digits) == 8
     int(digits, 16)
-    other = Recipe((Ingredient(LightFM(embedding_size=16, epochs=5), 1.0),))
+    other = Recipe((WeightedComponent(LightFM(embedding_size=16, epochs=5), 1.0),))
     assert Recommender.fit(world, other, Settings(), "before_holdout").model_version != model.model_version
     assert Recommender.fit(world, RECIPE, Settings(), "as_of").model_version == model.model_version
 
@@ -94,7 +94,10 @@ def test_vectors_and_blocks_add_up_to_the_scores(model):
 
 def test_without_a_block_there_is_nothing_to_add(world):
     recipe = Recipe(
-        (Ingredient(LightFM(embedding_size=8, epochs=5), 1.0), Ingredient(ALS(embedding_size=8), 1.0))
+        (
+            WeightedComponent(LightFM(embedding_size=8, epochs=5), 1.0),
+            WeightedComponent(ALS(embedding_size=8), 1.0),
+        )
     )
     model = Recommender.fit(world, recipe, Settings(), "before_holdout")
     assert not model.blend.blocks
@@ -156,9 +159,9 @@ def test_the_nearest_of_the_tracks_played_is_of_the_same_genre(model):
 
 
 def test_a_recipe_without_lightfm_is_refused(world):
-    with pytest.raises(ValueError, match="first ingredient"):
+    with pytest.raises(ValueError, match="first component"):
         Recommender.fit(
-            world, Recipe((Ingredient(ALS(embedding_size=8), 1.0),)), Settings(), "before_holdout"
+            world, Recipe((WeightedComponent(ALS(embedding_size=8), 1.0),)), Settings(), "before_holdout"
         )
 
 
@@ -209,20 +212,23 @@ def test_the_nearest_of_the_tracks_played_is_the_most_similar_of_them(model):
     assert model.nearest_of(1000, np.array([1000, 3])) is None
 
 
-def fitted(world, *ingredients, **settings):
-    return Recommender.fit(world, Recipe(ingredients), Settings(**settings), "before_holdout")
+def fitted(world, *components, **settings):
+    return Recommender.fit(world, Recipe(components), Settings(**settings), "before_holdout")
 
 
 def test_seed_data_and_weights_are_not_ignored(world):
     lightfm, als = LightFM(embedding_size=4, epochs=1), ALS(embedding_size=4, iterations=2)
-    alone = fitted(world, Ingredient(lightfm, 1.0))
+    alone = fitted(world, WeightedComponent(lightfm, 1.0))
     assert not np.array_equal(
-        fitted(world, Ingredient(lightfm, 1.0), seed=7).track_vectors, alone.track_vectors
+        fitted(world, WeightedComponent(lightfm, 1.0), seed=7).track_vectors, alone.track_vectors
     )
     one_more = world.interactions.assign(plays=lambda frame: frame["plays"] + (frame.index == 0))
-    changed = fitted(replace(world, interactions=one_more), Ingredient(lightfm, 1.0))
+    changed = fitted(replace(world, interactions=one_more), WeightedComponent(lightfm, 1.0))
     assert changed.model_version != alone.model_version
-    half, twice = (fitted(world, Ingredient(lightfm, 1.0), Ingredient(als, weight)) for weight in (0.5, 2.0))
+    half, twice = (
+        fitted(world, WeightedComponent(lightfm, 1.0), WeightedComponent(als, weight))
+        for weight in (0.5, 2.0)
+    )
     als_columns = slice(half.lightfm_width, None)
     np.testing.assert_allclose(
         4 * half.user_vectors[:, als_columns], twice.user_vectors[:, als_columns], rtol=1e-5
@@ -235,5 +241,5 @@ def test_people_who_said_and_played_nothing_are_not_known(world):
         favorite_genres=lambda frame: frame["favorite_genres"].where(frame.index != 79, None)
     )
     users["gender"] = users["gender"].where(users.index != 79, None)
-    model = fitted(replace(world, users=users), Ingredient(LightFM(embedding_size=4, epochs=1), 1.0))
+    model = fitted(replace(world, users=users), WeightedComponent(LightFM(embedding_size=4, epochs=1), 1.0))
     assert model.coverage(model.user_ids[[78, 79]]).tolist() == ["plays", "none"]

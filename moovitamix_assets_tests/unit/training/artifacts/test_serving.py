@@ -14,10 +14,10 @@ from moovitamix_assets.training.artifacts.serving import (
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import rank
-from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
+from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
-RECIPE = Recipe((Ingredient(LightFM(embedding_size=8, epochs=5), 1.0),))
+RECIPE = Recipe((WeightedComponent(LightFM(embedding_size=8, epochs=5), 1.0),))
 
 
 @pytest.fixture(scope="module")

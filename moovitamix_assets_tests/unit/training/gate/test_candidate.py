@@ -13,11 +13,11 @@ from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import evaluate
 from moovitamix_assets.training.gate import candidate
 from moovitamix_assets.training.gate.models import model_store
-from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
+from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
-RECIPE = Recipe((Ingredient(LightFM(embedding_size=4, epochs=2), 1.0),))
-CHAMPIONS_RECIPE = Recipe((Ingredient(LightFM(embedding_size=6, epochs=3), 1.0),))
+RECIPE = Recipe((WeightedComponent(LightFM(embedding_size=4, epochs=2), 1.0),))
+CHAMPIONS_RECIPE = Recipe((WeightedComponent(LightFM(embedding_size=6, epochs=3), 1.0),))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import evaluate
 from moovitamix_assets.training.gate.models import model_store, store_candidate
-from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
+from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 
@@ -22,7 +22,7 @@ from moovitamix_assets_tests.unit.training.worlds import taste_world
 def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, date]:
     """A candidate on disk: the folder of all models, its version and its day."""
     models_dir, world = tmp_path_factory.mktemp("models"), taste_world()
-    recipe = Recipe((Ingredient(LightFM(embedding_size=4, epochs=1), 1.0),))
+    recipe = Recipe((WeightedComponent(LightFM(embedding_size=4, epochs=1), 1.0),))
     model = Recommender.fit(world, recipe, Settings(), "before_holdout")
     holdout = split(world, "before_holdout")
     popularity = evaluate(

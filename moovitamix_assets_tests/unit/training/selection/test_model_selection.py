@@ -22,7 +22,7 @@ from moovitamix_assets.training.selection.model_selection import (
     starting_points,
     within_budget,
 )
-from moovitamix_assets.training.selection.recipe import Ingredient, Recipe
+from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent
 from moovitamix_assets.training.selection.tuning import MOST_USERS, Trial, best_trial, with_fewer_test_users
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
@@ -94,25 +94,25 @@ def test_what_helps_gets_a_weight_and_the_sum_beats_the_first_alone(view):
 def test_the_best_of_the_tried_is_kept(view):
     tried = [ALS(embedding_size=2, iterations=1, regularization=1000.0), ALS(embedding_size=16)]
     trial = best_trial(view, tried, seed=1, threads=1)
-    assert trial.parameters == tried[1]
+    assert trial.component == tried[1]
     assert trial.ndcg_at_10 > best_trial(view, tried[:1], seed=1, threads=1).ndcg_at_10
 
 
 def test_early_stopping_names_the_epochs_it_kept(view):
     trial = best_trial(view, [LightFM(embedding_size=16, epochs=40)], seed=1, threads=1)
-    assert trial.parameters.epochs % 5 == 0
-    assert trial.parameters.epochs <= 30  # this world is learnt soon, and then only its noise
-    again = trial.parameters.fit(view, seed=1, threads=1)
+    assert trial.component.epochs % 5 == 0
+    assert trial.component.epochs <= 30  # this world is learnt soon, and then only its noise
+    again = trial.component.fit(view, seed=1, threads=1)
     assert np.array_equal(again.user_vectors, trial.fitted.user_vectors)
 
 
 def test_training_stops_after_two_looks_without_a_gain_and_keeps_the_best(view):
     at_once = Rehearsed(epochs=40, noises=(0.5, 0.8, 0.9, 0.01))
-    assert best_trial(view, [at_once], seed=1, threads=1).parameters.epochs == 5
+    assert best_trial(view, [at_once], seed=1, threads=1).component.epochs == 5
     assert at_once.looks == [5, 5, 5]
     later = Rehearsed(epochs=40, noises=(0.8, 0.9, 0.5, 0.7, 0.5, 0.01))
     trial = best_trial(view, [later], seed=1, threads=1)
-    assert trial.parameters.epochs == 15
+    assert trial.component.epochs == 15
     assert len(later.looks) == 5
     assert trial.ndcg_at_10 > best_trial(view, [at_once], seed=1, threads=1).ndcg_at_10 - 1e-9
 
@@ -120,8 +120,8 @@ def test_training_stops_after_two_looks_without_a_gain_and_keeps_the_best(view):
 def test_a_recipe_starts_with_lightfm_and_survives_json(view):
     kinds = [[LightFM(embedding_size=16, epochs=10)], [ALS(embedding_size=16)], [EASE(regularization=50.0)]]
     recipe = choose_recipe_on(view, 1, 1, kinds)
-    assert recipe.ingredients[0].parameters.name == "lightfm"
-    assert recipe.ingredients[0].weight == 1.0
+    assert recipe.components[0].component.name == "lightfm"
+    assert recipe.components[0].weight == 1.0
     assert recipe.validation_ndcg_at_10["blend"] >= recipe.validation_ndcg_at_10["lightfm"]
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
 
@@ -129,7 +129,7 @@ def test_a_recipe_starts_with_lightfm_and_survives_json(view):
 def test_too_few_people_on_the_validation_days_choose_nothing():
     world = taste_world(people=15)
     recipe = choose_recipe(world, Settings())
-    assert [part.parameters.name for part in recipe.ingredients] == ["lightfm"]
+    assert [part.component.name for part in recipe.components] == ["lightfm"]
     assert recipe.validation_ndcg_at_10 == {}
 
 
@@ -158,12 +158,12 @@ def test_few_epochs_are_looked_at_one_by_one(view):
         best_trial(view, [LightFM(embedding_size=4, epochs=epochs)], seed=1, threads=1).ndcg_at_10
         for epochs in range(1, FEWEST_EPOCHS + 1)
     ]
-    assert trial.ndcg_at_10 == max(one_by_one[: trial.parameters.epochs])
+    assert trial.ndcg_at_10 == max(one_by_one[: trial.component.epochs])
 
 
 def test_a_retraining_takes_over_the_champions_settings(view):
     theirs = LightFM(embedding_size=16, regularization=0.01, epochs=15)
-    started = starting_points(view, Recipe((Ingredient(theirs, 1.0),)))
+    started = starting_points(view, Recipe((WeightedComponent(theirs, 1.0),)))
     assert [len(kind) for kind in started] == [1] * len(default_trials(view))
     assert started[0] == [replace(theirs, epochs=MOST_EPOCHS)]
     assert [kind[0].name for kind in started[1:]] == [kind[0].name for kind in default_trials(view)[1:]]
@@ -187,7 +187,10 @@ def test_what_is_tried_are_the_champions_settings_and_as_many_more_as_asked_for_
     monkeypatch.setattr(model_selection, "best_time_decay", lambda view, seed, threads: 2.0)
     monkeypatch.setattr(model_selection, "choose_recipe_on", lambda view, *rest: given.append(rest))
     theirs = Recipe(
-        (Ingredient(LightFM(embedding_size=16, regularization=0.01), 1.0), Ingredient(ALS(alpha=7.0), 0.5))
+        (
+            WeightedComponent(LightFM(embedding_size=16, regularization=0.01), 1.0),
+            WeightedComponent(ALS(alpha=7.0), 0.5),
+        )
     )
     choose_recipe(taste_world(people=60, tracks=40, listens=800), Settings(seed=9), theirs, trials)
     ((seed, threads, kinds),) = given
@@ -198,10 +201,10 @@ def test_what_is_tried_are_the_champions_settings_and_as_many_more_as_asked_for_
     assert {each.time_decay for kind in kinds for each in kind if each.name != "popularity"} == {2.0}
 
 
-def test_what_got_no_weight_is_no_ingredient(view):
+def test_what_got_no_weight_is_no_component_of_the_recipe(view):
     good, useless = Trial(LightFM(), Oracle(view, 0.3), 0.9), Trial(Random(), Random().fit(view, 3, 1), 0.1)
     recipe = recipe_of(view, [good, useless])
-    assert recipe.ingredients == (Ingredient(LightFM(), 1.0),)
+    assert recipe.components == (WeightedComponent(LightFM(), 1.0),)
     assert recipe.validation_ndcg_at_10 == {
         "lightfm": 0.9,
         "random": 0.1,
@@ -237,5 +240,5 @@ class KnowsGenres(LightFM):
 def test_history_is_mixed_in_where_it_helps(view):
     trial = best_trial(view, [KnowsGenres(epochs=5)], seed=1, threads=1)
     (alone,) = KnowsGenres(epochs=5).epoch_by_epoch(view, 1, 1, 5)
-    assert trial.parameters.history_weight == 0.5
+    assert trial.component.history_weight == 0.5
     assert trial.ndcg_at_10 > evaluate(view, alone).value("ndcg_at_10")

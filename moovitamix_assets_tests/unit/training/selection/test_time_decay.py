@@ -96,10 +96,6 @@ def test_decay_is_chosen_from_two_percent_on(gain, chosen, view, monkeypatch):
 
 def test_a_chosen_time_decay_is_that_of_all_components():
     recipe = choose_recipe(taste_world(moved_on=BEFORE_HOLDOUT - 12), Settings())
-    decays = {
-        ingredient.parameters.time_decay
-        for ingredient in recipe.ingredients
-        if ingredient.parameters.name != "popularity"
-    }
+    decays = {part.component.time_decay for part in recipe.components if part.component.name != "popularity"}
     assert len(decays) == 1
     assert decays.pop() > 0
