@@ -67,7 +67,7 @@ def refuse_without_packages() -> None:
 
 
 def main() -> None:
-    """Serve until interrupted; says where in one line once it can be asked."""
+    """Serve until interrupted; print the URL in one line once requests are answered."""
     settings = read_settings(sys.argv[1:])
     process, _ = _PROCESS.parse_known_args(sys.argv[1:])
     refuse_without_packages()

@@ -57,13 +57,13 @@ Before = Annotated[IsoMoment | None, Query(description="Only records changed bef
 
 
 class ClockSetting(BaseModel):
-    """What the clock is set to."""
+    """The time that the clock is set to."""
 
     now: IsoMoment
 
 
 class PageWriter:
-    """Writes the pages of a world as it stands at its clock's moment."""
+    """Writes the pages of a world at its clock's time."""
 
     def __init__(self, world: World, clock: Clock, log: ServedLog | None) -> None:
         self._world = world
@@ -115,7 +115,7 @@ class DateHeader:
 
 
 def create_app(settings: MockApiSettings) -> FastAPI:
-    """Build the source over a fresh world, generated up to the moment it is."""
+    """Build the source over a fresh world, generated up to the current time."""
     clock = Clock(settings.now)
     world = World(settings)
     world.advance(clock.now().date())
@@ -168,7 +168,7 @@ def _add_routes(app: FastAPI, writer: PageWriter) -> None:
 
 
 def _add_clock(app: FastAPI, clock: Clock, world: World) -> None:
-    """The route outside the contract with which a test or a demonstration lets time pass."""
+    """The route outside the contract with which a test or a demonstration advances the time."""
 
     @app.post("/_clock", include_in_schema=False)
     async def set_clock(setting: ClockSetting) -> dict[str, datetime]:

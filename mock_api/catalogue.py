@@ -1,6 +1,6 @@
 """The tracks: artists with a genre and a style, popularity after Zipf, new ones every day, corrections.
 
-Who likes what is decided in `people.py`, who plays what in `sessions.py`.
+Tastes are decided in `users.py`, plays in `sessions.py`.
 """
 
 import numpy as np
@@ -47,8 +47,8 @@ def profile_times(
 class Catalogue:
     """All tracks up to the last generated day.
 
-    `tastes` (tracks, genres + styles) is what people's tastes are multiplied with, `popularity` (tracks) the
-    weight of each track in what everyone plays.
+    `tastes` (tracks, genres + styles) is what users' tastes are multiplied with, `popularity` (tracks) the
+    weight of each track in what all users play.
     """
 
     def __init__(self, settings: MockApiSettings, names: Names) -> None:

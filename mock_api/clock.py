@@ -15,15 +15,15 @@ def microseconds(moment: datetime) -> int:
 
 
 class Clock:
-    """What time it is for the source."""
+    """The source's current time."""
 
     def __init__(self, now: datetime | None = None) -> None:
         self._fixed = now
 
     def now(self) -> datetime:
-        """The moment it is, naive and UTC."""
+        """The current time, naive UTC."""
         return datetime.now(UTC).replace(tzinfo=None) if self._fixed is None else self._fixed
 
     def set(self, now: datetime) -> None:
-        """Let it be `now` from here on."""
+        """Set the time to `now`."""
         self._fixed = now

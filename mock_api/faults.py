@@ -1,4 +1,4 @@
-"""What goes wrong between the source and its reader, on a seeded share of the requests for data.
+"""The faults between the source and its reader, on a seeded share of the requests for data.
 
 It sits around the app as ASGI middleware and knows nothing of records. Faults are drawn in the order in which
 requests arrive, so a run is repeatable as long as its reader asks in the same order.
@@ -35,7 +35,7 @@ class Transport(Protocol):
 
 
 class FaultInjector:
-    """Passes requests on to the app, and lets some of them go wrong as the settings say."""
+    """Passes requests on to the app, and makes some of them fail as the settings say."""
 
     def __init__(self, app: ASGIApp, settings: MockApiSettings) -> None:
         self._app = app
@@ -68,7 +68,7 @@ class FaultInjector:
             await self._app(scope, receive, send)
 
     def _draw(self, asked: tuple[str, int]) -> tuple[str | None, bool, int]:
-        """Which fault this request meets, whether it is answered late, and how far its total moves.
+        """The fault of this request, whether it is answered late, and how far its total moves.
 
         Three numbers are drawn for every request, so that one fault's share does not move the others'.
         """
@@ -100,7 +100,7 @@ class FaultInjector:
         return None
 
     async def _break_off(self, scope: Scope, receive: Receive, send: Send, sent_share: float) -> None:
-        """Let the app answer, send the head and a share of the body (0: nothing at all), and hang up."""
+        """Let the app answer, send the head and a share of the body (0: nothing at all), and close the connection."""
         messages: list[Message] = []
 
         async def keep(message: Message) -> None:
@@ -119,7 +119,7 @@ class FaultInjector:
             transport.close()
         else:
             transport.abort()
-        # The server takes an answer that ends early for an error, unless it saw the connection go.
+        # The server treats an answer that ends early as an error, unless it saw the connection close.
         while (await receive())["type"] != "http.disconnect":
             pass
 

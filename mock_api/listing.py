@@ -1,4 +1,4 @@
-"""Which versions an endpoint shows at a moment, and in what order, sliced without touching the rest.
+"""The versions an endpoint shows at a moment, in their order, sliced without touching the rest.
 
 Nothing here knows what the records say; `tables.py` holds them.
 """
@@ -13,7 +13,7 @@ from mock_api.tables import NEVER, NO_TIME, VersionTable
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """What is shown between two moments at which anything changes."""
+    """The versions shown between two changes."""
 
     revision: int
     valid_from: int

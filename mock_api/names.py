@@ -1,6 +1,6 @@
 """Names, words and ids: a few thousand drawn once and combined by number.
 
-Only spelling belongs here; who has which name is decided in `people.py` and `catalogue.py`.
+Only spelling belongs here; names are assigned in `users.py` and `catalogue.py`.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ GENDERS = (
 EMAIL_DOMAINS = ("example.com", "example.net", "example.org")
 
 IDS_A_BLOCK = 100_000
-# No person and no track ever has an id that this divides: a listen that names one is an orphan.
+# No user and no track has an id divisible by this: a play that refers to one is an orphan.
 ORPHAN_DIVISOR = 97
 
 
@@ -98,5 +98,5 @@ class Ids:
 
 
 def orphan_ids(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
-    """Draw ids of the same range that nothing has."""
+    """Draw ids of the same range that no record has."""
     return ORPHAN_DIVISOR * rng.integers(1, IDS_A_BLOCK // ORPHAN_DIVISOR + 1, count)

@@ -13,14 +13,14 @@ ZERO_MICROSECOND_SHARE = 0.002
 
 
 class Stream(IntEnum):
-    """What a stream of random numbers is for."""
+    """The purpose of a stream of random numbers."""
 
     USER_IDS = 1
     TRACK_IDS = 2
     NAMES = 3
     ARTISTS = 4
     NEW_TRACKS = 5
-    NEW_PEOPLE = 6
+    NEW_USERS = 6
     CORRECTIONS = 7
     PROFILE_CHANGES = 14
     GROWTH = 15
@@ -28,7 +28,7 @@ class Stream(IntEnum):
     SESSIONS = 8
     TASTE_SHIFT = 9
     DIRTY_TRACKS = 10
-    DIRTY_PEOPLE = 11
+    DIRTY_USERS = 11
     DIRTY_SESSIONS = 12
     FAULTS = 13
 

@@ -1,4 +1,4 @@
-"""What the endpoints declare in the OpenAPI document: the shapes of records and pages.
+"""The shapes of records and pages, as the endpoints declare them in the OpenAPI document.
 
 They are for the document alone: answers are written as bytes in `app.py`, without passing through here.
 """
@@ -26,7 +26,7 @@ class TracksOut(BaseModel):
 
 
 class UsersOut(BaseModel):
-    """One person."""
+    """One user."""
 
     id: int
     first_name: str

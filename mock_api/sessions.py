@@ -1,7 +1,7 @@
-"""The listening: who listens when, and which tracks, day by day.
+"""The listening sessions: users, times and tracks, day by day.
 
-People come from `people.py` and tracks from `catalogue.py`; a day depends on earlier days only through what
-people heard last, never on later ones.
+Users come from `users.py` and tracks from `catalogue.py`; a day depends on earlier days only through what
+users played last, never on later ones.
 """
 
 from datetime import date
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mock_api.catalogue import Catalogue, with_overrides
-from mock_api.people import People
 from mock_api.randomness import MICROSECONDS_A_DAY, Stream, generator, instants
 from mock_api.settings import MockApiSettings
 from mock_api.tables import NO_TIME, VersionTable
+from mock_api.users import Users
 
 # Monday to Sunday, mean 1.
 WEEKDAYS = (0.88, 0.90, 0.94, 0.98, 1.16, 1.22, 0.92)
@@ -24,23 +24,23 @@ MOST_TRACKS = 15
 GROWN_SHARE = 0.02
 MOST_ADDED = 3
 REMEMBERED_TRACKS = 40
-# So few that the odds of a block stay in the processor's cache.
-PEOPLE_A_BLOCK = 64
+# Few enough for the odds of a block to stay in the processor's cache.
+USERS_A_BLOCK = 64
 NULL_TRACK = 0
 
 
 class Sessions:
     """All listening sessions up to the last generated day."""
 
-    def __init__(self, settings: MockApiSettings, people: People, catalogue: Catalogue) -> None:
+    def __init__(self, settings: MockApiSettings, users: Users, catalogue: Catalogue) -> None:
         self.table = VersionTable({"user_id": np.int64, "first_item": np.int64, "item_count": np.int16})
         self._settings = settings
-        self._people = people
+        self._users = users
         self._catalogue = catalogue
         self._items = np.empty(1024, np.int64)
         self._item_count = 0
-        self._heard = np.zeros((0, REMEMBERED_TRACKS), np.int32)
-        self._heard_count = np.zeros(0, np.int64)
+        self._played = np.zeros((0, REMEMBERED_TRACKS), np.int32)
+        self._played_count = np.zeros(0, np.int64)
 
     @property
     def items(self) -> NDArray[np.int64]:
@@ -55,8 +55,8 @@ class Sessions:
         """
         rng = generator(self._settings.seed, Stream.SESSIONS, day)
         count = rng.poisson(self._settings.sessions_a_day * WEEKDAYS[on.weekday()])
-        activity = np.cumsum(self._people.activity)
-        people = np.searchsorted(activity, rng.random(count) * activity[-1])
+        activity = np.cumsum(self._users.activity)
+        users = np.searchsorted(activity, rng.random(count) * activity[-1])
         hours = rng.choice(24, count, p=np.array(HOURS) / sum(HOURS)) + rng.random(count)
         created_at = np.sort(instants(rng, start + hours / 24 * MICROSECONDS_A_DAY))
         lengths = np.minimum(1 + rng.poisson(MEAN_TRACKS - 1, count), MOST_TRACKS)
@@ -68,17 +68,17 @@ class Sessions:
         position = np.arange(len(session)) - np.repeat(
             np.cumsum(lengths + added) - lengths - added, lengths + added
         )
-        tracks = self._draw_tracks(rng, people[session])
+        tracks = self._draw_tracks(rng, users[session])
         kept = _first_of_each(session, tracks)
         session, position, tracks = session[kept], position[kept], tracks[kept]
         item_count = np.bincount(session[position < lengths[session]], minlength=count)
         added = np.bincount(session, minlength=count) - item_count
-        self._remember(people[session], tracks)
+        self._remember(users[session], tracks)
 
         rows = self.table.append(
             created_at,
             updated_at,
-            user_id=self._people.ids[people],
+            user_id=self._users.ids[users],
             first_item=self._append_items(tracks) + np.cumsum(item_count + added) - item_count - added,
             item_count=item_count,
         )
@@ -105,34 +105,34 @@ class Sessions:
         self._item_count = end
         return first
 
-    def _draw_tracks(self, rng: np.random.Generator, people: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Draw one track for each listen, by taste, by popularity, or from those heard last."""
-        way = rng.random(len(people))
+    def _draw_tracks(self, rng: np.random.Generator, users: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Draw one track for each listen, by taste, by popularity, or from those played last."""
+        way = rng.random(len(users))
         popularity = np.cumsum(self._catalogue.popularity)
-        tracks: NDArray[np.int64] = np.searchsorted(popularity, rng.random(len(people)) * popularity[-1])
+        tracks: NDArray[np.int64] = np.searchsorted(popularity, rng.random(len(users)) * popularity[-1])
         if self._settings.taste_strength > 0:
             wandering = way >= 1 - self._settings.wandering_share
             by_taste = np.flatnonzero(~wandering)
-            tracks[by_taste] = self._draw_by_taste(rng, people[by_taste])
-        self._make_room(len(self._people.ids))
-        remembered = np.minimum(self._heard_count[people], REMEMBERED_TRACKS)
-        slots = (rng.random(len(people)) * remembered).astype(np.int64)
+            tracks[by_taste] = self._draw_by_taste(rng, users[by_taste])
+        self._make_room(len(self._users.ids))
+        remembered = np.minimum(self._played_count[users], REMEMBERED_TRACKS)
+        slots = (rng.random(len(users)) * remembered).astype(np.int64)
         repeats = (way < self._settings.repeat_share) & (remembered > 0)
-        tracks[repeats] = self._heard[people[repeats], slots[repeats]]
+        tracks[repeats] = self._played[users[repeats], slots[repeats]]
         return tracks
 
-    def _draw_by_taste(self, rng: np.random.Generator, people: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Draw with odds popularity times exp(strength x taste of the person . taste of the track)."""
-        tracks = np.empty(len(people), np.int64)
-        draws = rng.random(len(people))
-        order = np.argsort(people, kind="stable")
-        distinct, first = np.unique(people[order], return_index=True)
-        ends = np.append(first[1:], len(people))
+    def _draw_by_taste(self, rng: np.random.Generator, users: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Draw with odds popularity times exp(strength x taste of the user . taste of the track)."""
+        tracks = np.empty(len(users), np.int64)
+        draws = rng.random(len(users))
+        order = np.argsort(users, kind="stable")
+        distinct, first = np.unique(users[order], return_index=True)
+        ends = np.append(first[1:], len(users))
         popularity = np.log(self._catalogue.popularity).astype(np.float32)
         strength = np.float32(self._settings.taste_strength)
-        for block in range(0, len(distinct), PEOPLE_A_BLOCK):
-            some = distinct[block : block + PEOPLE_A_BLOCK]
-            odds = (strength * self._people.tastes[some]) @ self._catalogue.tastes.T
+        for block in range(0, len(distinct), USERS_A_BLOCK):
+            some = distinct[block : block + USERS_A_BLOCK]
+            odds = (strength * self._users.tastes[some]) @ self._catalogue.tastes.T
             odds += popularity
             odds -= odds.max(axis=1, keepdims=True)
             np.exp(odds, out=odds)
@@ -141,24 +141,24 @@ class Sessions:
             row_ends = cumulated[odds.shape[1] - 1 :: odds.shape[1]]
             row_starts = np.append(0.0, row_ends[:-1])
             listens = order[first[block] : ends[block + len(some) - 1]]
-            row = np.searchsorted(some, people[listens])
+            row = np.searchsorted(some, users[listens])
             aims = row_starts[row] + draws[listens] * (row_ends - row_starts)[row]
             found = np.searchsorted(cumulated, aims, side="right") - row * odds.shape[1]
             tracks[listens] = np.clip(found, 0, odds.shape[1] - 1)
         return tracks
 
-    def _make_room(self, people: int) -> None:
-        missing = people - len(self._heard)
-        self._heard = np.concatenate([self._heard, np.zeros((missing, REMEMBERED_TRACKS), np.int32)])
-        self._heard_count = np.concatenate([self._heard_count, np.zeros(missing, np.int64)])
+    def _make_room(self, users: int) -> None:
+        missing = users - len(self._played)
+        self._played = np.concatenate([self._played, np.zeros((missing, REMEMBERED_TRACKS), np.int32)])
+        self._played_count = np.concatenate([self._played_count, np.zeros(missing, np.int64)])
 
-    def _remember(self, people: NDArray[np.int64], tracks: NDArray[np.int64]) -> None:
-        order = np.argsort(people, kind="stable")
-        people, tracks = people[order], tracks[order]
-        distinct, first, counts = np.unique(people, return_index=True, return_counts=True)
-        rank = np.arange(len(people)) - np.repeat(first, counts)
-        self._heard[people, (self._heard_count[people] + rank) % REMEMBERED_TRACKS] = tracks
-        self._heard_count[distinct] += counts
+    def _remember(self, users: NDArray[np.int64], tracks: NDArray[np.int64]) -> None:
+        order = np.argsort(users, kind="stable")
+        users, tracks = users[order], tracks[order]
+        distinct, first, counts = np.unique(users, return_index=True, return_counts=True)
+        rank = np.arange(len(users)) - np.repeat(first, counts)
+        self._played[users, (self._played_count[users] + rank) % REMEMBERED_TRACKS] = tracks
+        self._played_count[distinct] += counts
 
     def render(self, rows: NDArray[np.int64]) -> list[dict[str, object]]:
         """Write the rows as the records of an answer."""

@@ -1,4 +1,4 @@
-"""Every knob of the simulated source: the world behind it, its clock, its dirt and its faults.
+"""The settings of the simulated source: the world behind it, its clock, its invalid records and its faults.
 
 Each is read from an environment variable with the prefix `MOCK_API_` or from a flag of `python -m mock_api`.
 Nothing but settings belongs here; the pipeline's own are in `moovitamix_assets/settings.py`.
@@ -31,27 +31,29 @@ class MockApiSettings(BaseSettings):
     # The world
     seed: int = Field(1, ge=0, description="Same seed and sizes: the same world on every start.")
     now: datetime | None = Field(
-        None, description="The moment it is, in UTC, standing still; without it the real clock."
+        None, description="The source's time, in UTC, standing still; without it the real clock."
     )
-    first_day: date = Field(date(2026, 8, 1), description="The first day on which anyone listens.")
-    people: int = Field(1000, ge=1, description="People on the first day.")
+    first_day: date = Field(date(2026, 8, 1), description="The first day with listening sessions.")
+    people: int = Field(1000, ge=1, description="Users on the first day.")
     tracks: int = Field(2000, ge=1, description="Tracks on the first day.")
-    new_people_a_day: float = Field(4.0, ge=0, description="Mean number of people who join on a day.")
+    new_people_a_day: float = Field(4.0, ge=0, description="Mean number of users who join on a day.")
     new_tracks_a_day: float = Field(6.0, ge=0, description="Mean number of tracks that appear on a day.")
     sessions_a_day: float = Field(500.0, ge=0, description="Mean number of listening sessions on a day.")
     taste_strength: float = Field(
-        1.0, ge=0, description="How much people follow their taste; 0: everyone draws from popularity alone."
+        1.0,
+        ge=0,
+        description="How much users follow their taste; 0: all plays are drawn from popularity alone.",
     )
     taste_shift_on: date | None = Field(
-        None, description="The day on which everybody's taste changes, for good; default never."
+        None, description="The day on which all users' tastes change, for good; default never."
     )
     wandering_share: Share = Field(0.07, description="Share of listens drawn from popularity, not taste.")
-    repeat_share: Share = Field(0.2, description="Share of listens that repeat one of the person's last.")
-    dirty_share: Share = Field(0.0, description="Share of records with something wrong in them.")
+    repeat_share: Share = Field(0.2, description="Share of listens that repeat one of the user's last.")
+    dirty_share: Share = Field(0.0, description="Share of invalid records.")
 
-    # Faults of the three data endpoints: shares of requests, at most one fault each besides latency
+    # Faults of the three data endpoints: shares of requests, at most one fault each, plus latency
     fault_latency: Share = Field(0.0, description="Share of requests answered late.")
-    fault_latency_seconds: float = Field(0.5, ge=0, description="How late.")
+    fault_latency_seconds: float = Field(0.5, ge=0, description="The delay of late answers.")
     fault_429: Share = Field(0.0, description="Share answered 429 with Retry-After.")
     fault_retry_after_seconds: int = Field(1, ge=0, description="The Retry-After of a 429, whole seconds.")
     fault_500: Share = Field(0.0, description="Share answered 500.")
@@ -63,9 +65,9 @@ class MockApiSettings(BaseSettings):
     fault_always: FailingPages = Field(
         (), description="Pages that always answer 503, such as users:2,listen_history:5."
     )
-    fault_once: FailingPages = Field((), description="Pages that answer 503 the first time they are asked.")
+    fault_once: FailingPages = Field((), description="Pages that answer 503 to their first request.")
     fault_repeated_page: FailingPages = Field(
-        (), description="Pages that always bring the records of the page before, such as users:3."
+        (), description="Pages that always hold the records of the page before, such as users:3."
     )
     fault_halved_total: FailingEndpoints = Field(
         (), description="Endpoints whose total is always half of what their pages hold, such as users,tracks."

@@ -1,6 +1,6 @@
 """Columns in memory: one row for each version of a record, added and never removed.
 
-How rows are chosen and ordered for an answer is in `listing.py`; what is in them, in `people.py`,
+How rows are chosen and ordered for an answer is in `listing.py`; what is in them, in `users.py`,
 `catalogue.py` and `sessions.py`.
 """
 
@@ -68,7 +68,7 @@ class VersionTable:
         return new
 
     def append_copies(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Add rows that say the same as the given ones and stand beside them."""
+        """Add copies of the given rows, in addition to them."""
         new = self._append_columns({name: column[rows] for name, column in self._columns.items()})
         self["superseded_at"][new] = NEVER
         for row, copy in zip(rows.tolist(), new.tolist(), strict=True):

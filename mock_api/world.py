@@ -1,7 +1,7 @@
-"""The world behind the source: its people, tracks and sessions up to a day, made from the seed alone.
+"""The world behind the source: its users, tracks and sessions up to a day, generated from the seed alone.
 
-It puts the parts together and generates day after day; what a day holds is in the parts' own modules, and
-what an endpoint answers in `app.py`.
+It combines the parts and generates day after day; the content of a day is decided in the parts' own modules, the
+answers of endpoints in `app.py`.
 """
 
 from datetime import date, datetime, timedelta
@@ -10,13 +10,13 @@ import numpy as np
 
 from mock_api.catalogue import YEAR, Catalogue
 from mock_api.clock import EPOCH, microseconds
-from mock_api.dirt import spoil_people, spoil_sessions, spoil_tracks
+from mock_api.invalid_records import invalidate_sessions, invalidate_tracks, invalidate_users
 from mock_api.listing import Listing
 from mock_api.names import draw_names
-from mock_api.people import People
 from mock_api.randomness import MICROSECONDS_A_DAY, Stream, generator
 from mock_api.sessions import Sessions
 from mock_api.settings import Endpoint, MockApiSettings
+from mock_api.users import Users
 
 BEFORE_THE_FIRST_DAY = -1
 
@@ -27,12 +27,12 @@ class World:
     def __init__(self, settings: MockApiSettings) -> None:
         names = draw_names(settings.seed)
         self.catalogue = Catalogue(settings, names)
-        self.people = People(settings, names, self.catalogue.genre_weights)
-        self.sessions = Sessions(settings, self.people, self.catalogue)
+        self.users = Users(settings, names, self.catalogue.genre_weights)
+        self.sessions = Sessions(settings, self.users, self.catalogue)
         self._settings = settings
-        self._parts: dict[Endpoint, Catalogue | People | Sessions] = {
+        self._parts: dict[Endpoint, Catalogue | Users | Sessions] = {
             "tracks": self.catalogue,
-            "users": self.people,
+            "users": self.users,
             "listen_history": self.sessions,
         }
         self._listings = {name: Listing(part.table) for name, part in self._parts.items()}
@@ -80,23 +80,25 @@ class World:
         settings, start = self._settings, self._start + day * MICROSECONDS_A_DAY
         on = (EPOCH + timedelta(microseconds=start)).date()
         if on == settings.taste_shift_on:
-            self.people.shift_tastes()
+            self.users.shift_tastes()
         counts = generator(settings.seed, Stream.DAY_SIZES, day)
         new_tracks = int(counts.poisson(settings.new_tracks_a_day))
-        new_people = int(counts.poisson(settings.new_people_a_day))
+        new_users = int(counts.poisson(settings.new_people_a_day))
         self.catalogue.correct(day, start)
-        self.people.change(day, start)
-        self._add_profiles(day, start, MICROSECONDS_A_DAY, new_tracks, new_people)
+        self.users.change(day, start)
+        self._add_profiles(day, start, MICROSECONDS_A_DAY, new_tracks, new_users)
         rows, added = self.sessions.add(day, start, on)
-        spoil_sessions(self.sessions, rows, self._dirt(Stream.DIRTY_SESSIONS, day), settings.dirty_share, day)
+        invalidate_sessions(
+            self.sessions, rows, self._invalid(Stream.DIRTY_SESSIONS, day), settings.dirty_share, day
+        )
         self.sessions.grow(day, start, rows, added)
 
-    def _add_profiles(self, day: int, start: int, span: int, tracks: int, people: int) -> None:
+    def _add_profiles(self, day: int, start: int, span: int, tracks: int, users: int) -> None:
         share = self._settings.dirty_share
         rows = self.catalogue.add(day, start, span, tracks)
-        spoil_tracks(self.catalogue, rows, self._dirt(Stream.DIRTY_TRACKS, day), share, day)
-        rows = self.people.add(day, start, span, people)
-        spoil_people(self.people, rows, self._dirt(Stream.DIRTY_PEOPLE, day), share, day)
+        invalidate_tracks(self.catalogue, rows, self._invalid(Stream.DIRTY_TRACKS, day), share, day)
+        rows = self.users.add(day, start, span, users)
+        invalidate_users(self.users, rows, self._invalid(Stream.DIRTY_USERS, day), share, day)
 
-    def _dirt(self, stream: Stream, day: int) -> np.random.Generator:
+    def _invalid(self, stream: Stream, day: int) -> np.random.Generator:
         return generator(self._settings.seed, stream, day)

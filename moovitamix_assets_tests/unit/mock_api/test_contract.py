@@ -167,7 +167,7 @@ def test_sessions_never_end_before_they_begin_and_repeat_no_track(client: TestCl
     known = [
         session for session in sessions if session["user_id"] in users and tracks.issuperset(session["items"])
     ]
-    # All but the few whose person or track turns up later on the same day.
+    # All but the few whose user or track turns up later on the same day.
     assert len(known) > 0.99 * len(sessions)
 
 

@@ -54,7 +54,7 @@ def test_every_answer_is_dated_by_the_sources_own_clock() -> None:
             assert raw.headers.getlist("Date") == ["Sun, 31 Jan 2027 23:59:58 GMT"], path
 
 
-def test_the_log_tells_what_was_served(tmp_path: Path) -> None:
+def test_the_log_lists_what_was_served(tmp_path: Path) -> None:
     log = tmp_path / "served.jsonl"
     with running_server(small_settings(port=0, served_log=log)) as url, requests.Session() as session:
         received = read_all(session.get, f"{url}/users", updated_since="2026-08-03")

@@ -12,7 +12,7 @@ NOW = datetime(2026, 8, 29)
 
 
 def lean(since: datetime, **settings: float | date) -> tuple[float, Counter[str]]:
-    """Share of listens in the person's favourite genre over that expected by chance, and plays by genre."""
+    """Share of listens in the user's favourite genre over that expected by chance, and plays by genre."""
     world = World(small_settings(sessions_a_day=300, **settings))
     genres = {track["id"]: track["genres"] for track in read_world(world, "tracks", NOW)}
     favorites = {user["id"]: user["favorite_genres"] for user in read_world(world, "users", NOW)}
@@ -23,11 +23,11 @@ def lean(since: datetime, **settings: float | date) -> tuple[float, Counter[str]
     return sum(genre == favorites[user] for user, genre in listens) / len(listens) / by_chance, plays
 
 
-def test_people_lean_on_their_favourite_genre() -> None:
+def test_users_lean_on_their_favourite_genre() -> None:
     assert lean(datetime(2026, 8, 1))[0] > 4
 
 
-def test_without_taste_nobody_leans_on_anything() -> None:
+def test_without_taste_no_genre_is_preferred() -> None:
     assert lean(datetime(2026, 8, 1), taste_strength=0)[0] == pytest.approx(1, abs=0.1)
 
 
@@ -48,7 +48,7 @@ def test_before_the_shift_nothing_is_different() -> None:
     assert still == shifting
 
 
-def test_people_go_on_finding_tracks() -> None:
+def test_users_go_on_finding_tracks() -> None:
     world = World(small_settings(sessions_a_day=300, tracks=2000))
     known: set[tuple[int, int]] = set()
     found = {"first": 0, "last": 0}

@@ -94,7 +94,7 @@ def test_profiles_change(world: World, endpoint: Endpoint, fields: set[str]) -> 
     assert changed == fields | {"updated_at"}
 
 
-def test_people_and_tracks_arrive_every_few_days(world: World) -> None:
+def test_users_and_tracks_arrive_every_few_days(world: World) -> None:
     for endpoint in ("users", "tracks"):
         arrived = [
             each for each in read_world(world, endpoint, NOW) if each["created_at"] >= datetime(2026, 8, 1)

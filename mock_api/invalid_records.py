@@ -1,7 +1,7 @@
-"""What is wrong with the dirty records, decided by seed and record, so that each is always wrong the same way.
+"""Invalid records: some of the valid ones altered, by seed and record, so that each is always altered the same way.
 
-Clean records are made elsewhere (`people.py`, `catalogue.py`, `sessions.py`); here some are spoiled. Without
-dirt the world is the same as with it, but for those records.
+Valid records are created elsewhere (`users.py`, `catalogue.py`, `sessions.py`). Without invalid records the world is
+the same, except for those records.
 """
 
 import numpy as np
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from mock_api.catalogue import Catalogue
 from mock_api.names import orphan_ids
-from mock_api.people import People
 from mock_api.sessions import NULL_TRACK, Sessions
 from mock_api.tables import NO_TIME, VersionTable
+from mock_api.users import Users
 
 BAD_DURATIONS = ("99:99", "-1:00", "abc", "1:02:03")
 BAD_EMAIL = "not-an-email"
 UNREADABLE_TIMES = ("not-a-date", "2026-13-45T25:61:00", "", None)
 HOUR = 3_600_000_000
-# Records without any readable time count as older than everything. They turn up in the first week only, so
+# Records without any readable time count as older than everything. They appear in the first week only, so
 # that a pipeline which starts later has them in its first load and no past day ever changes.
 LAST_DAY_WITHOUT_TIME = 7
 
@@ -31,7 +31,7 @@ SESSION_KINDS = (
 def _choose(
     rng: np.random.Generator, rows: NDArray[np.int64], share: float, kinds: tuple[str, ...], day: int
 ) -> dict[str, NDArray[np.int64]]:
-    """Which rows are dirty in which way; a greater share keeps the dirty rows of a smaller one."""
+    """The rows to alter, by kind; a greater share includes the rows of a smaller one."""
     dirty = rng.random(len(rows)) < share
     kind = rng.integers(len(kinds), size=len(rows))
     chosen = {name: rows[dirty & (kind == number)] for number, name in enumerate(kinds)}
@@ -46,7 +46,7 @@ def _override(table: VersionTable, row: int, **fields: object) -> None:
     table.overrides.setdefault(row, {}).update(fields)
 
 
-def _spoil_times(table: VersionTable, chosen: dict[str, NDArray[np.int64]]) -> None:
+def _invalidate_times(table: VersionTable, chosen: dict[str, NDArray[np.int64]]) -> None:
     for row in chosen["unreadable_created_at"].tolist():
         # The change time is then `updated_at` alone, which must not lie before the record turned up.
         table["updated_at"][row] = table["changed_at"][row]
@@ -58,7 +58,7 @@ def _spoil_times(table: VersionTable, chosen: dict[str, NDArray[np.int64]]) -> N
 
 
 def _repeat(table: VersionTable, chosen: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:
-    """List some records twice and return the copies that are to say something else."""
+    """Repeat some records and return the copies that get other values."""
     table.append_copies(chosen["repeated"])
     copies = table.append_copies(chosen["another_version"])
     updated_at = table["changed_at"][chosen["another_version"]] + HOUR
@@ -67,40 +67,40 @@ def _repeat(table: VersionTable, chosen: dict[str, NDArray[np.int64]]) -> NDArra
     return copies
 
 
-def spoil_people(
-    people: People, rows: NDArray[np.int64], rng: np.random.Generator, share: float, day: int
+def invalidate_users(
+    users: Users, rows: NDArray[np.int64], rng: np.random.Generator, share: float, day: int
 ) -> None:
-    """Spoil a share of the people in `rows`."""
-    table = people.table
+    """Make a share of the users in `rows` invalid."""
+    table = users.table
     chosen = _choose(rng, rows, share, PROFILE_KINDS, day)
     for row in chosen["missing_id"].tolist():
         _override(table, row, id=None)
     for row in chosen["bad_field"].tolist():
         _override(table, row, email=BAD_EMAIL)
-    _spoil_times(table, chosen)
+    _invalidate_times(table, chosen)
     copies = _repeat(table, chosen)
     table["gender"][copies] = (table["gender"][copies] + 1) % 9
 
 
-def spoil_tracks(
+def invalidate_tracks(
     catalogue: Catalogue, rows: NDArray[np.int64], rng: np.random.Generator, share: float, day: int
 ) -> None:
-    """Spoil a share of the tracks in `rows`."""
+    """Make a share of the tracks in `rows` invalid."""
     table = catalogue.table
     chosen = _choose(rng, rows, share, PROFILE_KINDS, day)
     for row in chosen["missing_id"].tolist():
         _override(table, row, id=None)
     for number, row in enumerate(chosen["bad_field"].tolist()):
         _override(table, row, duration=BAD_DURATIONS[number % len(BAD_DURATIONS)])
-    _spoil_times(table, chosen)
+    _invalidate_times(table, chosen)
     copies = _repeat(table, chosen)
     table["seconds"][copies] = np.minimum(table["seconds"][copies] + 1, 3599)
 
 
-def spoil_sessions(
+def invalidate_sessions(
     sessions: Sessions, rows: NDArray[np.int64], rng: np.random.Generator, share: float, day: int
 ) -> None:
-    """Spoil a share of the sessions in `rows`, before they grow."""
+    """Make a share of the sessions in `rows` invalid, before they grow."""
     table = sessions.table
     chosen = _choose(rng, rows, share, SESSION_KINDS, day)
     for row in chosen["missing_id"].tolist():
@@ -114,6 +114,6 @@ def spoil_sessions(
     orphan_tracks = table["first_item"][chosen["orphan_track"]]
     sessions.items[orphan_tracks] = orphans[len(orphans) - len(orphan_tracks) :]
     sessions.items[table["first_item"][chosen["null_track"]]] = NULL_TRACK
-    _spoil_times(table, chosen)
+    _invalidate_times(table, chosen)
     copies = _repeat(table, chosen)
     table["item_count"][copies] = np.maximum(table["item_count"][copies] - 1, 1)

@@ -1,6 +1,6 @@
-"""The people: profiles, tastes over genres and styles, how much they listen, joining and changing.
+"""The users: profiles, tastes over genres and styles, how much they listen, joining and changing.
 
-What they play is drawn in `sessions.py`; the tracks are in `catalogue.py`.
+Their plays are drawn in `sessions.py`; the tracks are in `catalogue.py`.
 """
 
 import numpy as np
@@ -19,11 +19,11 @@ REPEATED_EMAIL_SHARE = 0.0035
 CHANGES_A_DAY = 0.0015
 
 
-class People:
-    """Everyone who joined up to the last generated day.
+class Users:
+    """All users who joined up to the last generated day.
 
-    `tastes` (people, genres + styles) times a track's gives how much a person likes it, in the logarithm of
-    the odds to play it; `activity` (people) is each person's weight among those who listen.
+    `tastes` (users, genres + styles) times a track's gives how much a user likes it, in the logarithm of
+    the odds to play it; `activity` (users) is each user's weight among those who listen.
     """
 
     def __init__(self, settings: MockApiSettings, names: Names, genre_weights: NDArray[np.float64]) -> None:
@@ -43,7 +43,7 @@ class People:
 
     def add(self, day: int, start: int, span: int, count: int) -> NDArray[np.int64]:
         """Add those who join on one day and return their rows; `start` and `span` in microseconds."""
-        rng = generator(self._settings.seed, Stream.NEW_PEOPLE, day)
+        rng = generator(self._settings.seed, Stream.NEW_USERS, day)
         favorite = rng.choice(len(GENRES), count, p=self._genre_weights)
         second = (favorite + 1 + rng.choice(len(GENRES) - 1, count)) % len(GENRES)
         created_at, updated_at = profile_times(rng, start, span, count, settle=0.5 if day < 0 else 0.1)
@@ -104,10 +104,10 @@ class People:
         self._newest_row[records] = new
 
     def shift_tastes(self) -> None:
-        """Give everyone another taste, for good.
+        """Change the taste of all users, for good.
 
-        The genres are drawn from other weights than before, so that what all play together moves as well;
-        profiles stay as they are, as people do not tell when their taste changes.
+        The genres are drawn from other weights than before, so that the popularity of genres changes as well; profiles
+        stay unchanged, as users do not update them when their taste changes.
         """
         rng = generator(self._settings.seed, Stream.TASTE_SHIFT)
         self._genre_weights = np.roll(self._genre_weights, len(GENRES) // 2) ** 3

@@ -1,4 +1,4 @@
-"""Dirty records: as many as asked for, of every kind, and always the same ones."""
+"""Invalid records: as many as asked for, of every kind, and always the same ones."""
 
 from collections import Counter
 from datetime import datetime
@@ -29,32 +29,32 @@ def test_the_share_is_met_and_the_rest_is_the_clean_world(
     got = Counter(map(record_sha256, read_world(dirty, endpoint, NOW)))
     missing = (wanted - got).total() / wanted.total()
     added = (got - wanted).total() / wanted.total()
-    # One or two of the kinds leave the record as it is and only add one beside it.
+    # One or two of the kinds leave the record unchanged and only add another one.
     assert 0.1 < missing < 0.2
     assert missing < added < 0.22
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_dirty_record_is_dirty_in_the_same_way_each_time(dirty: World, endpoint: Endpoint) -> None:
+def test_an_invalid_record_is_invalid_in_the_same_way_each_time(dirty: World, endpoint: Endpoint) -> None:
     again = World(small_settings(people=2000, tracks=2000, sessions_a_day=300, dirty_share=0.2))
     assert read_world(again, endpoint, NOW) == read_world(dirty, endpoint, NOW)
 
 
-def test_users_are_dirty_in_every_way(dirty: World) -> None:
+def test_users_are_invalid_in_every_way(dirty: World) -> None:
     users = read_world(dirty, "users", NOW)
     assert any(user["id"] is None for user in users)
     assert any(user["email"] == "not-an-email" for user in users)
     _assert_repeats([user for user in users if user["id"]], "id")
 
 
-def test_tracks_are_dirty_in_every_way(dirty: World) -> None:
+def test_tracks_are_invalid_in_every_way(dirty: World) -> None:
     tracks = read_world(dirty, "tracks", NOW)
     assert any(track["id"] is None for track in tracks)
     assert {"99:99", "-1:00", "abc", "1:02:03"} <= {track["duration"] for track in tracks}
     _assert_repeats([track for track in tracks if track["id"]], "id")
 
 
-def test_sessions_are_dirty_in_every_way(dirty: World) -> None:
+def test_sessions_are_invalid_in_every_way(dirty: World) -> None:
     sessions = read_world(dirty, "listen_history", NOW)
     assert any(session["user_id"] is None for session in sessions)
     assert any(session["items"] is None for session in sessions)
@@ -77,7 +77,7 @@ def test_sessions_are_dirty_in_every_way(dirty: World) -> None:
 
 def world_ids(world: World, endpoint: Endpoint) -> set[int]:
     """Every id that was ever given out, whether or not its record says so."""
-    return set((world.people if endpoint == "users" else world.catalogue).ids.tolist())
+    return set((world.users if endpoint == "users" else world.catalogue).ids.tolist())
 
 
 def _assert_repeats(records: list[dict[str, object]], key: str) -> None:
