@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long mutation dev check lock benchmark clean reset
+.PHONY: help setup run test test-long mutation dev check docs lock benchmark clean reset
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ ifdef DATASET
 else
 	$(BIN)/python -m benchmarks.quality
 endif
+
+docs: setup  ## write the generated pages of docs/ (settings, data dictionary)
+	$(BIN)/python docs/generate.py
 
 lock:  ## pin the newest versions for Python 3.11 that satisfy pyproject.toml, by name and version alone
 	$(LOCK_PYTHON) -m venv .venv-lock
