@@ -77,3 +77,7 @@ def test_a_resource_can_be_replaced():
     assert replaced.resources is not None
     assert replaced.resources["progress"] == "another"
     assert AssetKey("users") in replaced.resolve_asset_graph().get_all_asset_keys()
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(drawn(build_definitions(Settings())))
