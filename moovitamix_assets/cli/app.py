@@ -1,4 +1,4 @@
-"""The `moovitamix` command: run, recommend, rollback, retrain, rebuild, mirror, dev, exporter, doctor, forget, reset.
+"""The `moovitamix` command: run, status, history, recommend, rollback, retrain, and those that serve and mend.
 
 Assembly only. Each folder next to this module has its commands in `commands.py`: they read arguments and print the
 outcome; heavy libraries are imported in them, so that `--help` answers at once.
@@ -7,7 +7,7 @@ outcome; heavy libraries are imported in them, so that `--help` answers at once.
 import typer
 
 from moovitamix_assets.cli.errors import Commands
-from moovitamix_assets.cli.inspection.commands import doctor, recommend
+from moovitamix_assets.cli.inspection.commands import doctor, history, recommend, status
 from moovitamix_assets.cli.recovery.commands import forget, rebuild, reset
 from moovitamix_assets.cli.runs.commands import mirror, retrain, rollback, run
 from moovitamix_assets.cli.services.commands import dev, exporter
@@ -23,5 +23,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for _command in (run, recommend, rollback, retrain, rebuild, mirror, dev, exporter, doctor, forget, reset):
+for _command in (
+    run,
+    status,
+    history,
+    recommend,
+    rollback,
+    retrain,
+    rebuild,
+    mirror,
+    dev,
+    exporter,
+    doctor,
+    forget,
+    reset,
+):
     app.command()(_command)

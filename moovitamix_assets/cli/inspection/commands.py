@@ -1,8 +1,9 @@
-"""The commands that only read: recommend, doctor.
+"""The commands that only read: status, history, recommend, doctor.
 
 Arguments and printed text only.
 """
 
+import json
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Annotated
@@ -12,6 +13,34 @@ import typer
 from moovitamix_assets.cli.errors import fail
 from moovitamix_assets.cli.invocation import console, repeating_data_dir, say
 from moovitamix_assets.cli.options import DAY_FORMATS, GREATEST_ID, DataDir, SourceUrl, read_settings
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+
+
+def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show the days loaded and missing, the champion, recent quality, open incidents, and what happens next."""
+    from moovitamix_assets.cli.inspection.status import print_status, read_status
+    from moovitamix_assets.cli.runs.instance import open_instance
+    from moovitamix_assets.clock import now
+
+    settings = read_settings(data_dir)
+    with open_instance() as instance:
+        found = read_status(settings, instance, now(settings))
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        print_status(console, found)
+
+
+def history(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show every decision about a model version: promoted, rejected, rolled back, and why."""
+    from moovitamix_assets.cli.inspection.status import print_history, read_history
+
+    decisions = read_history(read_settings(data_dir))
+    if as_json:
+        typer.echo(json.dumps(decisions, indent=2))
+    else:
+        print_history(console, decisions)
 
 
 def recommend(
