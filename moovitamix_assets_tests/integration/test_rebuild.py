@@ -9,7 +9,7 @@ from foundation.landing.files import landing_files
 from foundation.progress import NoProgress
 from foundation.warehouse.errors import WarehouseDamaged, WarehouseLocked, WarehouseLost
 from foundation.warehouse.ledger import read_ledger
-from moovitamix_assets.cli.recovery.rebuild import rebuild, renew_ledger
+from moovitamix_assets.cli.recovery.rebuild import rebuild_warehouse, renew_ledger
 from moovitamix_assets.warehouse.layout import LAYOUT
 from moovitamix_assets_tests.conftest import FIRST, LAST
 from moovitamix_assets_tests.integration import fingerprints
@@ -43,7 +43,7 @@ def test_a_warehouse_that_is_gone_is_not_begun_anew_but_rebuilt_equal(
     assert not deployment.ingest(LAST, LAST).success
     assert not path.exists()
 
-    made = rebuild(deployment.settings, deployment.instance, NoProgress())
+    made = rebuild_warehouse(deployment.settings, deployment.instance, NoProgress())
 
     assert kept(deployment) == kept(undisturbed)
     assert made.missing == []
@@ -68,7 +68,7 @@ def test_a_damaged_warehouse_is_named_set_aside_and_rebuilt(
     with pytest.raises((WarehouseDamaged, WarehouseLost), match=rf"{path}.*`moovitamix rebuild`"):
         deployment.run(FIRST, LAST)
 
-    made = rebuild(deployment.settings, deployment.instance, NoProgress())
+    made = rebuild_warehouse(deployment.settings, deployment.instance, NoProgress())
 
     assert kept(deployment) == kept(undisturbed)
     assert made.set_aside == [path.with_name("warehouse.duckdb.damaged-1")]
@@ -82,7 +82,7 @@ def test_a_day_that_landing_does_not_have_whole_is_left_to_the_next_run(
     file.write_bytes(file.read_bytes()[:-5])
     deployment.settings.warehouse_path.unlink()
 
-    made = rebuild(deployment.settings, deployment.instance, NoProgress())
+    made = rebuild_warehouse(deployment.settings, deployment.instance, NoProgress())
 
     assert made.missing == [LAST]
     assert [path.name for path in made.set_aside] == [file.name]
@@ -92,7 +92,7 @@ def test_a_day_that_landing_does_not_have_whole_is_left_to_the_next_run(
 
 def test_a_warehouse_that_is_held_is_not_replaced(deployment: Deployment) -> None:
     with holding(deployment.settings.warehouse_path), pytest.raises(WarehouseLocked, match="is held"):
-        rebuild(deployment.settings, deployment.instance, NoProgress())
+        rebuild_warehouse(deployment.settings, deployment.instance, NoProgress())
     assert not list(deployment.data_dir.glob("*.damaged-*"))
 
 
