@@ -24,7 +24,7 @@ from moovitamix_assets.training.evaluation.offline import (
     metrics_per_user,
     ndcg_per_user,
 )
-from moovitamix_assets.warehouse.as_of import ever_played, first_heard_on, interactions_as_of, tracks_as_of
+from moovitamix_assets.warehouse.as_of import ever_played, first_played_on, interactions_as_of, tracks_as_of
 from moovitamix_assets.warehouse.schemas import RECOMMENDATION_QUALITY
 
 _SHOWN = 10
@@ -66,7 +66,7 @@ def read_evidence(connection: duckdb.DuckDBPyConnection, day: date) -> Evidence 
     Looked at are the listens of the day, all of those who listened, and those of 30 days for popularity.
     """
     before = day - timedelta(days=1)
-    new = first_heard_on(connection, day)
+    new = first_played_on(connection, day)
     lists = connection.execute(
         """SELECT user_id, rank, track_id, model_version FROM recommendations
            WHERE generated_for = $before AND rank <= $length AND user_id IN (SELECT unnest($people::BIGINT[]))
@@ -83,7 +83,7 @@ def read_evidence(connection: duckdb.DuckDBPyConnection, day: date) -> Evidence 
         day=day,
         lists=lists,
         new=new,
-        heard=interactions_as_of(connection, before, {}, people=lists["user_id"].unique().tolist()),
+        heard=interactions_as_of(connection, before, {}, users=lists["user_id"].unique().tolist()),
         tracks=tracks,
         # The whole history is asked about the few tracks only that nobody played lately.
         played=recently | ever_played(connection, before, wanted - recently),

@@ -1,7 +1,7 @@
 """The state of the world as known on a day: SQL over partitions up to that day, latest version of each record.
 
-Nothing after the day is ever looked at, so the answer is the same on that day and a month later. What is made of
-these frames belongs to the stages that ask.
+Partitions after the day are never read, so the answer is the same on that day and a month later. Using the frames
+belongs to the stages that ask for them.
 """
 
 from collections.abc import Collection
@@ -12,7 +12,7 @@ import pandas as pd
 
 POPULARITY_DAYS = 30
 HALF_LIFE_DAYS = 7
-"""After so many days a play counts half among the faded ones."""
+"""After so many days a play counts half in the columns with time decay."""
 
 _USERS = """
     SELECT user_id, favorite_genres, gender, created_at FROM users WHERE changed_on <= $as_of
@@ -27,7 +27,7 @@ def _listens(some: str = "true") -> str:
 
     Args:
         some: A condition on user_id and listened_at, which all versions of a session share: only sessions that
-            meet it are looked at. A condition on another column would mistake an older version for the newest.
+            meet it are read. A condition on another column would mistake an older version for the newest.
     """
     return f"""
     SELECT user_id, track_id, listened_at FROM listens WHERE changed_on <= $as_of AND {some}
@@ -35,7 +35,7 @@ def _listens(some: str = "true") -> str:
 
 
 def users_as_of(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
-    """People without their names and emails: user_id, favorite_genres, gender, created_at; by user_id."""
+    """Users without their names and emails: user_id, favorite_genres, gender, created_at; by user_id."""
     return connection.execute(f"{_USERS} ORDER BY user_id", {"as_of": as_of}).df()
 
 
@@ -63,8 +63,8 @@ def tracks_as_of(
     recent = _listens(f"listened_at >= DATE '{min(ends.values())}' - {POPULARITY_DAYS}")
     return connection.execute(
         f"""
-        WITH known AS ({_TRACKS}), heard AS ({recent}),
-        plays AS (SELECT track_id, {counted} FROM heard GROUP BY track_id)
+        WITH known AS ({_TRACKS}), played AS ({recent}),
+        plays AS (SELECT track_id, {counted} FROM played GROUP BY track_id)
         SELECT track_id, artist, songwriters, genres, album, duration_seconds, {shown}
         FROM known LEFT JOIN plays USING (track_id) ORDER BY track_id
         """,
@@ -76,21 +76,21 @@ def interactions_as_of(
     connection: duckdb.DuckDBPyConnection,
     as_of: date,
     earlier_cuts: dict[str, date],
-    people: Collection[int] | None = None,
-    faded_cuts: dict[str, date] | None = None,
+    users: Collection[int] | None = None,
+    decayed_cuts: dict[str, date] | None = None,
 ) -> pd.DataFrame:
-    """Who played what how often: one row per person and track, both known as of the day; sorted by both.
+    """The number of plays per user and track, both known as of the day; sorted by both.
 
     Args:
         connection: The warehouse.
         as_of: The day.
         earlier_cuts: More columns of plays, by name: those before the first instant of the given day.
-        people: Whose plays; everyone's without it.
-        faded_cuts: Columns of faded plays, by name: of those before the first instant of the given day, each
+        users: The users whose plays are counted; None for all.
+        decayed_cuts: Columns of plays with time decay, by name: each play before the first instant of the given day
             counts a thousand times 0.5 ** (its age there / `HALF_LIFE_DAYS`), rounded.
 
     Returns:
-        user_id, track_id, plays, one column per earlier and per faded cut, first_listened_at, last_listened_at.
+        user_id, track_id, plays, one column per earlier and per decayed cut, first_listened_at, last_listened_at.
     """
     counted = "".join(
         f", count(*) FILTER (listened_at < '{cut}') AS {name}" for name, cut in earlier_cuts.items()
@@ -99,18 +99,18 @@ def interactions_as_of(
     counted += "".join(
         f""", coalesce(sum(round(1000 * pow(0.5, date_diff('day', listened_at::DATE, DATE '{cut}')
             / {HALF_LIFE_DAYS}.0))::BIGINT) FILTER (listened_at < '{cut}'), 0)::BIGINT AS {name}"""
-        for name, cut in (faded_cuts or {}).items()
+        for name, cut in (decayed_cuts or {}).items()
     )
     values: dict[str, object] = {"as_of": as_of}
     some = "true"
-    if people is not None:
-        some, values["people"] = "user_id IN (SELECT unnest($people::BIGINT[]))", [int(one) for one in people]
+    if users is not None:
+        some, values["users"] = "user_id IN (SELECT unnest($users::BIGINT[]))", [int(user) for user in users]
     return connection.execute(
         f"""
-        WITH known_users AS ({_USERS}), known_tracks AS ({_TRACKS}), heard AS ({_listens(some)})
+        WITH known_users AS ({_USERS}), known_tracks AS ({_TRACKS}), played AS ({_listens(some)})
         SELECT user_id, track_id, count(*) AS plays{counted},
             min(listened_at) AS first_listened_at, max(listened_at) AS last_listened_at
-        FROM heard SEMI JOIN known_users USING (user_id) SEMI JOIN known_tracks USING (track_id)
+        FROM played SEMI JOIN known_users USING (user_id) SEMI JOIN known_tracks USING (track_id)
         GROUP BY user_id, track_id ORDER BY user_id, track_id
         """,
         values,
@@ -118,11 +118,11 @@ def interactions_as_of(
 
 
 def anything_played_before(connection: duckdb.DuckDBPyConnection, as_of: date, cut: date) -> bool:
-    """Whether anyone known played anything known before the first instant of `cut`, as known as of a day."""
+    """Whether there is a play of a known user and track before the first instant of `cut`, as known as of a day."""
     row = connection.execute(
         f"""
-        WITH known_users AS ({_USERS}), known_tracks AS ({_TRACKS}), heard AS ({_listens("listened_at < $cut")})
-        SELECT 1 FROM heard SEMI JOIN known_users USING (user_id) SEMI JOIN known_tracks USING (track_id)
+        WITH known_users AS ({_USERS}), known_tracks AS ({_TRACKS}), played AS ({_listens("listened_at < $cut")})
+        SELECT 1 FROM played SEMI JOIN known_users USING (user_id) SEMI JOIN known_tracks USING (track_id)
         LIMIT 1
         """,
         {"as_of": as_of, "cut": cut},
@@ -131,17 +131,17 @@ def anything_played_before(connection: duckdb.DuckDBPyConnection, as_of: date, c
 
 
 def ever_played(connection: duckdb.DuckDBPyConnection, as_of: date, tracks: Collection[int]) -> set[int]:
-    """Which of some tracks anyone had played as of a day.
+    """Those of some tracks that had been played as of a day.
 
-    Cheap for tracks with few plays: the sessions they stand in are looked at, in any version.
+    Cheap for tracks with few plays: only sessions that contain them, in any version, are read.
     """
     rows = connection.execute(
         f"""
         WITH sessions AS (
             SELECT DISTINCT user_id, listened_at FROM listens
             WHERE changed_on <= $as_of AND track_id IN (SELECT unnest($tracks::BIGINT[]))
-        ), heard AS ({_listens("(user_id, listened_at) IN (SELECT (user_id, listened_at) FROM sessions)")})
-        SELECT DISTINCT track_id FROM heard WHERE track_id IN (SELECT unnest($tracks::BIGINT[]))
+        ), played AS ({_listens("(user_id, listened_at) IN (SELECT (user_id, listened_at) FROM sessions)")})
+        SELECT DISTINCT track_id FROM played WHERE track_id IN (SELECT unnest($tracks::BIGINT[]))
         """,
         {"as_of": as_of, "tracks": [int(track) for track in tracks]},
     ).fetchall()
@@ -149,7 +149,7 @@ def ever_played(connection: duckdb.DuckDBPyConnection, as_of: date, tracks: Coll
 
 
 def listens_changed(connection: duckdb.DuckDBPyConnection, first: date, last: date) -> pd.DataFrame:
-    """What was played in the sessions that changed on some days, with what the tracks were as of the last.
+    """The plays of the sessions that changed on some days, with the genres of the tracks as of the last.
 
     Sessions that began earlier than a day before are left out: the first partition holds those of all time.
 
@@ -172,24 +172,24 @@ def listens_changed(connection: duckdb.DuckDBPyConnection, first: date, last: da
 
 
 def users_changed(connection: duckdb.DuckDBPyConnection, day: date) -> pd.DataFrame:
-    """People who came or changed on a day, without names and emails: user_id, favorite_genres, gender; by user_id."""
+    """Users who joined or changed on a day, without names and emails: user_id, favorite_genres, gender; by user_id."""
     return connection.execute(
         "SELECT user_id, favorite_genres, gender FROM users WHERE changed_on = ? ORDER BY user_id", [day]
     ).df()
 
 
 def tracks_changed(connection: duckdb.DuckDBPyConnection, day: date) -> pd.DataFrame:
-    """Tracks that came or changed on a day: track_id, genres, duration_seconds; by track_id."""
+    """Tracks that were added or changed on a day: track_id, genres, duration_seconds; by track_id."""
     return connection.execute(
         "SELECT track_id, genres, duration_seconds FROM tracks WHERE changed_on = ? ORDER BY track_id", [day]
     ).df()
 
 
-def first_heard_on(connection: duckdb.DuckDBPyConnection, day: date) -> pd.DataFrame:
-    """The pairs in the day's listens that were unknown the day before; user_id, track_id, sorted by both.
+def first_played_on(connection: duckdb.DuckDBPyConnection, day: date) -> pd.DataFrame:
+    """The interactions of the day that were new on it; user_id, track_id, sorted by both.
 
-    Only tracks known as of the day count, as in `interactions_as_of`. Nothing but the history of those who
-    listened is looked at.
+    Only tracks known as of the day count, as in `interactions_as_of`. Only the history of users who listened on the
+    day is read.
     """
     return connection.execute(
         f"""

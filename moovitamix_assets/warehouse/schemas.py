@@ -35,13 +35,13 @@ _IS_NOT_NEGATIVE = pa.Check.ge(0)
 
 USERS = table(
     "users",
-    "People: one row per person and per day on which their record changed.",
+    "Users: one row per user and per day on which their record changed.",
     user_id=column(BIGINT, "The source's id."),
-    first_name=column(TEXT, "Personal: stands in no table but this.", nullable=True),
-    last_name=column(TEXT, "Personal: stands in no table but this.", nullable=True),
-    email=column(TEXT, "Personal; two people may share one, so it is never a key.", nullable=True),
-    gender=column(TEXT, "As the person said it; none is folded into another.", nullable=True),
-    favorite_genres=column(TEXTS, "What the person says to like.", nullable=True),
+    first_name=column(TEXT, "Personal data: stored in no other table.", nullable=True),
+    last_name=column(TEXT, "Personal data: stored in no other table.", nullable=True),
+    email=column(TEXT, "Personal data; two users may share one, so it is never a key.", nullable=True),
+    gender=column(TEXT, "As the user gave it; values are not merged.", nullable=True),
+    favorite_genres=column(TEXTS, "The genres the user prefers, as given in the profile.", nullable=True),
     created_at=column(TIMESTAMP, "UTC.", nullable=True),
     updated_at=column(TIMESTAMP, "UTC; precedes created_at in a quarter of the source's records.", nullable=True),
     changed_on=CHANGED_ON,
@@ -68,9 +68,9 @@ TRACKS = table(
 
 LISTENS = table(
     "listens",
-    "Listening: one row per track of a session. The newest version of a session replaces all rows of older ones.",
-    user_id=column(BIGINT, "Who listened."),
-    track_id=column(BIGINT, "What was played; kept even where the track is not known (yet)."),
+    "Listening sessions: one row per track of a session. The newest version of a session replaces all older rows.",
+    user_id=column(BIGINT, "The user who listened."),
+    track_id=column(BIGINT, "The track played; kept even where it is not (yet) known."),
     listened_at=column(TIMESTAMP, "The session's created_at, at every position. UTC."),
     position=column(
         SMALLINT, "Place in the session, from 1.", pa.Check.in_range(1, MAXIMUM_POSITION)
@@ -83,15 +83,15 @@ LISTENS = table(
 
 RECOMMENDATIONS = table(
     "recommendations",
-    "The top N of every person known, as of the end of a day.",
-    user_id=column(BIGINT, "For whom."),
-    rank=column(SMALLINT, "Place in the person's list, from 1.", pa.Check.ge(1)),
-    track_id=column(BIGINT, "What."),
-    score=column(FLOAT, "Higher is better; comparable within one person's list only."),
+    "The top N for every known user, as of the end of a day.",
+    user_id=column(BIGINT, "The user."),
+    rank=column(SMALLINT, "Position in the user's recommendations, from 1.", pa.Check.ge(1)),
+    track_id=column(BIGINT, "The track recommended."),
+    score=column(FLOAT, "Higher is better; comparable within one user's recommendations only."),
     source=column(
-        TEXT, "What made it.", pa.Check.isin(["model", "cold_start", "popular"])
+        TEXT, "The method that produced it.", pa.Check.isin(["model", "cold_start", "popular"])
     ),
-    model_version=column(TEXT, "The version in force, or `popularity` for fallback rows."),
+    model_version=column(TEXT, "The current champion, or `popularity` for fallback rows."),
     generated_for=column(DATE, "The partition: the as-of day."),
     generated_at=column(TIMESTAMP, "The end of that day, UTC."),
     expires_at=column(TIMESTAMP, "Not to be shown from then on, UTC."),
@@ -99,59 +99,63 @@ RECOMMENDATIONS = table(
 
 MODEL_EVALUATIONS = table(
     "model_evaluations",
-    "What each candidate, and what it was compared with, was worth on listens it had not seen.",
+    "The scores of each candidate, and of what it was compared with, on listens it was not trained on.",
     model_version=column(TEXT, "The candidate's version."),
     as_of=column(DATE, "The day as of which it was trained."),
-    subject=column(TEXT, "Who is measured: candidate, popularity, ..."),
-    segment=column(TEXT, "Whose lists: all, warm, cold, new_tracks."),
+    subject=column(TEXT, "The model measured: candidate, popularity, ..."),
+    segment=column(TEXT, "The users or tracks measured: all, warm, cold, new_tracks."),
     metric=column(TEXT, "ndcg_at_10, recall_at_20, ..."),
-    value=column(DOUBLE, "The mean over people.", nullable=True),
-    standard_error=column(DOUBLE, "Of that mean; NULL where it is no mean over people.", nullable=True),
-    users=column(INTEGER, "People measured."),
+    value=column(DOUBLE, "The mean over users.", nullable=True),
+    standard_error=column(
+        DOUBLE,
+        "The standard error of that mean; NULL where the value is not a mean over users.",
+        nullable=True,
+    ),
+    users=column(INTEGER, "Users measured."),
 )
 
 PROMOTIONS = table(
     "promotions",
-    "Which version was in force as of any day, why, and what it replaced: the truth about champions.",
-    model_version=column(TEXT, "The version that was decided about."),
-    as_of=column(DATE, "The day from which the decision holds."),
+    "The champion as of any day, why it was chosen, and the version it replaced: the source of truth about champions.",
+    model_version=column(TEXT, "The version that the decision is about."),
+    as_of=column(DATE, "The day from which the decision applies."),
     decided_at=column(TIMESTAMP, "Wall clock of the decision, UTC."),
-    decision=column(TEXT, "What was decided.", pa.Check.isin(["promoted", "rejected", "rolled_back"])),
-    reason=column(TEXT, "Why, in one sentence."),
-    metrics=column(JSON, "The figures the decision was taken on."),
-    previous_version=column(TEXT, "The version in force before; NULL if none.", nullable=True),
+    decision=column(TEXT, "The decision.", pa.Check.isin(["promoted", "rejected", "rolled_back"])),
+    reason=column(TEXT, "The reason, in one sentence."),
+    metrics=column(JSON, "The figures the decision was based on."),
+    previous_version=column(TEXT, "The previous champion; NULL if none.", nullable=True),
     decision_number=column(
-        BIGINT, "Place in the order of decisions, from 1; of decisions for one day the greatest holds.", nullable=True
+        BIGINT, "Number of the decision, from 1; of several decisions for one day, the greatest applies.", nullable=True
     ),
 )  # fmt: skip
 
 RECOMMENDATION_QUALITY = table(
     "recommendation_quality",
-    "What the lists of the day before were worth on what people heard for the first time on the day.",
-    day=column(DATE, "The partition: the day on which people listened."),
-    model_version=column(TEXT, "The version that made the lists, or `popularity`."),
+    "The quality of the previous day's recommendations, measured on the day's first plays of a track by a user.",
+    day=column(DATE, "The partition: the day of the plays."),
+    model_version=column(TEXT, "The version that produced the recommendations, or `popularity`."),
     segment=column(
-        TEXT, "Whose lists.", pa.Check.isin(["all", "warm", "cold", "new_tracks"])
+        TEXT, "The users or tracks measured.", pa.Check.isin(["all", "warm", "cold", "new_tracks"])
     ),
-    users=column(INTEGER, "People measured: with a list, and something heard for the first time."),
-    ndcg_at_10=column(DOUBLE, "The mean over people."),
-    recall_at_20=column(DOUBLE, "The mean over people."),
-    precision_at_10=column(DOUBLE, "The mean over people."),
-    map_at_10=column(DOUBLE, "The mean over people."),
-    hit_rate_at_10=column(DOUBLE, "The mean over people."),
-    coverage=column(DOUBLE, "Share of the catalogue in at least one of their first tens."),
-    popularity_ndcg_at_10=column(DOUBLE, "What popular tracks would have earned with the same people."),
+    users=column(INTEGER, "Users measured: with recommendations, and a track played for the first time."),
+    ndcg_at_10=column(DOUBLE, "The mean over users."),
+    recall_at_20=column(DOUBLE, "The mean over users."),
+    precision_at_10=column(DOUBLE, "The mean over users."),
+    map_at_10=column(DOUBLE, "The mean over users."),
+    hit_rate_at_10=column(DOUBLE, "The mean over users."),
+    coverage=column(DOUBLE, "Share of the catalogue in at least one user's top 10."),
+    popularity_ndcg_at_10=column(DOUBLE, "NDCG@10 of the most popular tracks for the same users."),
 )  # fmt: skip
 
 DRIFT = table(
     "drift",
-    "How far the listens, people and tracks of a day moved from what the champion was trained on.",
+    "The drift of a day's listens, users and tracks from the data that the champion was trained on.",
     day=column(DATE, "The partition."),
-    feature=column(TEXT, "What is compared: listen_hour, listen_genre, ..."),
-    statistic=column(TEXT, "How.", pa.Check.isin(["psi", "ks", "share"])),
-    value=column(DOUBLE, "How far.", _IS_NOT_NEGATIVE),
-    threshold=column(DOUBLE, "Above this it counts as drifted.", _IS_NOT_NEGATIVE),
-    drifted=column(BOOLEAN, "Whether it is above."),
+    feature=column(TEXT, "The feature compared: listen_hour, listen_genre, ..."),
+    statistic=column(TEXT, "The statistic.", pa.Check.isin(["psi", "ks", "share"])),
+    value=column(DOUBLE, "The statistic's value.", _IS_NOT_NEGATIVE),
+    threshold=column(DOUBLE, "Above this the feature counts as drifted.", _IS_NOT_NEGATIVE),
+    drifted=column(BOOLEAN, "Whether the value is above the threshold."),
 )
 
 # The tables that the source's records are loaded into.
@@ -174,7 +178,8 @@ TABLES: dict[str, pa.DataFrameSchema] = {
     )
 }
 
-# The columns that a warehouse of an older version lacks, and what fills each once it was added. They are nullable.
+# The columns that a warehouse of an older version lacks, and the statement that fills each once it was added.
+# They are nullable.
 FILLED_WHEN_ADDED = {
     ("promotions", "decision_number"): """
         UPDATE promotions SET decision_number = numbered.decision_number FROM (
@@ -182,7 +187,7 @@ FILLED_WHEN_ADDED = {
         ) AS numbered WHERE promotions.rowid = numbered.line""",
 }
 
-# What BI tools read: the latest state, without a word about partitions.
+# The views for BI tools: the latest state, without partitions.
 VIEWS = {
     "dim_users": """
         SELECT * FROM users

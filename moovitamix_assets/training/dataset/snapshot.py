@@ -67,7 +67,7 @@ def take_snapshot(
             columns.PLAYS_BEFORE_HOLDOUT: held_out.holdout_from,
             columns.PLAYS_BEFORE_VALIDATION: held_out.validation_from,
         },
-        faded_cuts={
+        decayed_cuts={
             columns.DECAYED_PLAYS: as_of + timedelta(days=1),
             columns.DECAYED_PLAYS_BEFORE_HOLDOUT: held_out.holdout_from,
             columns.DECAYED_PLAYS_BEFORE_VALIDATION: held_out.validation_from,

@@ -7,7 +7,7 @@ import pytest
 from moovitamix_assets.warehouse.as_of import (
     anything_played_before,
     ever_played,
-    first_heard_on,
+    first_played_on,
     interactions_as_of,
     listens_changed,
     tracks_as_of,
@@ -41,15 +41,15 @@ def test_first_heard_is_what_the_person_had_not_heard_the_day_before(warehouse):
     add_session(warehouse, BEFORE, BEN, [12])
     add_session(warehouse, DAY, ANN, [11, 12, 12])
     add_session(warehouse, AFTER, ANN, [13])
-    assert pairs(first_heard_on(warehouse, DAY)) == [(ANN, 12)]
-    assert pairs(first_heard_on(warehouse, AFTER)) == [(ANN, 13)]
+    assert pairs(first_played_on(warehouse, DAY)) == [(ANN, 12)]
+    assert pairs(first_played_on(warehouse, AFTER)) == [(ANN, 13)]
 
 
 def test_a_session_that_grows_adds_only_what_it_grew_by(warehouse):
     began = datetime(2026, 9, 9, 23)
     add_session(warehouse, BEFORE, ANN, [10, 11], began)
     add_session(warehouse, DAY, ANN, [10, 11, 12], began)
-    assert pairs(first_heard_on(warehouse, DAY)) == [(ANN, 12)]
+    assert pairs(first_played_on(warehouse, DAY)) == [(ANN, 12)]
 
 
 def test_what_a_session_lost_before_the_day_counts_as_unheard(warehouse):
@@ -57,7 +57,7 @@ def test_what_a_session_lost_before_the_day_counts_as_unheard(warehouse):
     add_session(warehouse, date(2026, 9, 8), ANN, [10, 11], began)
     add_session(warehouse, BEFORE, ANN, [10], began)
     add_session(warehouse, DAY, ANN, [10, 11])
-    assert pairs(first_heard_on(warehouse, DAY)) == [(ANN, 11)]
+    assert pairs(first_played_on(warehouse, DAY)) == [(ANN, 11)]
     assert ever_played(warehouse, BEFORE, [10, 11]) == {10}
     assert ever_played(warehouse, date(2026, 9, 8), [10, 11]) == {10, 11}
 
@@ -66,7 +66,7 @@ def test_a_track_counts_from_the_day_on_which_it_is_known(warehouse):
     add_tracks(warehouse, DAY, 20)
     add_tracks(warehouse, AFTER, 21)
     add_session(warehouse, DAY, ANN, [20, 21])
-    assert pairs(first_heard_on(warehouse, DAY)) == [(ANN, 20)]
+    assert pairs(first_played_on(warehouse, DAY)) == [(ANN, 20)]
 
 
 def test_played_asks_about_the_named_tracks_only(warehouse):
@@ -84,10 +84,10 @@ def test_plays_of_some_people_are_theirs_among_everyones(warehouse):
     everyone = interactions_as_of(warehouse, DAY, {})
     assert everyone["plays"].tolist() == [2, 1, 1]
     for person in (ANN, BEN):
-        own = interactions_as_of(warehouse, DAY, {}, people=[person])
+        own = interactions_as_of(warehouse, DAY, {}, users=[person])
         expected = everyone[everyone["user_id"] == person].reset_index(drop=True)
         assert own.to_dict("list") == expected.to_dict("list")
-    assert interactions_as_of(warehouse, DAY, {}, people=[]).empty
+    assert interactions_as_of(warehouse, DAY, {}, users=[]).empty
 
 
 def test_faded_plays_halve_each_week_and_stop_at_their_cut(warehouse):
@@ -96,7 +96,7 @@ def test_faded_plays_halve_each_week_and_stop_at_their_cut(warehouse):
     add_session(warehouse, DAY, ANN, [10])
     age = (DAY - BEFORE).days
     week_later = DAY + timedelta(days=7)
-    faded = interactions_as_of(warehouse, DAY, {}, faded_cuts={"then": DAY, "later": week_later})
+    faded = interactions_as_of(warehouse, DAY, {}, decayed_cuts={"then": DAY, "later": week_later})
     assert faded["then"].tolist() == [round(1000 * 0.5 ** (age / 7))]
     assert faded["later"].tolist() == [500 + round(1000 * 0.5 ** ((age + 7) / 7))]
 
@@ -155,7 +155,7 @@ def test_a_play_at_the_first_instant_of_a_cut_is_not_before_it(warehouse):
     midnight = datetime(2026, 9, 10)
     add_session(warehouse, BEFORE, ANN, [10], midnight - timedelta(microseconds=1))
     add_session(warehouse, DAY, ANN, [11], midnight)
-    plays = interactions_as_of(warehouse, DAY, {"before": DAY}, faded_cuts={"faded": DAY})
+    plays = interactions_as_of(warehouse, DAY, {"before": DAY}, decayed_cuts={"faded": DAY})
     assert plays["plays"].tolist() == [1, 1]
     assert plays["before"].tolist() == [1, 0]
     assert plays["faded"].tolist() == [round(1000 * 0.5 ** (1 / 7)), 0]
