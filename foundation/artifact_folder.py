@@ -1,7 +1,7 @@
-"""Folders of files that appear whole and can be checked: training sets and models on disk.
+"""Folders of files that are published whole and can be verified: training sets and models on disk.
 
-Only how a folder appears, is verified and goes belongs here; what is in it is written by whoever makes it, who also
-says what a damaged one means and which command mends it.
+Publishing, verifying and removing a folder belong here. Its content is written by the caller, who also reports what a
+damaged folder means and which command repairs it.
 """
 
 import os
@@ -15,14 +15,14 @@ HASHES_FILE = "SHA256SUMS"
 
 
 def write_folder(target: Path, write: Callable[[Path], object]) -> None:
-    """Make a folder that appears by rename, with everything in it or not at all, and `SHA256SUMS` of its files.
+    """Write a folder that appears by rename, complete or not at all, with the `SHA256SUMS` of its files.
 
-    An existing folder is replaced; a crash in between leaves the old one or the new one beside a hidden leftover
-    that nothing reads and the next call removes.
+    An existing folder is replaced. A crash in between leaves the old or the new folder, and next to it a hidden
+    leftover that nothing reads and the next call removes.
 
     Args:
-        target: Where the folder shall be.
-        write: Told an empty folder to fill.
+        target: Path of the folder.
+        write: Called with an empty folder to fill.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     for leftover in target.parent.glob(f".{target.name}.*"):
@@ -51,17 +51,17 @@ def remove_folder(target: Path) -> None:
 
 
 def write_hashes(folder: Path) -> None:
-    """Write down what the files of a folder are now."""
+    """Record the hashes of the files that are in a folder now."""
     (folder / HASHES_FILE).write_text(_hashes_of(folder))
 
 
 def is_hashed(folder: Path) -> bool:
-    """Whether a folder says what its files must be; those of earlier versions do not."""
+    """Return True for a folder with recorded hashes; folders of earlier versions have none."""
     return (folder / HASHES_FILE).exists()
 
 
 def damage_in(folder: Path) -> str | None:
-    """What is wrong with the files of a folder, as `<file>: <finding>`; None if nothing, or if it has no hashes."""
+    """Return the damage to the files of a folder, as `<file>: <finding>`; None without damage or without hashes."""
     if not is_hashed(folder):
         return None
     recorded = (folder / HASHES_FILE).read_bytes().decode(errors="replace")
@@ -78,7 +78,7 @@ def damage_in(folder: Path) -> str | None:
 
 
 def _hashes_of(folder: Path) -> str:
-    """The content of `SHA256SUMS` as the tool `sha256sum --check` reads it."""
+    """Return the content of `SHA256SUMS`, in the format of the tool `sha256sum --check`."""
     files = sorted(file for file in folder.iterdir() if file.name != HASHES_FILE)
     return "".join(f"{sha256(file.read_bytes())}  {file.name}\n" for file in files)
 

@@ -1,4 +1,4 @@
-"""training_set, lightfm_model, champion_model: what was known on a day, the model made of it, and whether it serves.
+"""training_set, lightfm_model, champion_model: the data known on a day, the model trained on it, and its promotion.
 
 One partition per run, in a job of their own. The warehouse is held only for the snapshot and for the decision.
 See https://docs.dagster.io/guides/build/assets.
@@ -34,12 +34,12 @@ _SHOWN_METRICS = ["ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", 
 
 
 class TrainingConfig(Config):
-    """How much a training may search."""
+    """The extent of a training's search for hyperparameters."""
 
     search_trials: int = Field(
         0,
         ge=0,
-        description="Settings to try in a search for a better recipe; 0 takes over those of the champion.",
+        description="Trials in a search for better hyperparameters; 0 takes over those of the champion.",
     )
 
 
@@ -50,7 +50,7 @@ class TrainingConfig(Config):
     kinds={"duckdb", "parquet"},
     owners=["team:recommendations"],
     pool=WAREHOUSE_POOL,
-    description="Users, tracks and who played what, exactly as known on the day; no names, no emails.",
+    description="Users, tracks and interactions, exactly as known on the day; no names, no emails.",
 )
 def training_set(
     context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
@@ -89,8 +89,8 @@ def training_set(
     kinds={"python", "numpy"},
     owners=["team:recommendations"],
     description=(
-        "The candidate: LightFM, and what improves it, chosen on the validation days, measured on the hold-out "
-        "days beside popularity, then fitted on everything up to the day."
+        "The candidate: LightFM and the components that improve it, chosen on the validation days, measured on the "
+        "hold-out days against popularity, then fitted on everything up to the day."
     ),
 )
 def lightfm_model(
@@ -179,7 +179,7 @@ def champion_model(context: AssetExecutionContext, settings: ResourceParam[Setti
 
 
 def _mirrored(context: AssetExecutionContext, settings: Settings) -> str:
-    """Tell MLflow of the decision; that it cannot be told changes nothing of it."""
+    """Mirror the decision to MLflow; a failure of the mirror does not affect the decision."""
     from moovitamix_assets.training.mirroring.mirror import MirrorFailed, write_mirror
 
     if not settings.mirror.mirror_decisions:
@@ -187,7 +187,7 @@ def _mirrored(context: AssetExecutionContext, settings: Settings) -> str:
     try:
         report = write_mirror(settings)
     except (MirrorFailed, WarehouseLocked) as error:
-        context.log.warning(f"{error} The decision stands; `moovitamix mirror` makes up for it.")
+        context.log.warning(f"{error} The decision stands; `moovitamix mirror` writes the mirror again.")
         return f"failed: {error}"
     return f"{len(report.versions)} versions in {report.where}, {report.seconds:.1f} seconds"
 

@@ -1,6 +1,6 @@
-"""Arrays and JSON on disk, and nothing else: how a fitted blend is stored and read back.
+"""The files of a fitted blend: arrays and JSON, and nothing else.
 
-The files' names and forms belong here. Nothing is ever pickled or unpickled, and equal models give equal bytes.
+Their names and forms belong here. Nothing is ever pickled or unpickled, and equal models give equal bytes.
 """
 
 import json
@@ -21,7 +21,7 @@ MODEL_FILE = "recipe.json"
 
 
 def write_json(directory: Path, content: Mapping[str, Any]) -> None:
-    """Write what is not an array."""
+    """Write everything that is not an array."""
     (directory / MODEL_FILE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 

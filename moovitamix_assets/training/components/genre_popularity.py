@@ -1,7 +1,7 @@
-"""Recent popularity, a person's favourite genres first: what is known to please someone nobody knows.
+"""Recent popularity, a user's favourite genres first: the ranking for users without plays.
 
-The order as a component of two-part vectors belongs here, so that cold lists are ranked and measured like all
-others. Who gets such a list is for `serving.py` and `recommendations/` to say.
+The order as a component of two-part vectors belongs here, so that cold starts are ranked and measured like all other
+users. Which users are cold starts is decided in `serving.py`.
 """
 
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ from moovitamix_assets.training.components.base import FloatArray
 def genre_popularity(
     favorite_genres: Iterable[object], track_genres: Iterable[object], plays: npt.NDArray[np.float64]
 ) -> tuple[FloatArray, FloatArray]:
-    """Vectors whose product orders tracks by shared genres first and by plays among those that share as many.
+    """Return vectors whose product orders tracks by shared genres first, then by plays.
 
     Args:
-        favorite_genres: Of each person, a list of words or nothing (None, NaN).
+        favorite_genres: Of each user, a sequence of words or nothing (None, NaN).
         track_genres: Of each track, likewise.
         plays: Recent plays of each track, shape (T,).
 
@@ -28,7 +28,7 @@ def genre_popularity(
     of_users = [_words(genres) for genres in favorite_genres]
     of_tracks = [_words(genres) for genres in track_genres]
     places = {genre: place for place, genre in enumerate(sorted(set().union(*of_tracks)), start=1)}
-    # The rank, not the count: float32 tells a million ranks below 1 apart, and never mistakes one for a genre.
+    # The rank, not the count: float32 distinguishes a million ranks below 1, and none of them outweighs a genre.
     order = np.argsort(-plays, kind="stable")
     by_rank = np.empty(len(plays), dtype=np.float32)
     by_rank[order] = 1.0 - np.arange(len(plays), dtype=np.float32) / max(len(plays), 1)
@@ -44,7 +44,7 @@ def genre_popularity(
 
 
 def _words(genres: object) -> frozenset[str]:
-    # A missing list comes as None or, out of a frame, as NaN.
+    # A missing sequence is None or, in a frame, NaN.
     return (
         frozenset(str(genre).casefold() for genre in genres)
         if isinstance(genres, list | tuple | np.ndarray)

@@ -43,7 +43,7 @@ EVALUATIONS = 8
 """... but as few as it takes to evaluate so often."""
 
 HISTORY_WEIGHT = 0.5
-"""The `history_weight` that is tried besides 0."""
+"""The `history_weight` that is tried, in addition to 0."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class LightFM(DecayingComponent):
         known_users = np.diff(view.plays.indptr) > 0
         known_tracks = view.track_plays > 0
         if not known_users.any():
-            raise ValueError("nobody has played anything before the cut: there is nothing to learn from")
+            raise ValueError("no user played anything before the cutoff: there is nothing to learn from")
         users = _with_identity(view.user_features, known_users, self.feature_weight)
         tracks = _with_identity(view.track_features, known_tracks, self.feature_weight)
         # Only tracks that were played take part: WARP draws its negatives from all columns, and a track that

@@ -1,6 +1,6 @@
-"""The column names of the training set and of `model_evaluations`, each written once.
+"""The column names of the training set and of `model_evaluations`, each defined once.
 
-Nothing but names belongs here; the types are in `training_set.py` and in the warehouse's schemas.
+Only names belong here; the types are in `training_set.py` and in the warehouse's schemas.
 """
 
 USER_ID = "user_id"

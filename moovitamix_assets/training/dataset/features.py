@@ -1,8 +1,8 @@
-"""What is known of users and tracks beside the plays, as sparse rows that sum to one.
+"""Features of users and tracks, as sparse rows that sum to one.
 
-Only the columns of the training set are read here; the identity features and their weight are LightFM's
-matter (`components/lightfm.py`). Raw multi-hot rows made the model worse than no features at all: a track with
-ten tags then weighs ten times its own identity. Hence the normalisation.
+Only columns of the training set are read here; identity features and their weight belong to LightFM
+(`components/lightfm.py`). Rows are normalised because raw multi-hot rows made the model worse than no features at all:
+a track with ten tags then weighs ten times its own identity.
 """
 
 from collections.abc import Iterable
@@ -15,18 +15,18 @@ from scipy import sparse
 from moovitamix_assets.training.dataset import columns
 
 MINIMUM_ROWS = 2
-"""A word that only one row carries says no more than that row's identity, so it is left out."""
+"""A word in only one row adds nothing to that row's identity, so it is left out."""
 
 
 def user_features(users: pd.DataFrame) -> sparse.csr_matrix:
     """Return favourite genres and gender of each user, float32 CSR (U, features), rows summing to 1 or 0."""
-    return row_normalised(_one_hot(users, lists=[columns.FAVORITE_GENRES], words=[columns.GENDER]))
+    return row_normalised(_one_hot(users, multiple=[columns.FAVORITE_GENRES], single=[columns.GENDER]))
 
 
 def track_features(tracks: pd.DataFrame) -> sparse.csr_matrix:
     """Return genres, artist, songwriters and album of each track, float32 CSR (T, features), rows summing to 1 or 0."""
-    words = [columns.ARTIST, columns.SONGWRITERS, columns.ALBUM]
-    return row_normalised(_one_hot(tracks, lists=[columns.GENRES], words=words))
+    single = [columns.ARTIST, columns.SONGWRITERS, columns.ALBUM]
+    return row_normalised(_one_hot(tracks, multiple=[columns.GENRES], single=single))
 
 
 def row_normalised(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -38,10 +38,10 @@ def row_normalised(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     return result
 
 
-def _one_hot(frame: pd.DataFrame, lists: list[str], words: list[str]) -> sparse.csr_matrix:
-    blocks = [_word_block([[word] for word in frame[name]]) for name in words]
+def _one_hot(frame: pd.DataFrame, multiple: list[str], single: list[str]) -> sparse.csr_matrix:
+    blocks = [_word_block([[word] for word in frame[name]]) for name in single]
     blocks += [
-        _word_block([row if isinstance(row, Iterable) else [] for row in frame[name]]) for name in lists
+        _word_block([row if isinstance(row, Iterable) else [] for row in frame[name]]) for name in multiple
     ]
     return sparse.hstack(blocks, format="csr", dtype=np.float32)
 

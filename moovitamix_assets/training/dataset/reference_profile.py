@@ -1,7 +1,7 @@
-"""What listens, people and tracks are like: distributions small enough for the manifest of a training set.
+"""The profile of listens, users and tracks: distributions small enough for the manifest of a training set.
 
-A training set carries the profile of its last week as a reference, and `monitoring/drift.py` makes the same of a
-day. How two profiles are compared belongs there. Shares of whole groups only; nothing personal is in a profile.
+A training set holds the profile of its last week as a reference, and `monitoring/drift.py` computes the same for a day.
+How two profiles are compared belongs there. A profile has shares of whole groups only, and nothing personal.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,37 +18,37 @@ from moovitamix_assets.training.dataset import columns
 REFERENCE_DAYS = 7
 
 POPULARITY_COLUMN = columns.PLAYS_LAST_30_DAYS_BEFORE_HOLDOUT
-"""By which tracks are ranked: plays before the reference week (with the usual hold-out of seven days).
+"""The column that ranks tracks: plays before the reference week (with the usual hold-out of seven days).
 
-Ranked by plays of the very week, lucky tracks would stand too high, and every later day would seem to drift.
+Ranked by plays of that same week, lucky tracks would rank too high, and every later day would seem to drift.
 """
 
 POPULARITY_BINS = 10
 UNKNOWN = "unknown"
 
-# More different numbers than this are thinned: a cumulated share is then off by 1 / 255 at most.
+# More distinct numbers than this are thinned: a cumulative share is then off by 1 / 255 at most.
 _MOST_NUMBERS = 256
 _DECIMALS = 6
 
 Profile = Mapping[str, Distribution]
-"""Distributions by feature, over sessions, users or tracks. A session is one observation, shared out over its tracks:
+"""Distributions by feature, over sessions, users or tracks. A session is one observation, divided among its tracks:
 it has one user and one mood."""
 
 
 def profile(
     listens: pd.DataFrame, users: pd.DataFrame, tracks: pd.DataFrame, popularity: pd.DataFrame
 ) -> dict[str, Distribution]:
-    """Describe what was played, and people and tracks.
+    """Return the profile of listens, users and tracks.
 
     Args:
         listens: user_id, listened_at, track_id, genres (of the track); one row per track of a session.
-        users: favorite_genres (lists or None), gender; one row per person.
-        tracks: genres (lists or None), duration_seconds; one row per track.
+        users: favorite_genres (sequences or None), gender; one row per user.
+        tracks: genres (sequences or None), duration_seconds; one row per track.
         popularity: track_id and `POPULARITY_COLUMN`, of the training set that is the reference.
 
     Returns:
         By feature: listen_hour, listen_genre, listen_popularity, session_length, user_genre, user_gender,
-        track_genre and track_duration. What nothing is known of has no rows.
+        track_genre and track_duration. A feature without any known value has no rows.
     """
     sessions = listens.groupby(["user_id", "listened_at"])
     session = sessions.ngroup().to_numpy(np.int64)
@@ -68,9 +68,9 @@ def profile(
 
 
 def popularity_bins(popularity: pd.DataFrame) -> "pd.Series[int]":
-    """Ten groups of tracks with about equally many plays each; 0 holds the few most played.
+    """Return ten groups of tracks with about equally many plays each; 0 holds the few most played.
 
-    Tracks without plays have no group: new ones among them get their first plays within days, which is no drift.
+    Tracks without plays have no group: new ones get their first plays within days, which is no drift.
 
     Args:
         popularity: track_id and `POPULARITY_COLUMN`.
@@ -86,7 +86,7 @@ def popularity_bins(popularity: pd.DataFrame) -> "pd.Series[int]":
 
 
 def to_json(described: Profile) -> dict[str, Any]:
-    """A profile for the manifest; equal profiles give equal texts."""
+    """Return a profile for the manifest; equal profiles give equal texts."""
     return {
         feature: {"rows": distribution.rows, "shares": dict(distribution.shares)}
         for feature, distribution in described.items()
@@ -95,22 +95,24 @@ def to_json(described: Profile) -> dict[str, Any]:
 
 
 def from_json(content: Mapping[str, Any]) -> dict[str, Distribution]:
-    """What `to_json` wrote."""
+    """Read what `to_json` returned."""
     return {feature: Distribution(entry["rows"], entry["shares"]) for feature, entry in content.items()}
 
 
 def _each(values: Iterable[object]) -> Distribution:
-    """Each value is an observation."""
+    """Count each value as an observation."""
     listed = pd.Series(list(values), dtype=object)
     return _distribution(listed, np.arange(len(listed)))
 
 
-def _words(lists: "pd.Series[Any]", observation: npt.NDArray[np.integer[Any]] | None = None) -> Distribution:
-    """The words of lists, in small letters; each list is an observation, or part of the one that is named."""
-    # A missing list comes as None or, out of a frame, as NaN.
+def _words(
+    sequences: "pd.Series[Any]", observation: npt.NDArray[np.integer[Any]] | None = None
+) -> Distribution:
+    """Count words, in lower case; each sequence is an observation, or part of the one with the given number."""
+    # A missing sequence is None or, in a frame, NaN.
     words = [
         sorted({str(word).casefold() for word in row}) if isinstance(row, list | tuple | np.ndarray) else []
-        for row in lists
+        for row in sequences
     ]
     exploded = pd.Series(words, dtype=object).explode()
     position = exploded.index.to_numpy(np.int64)
@@ -120,7 +122,7 @@ def _words(lists: "pd.Series[Any]", observation: npt.NDArray[np.integer[Any]] | 
 
 
 def _distribution(values: "pd.Series[Any]", observation: npt.NDArray[np.integer[Any]]) -> Distribution:
-    """Share each observation out equally among its values; missing values do not count."""
+    """Divide each observation equally among its values; missing values do not count."""
     there = values.notna().to_numpy(bool)
     _, own, sizes = np.unique(observation[there], return_inverse=True, return_counts=True)
     if not len(sizes):
@@ -134,7 +136,7 @@ def _distribution(values: "pd.Series[Any]", observation: npt.NDArray[np.integer[
 
 
 def _thinned(numbers: Distribution) -> Distribution:
-    """Few enough numbers: what lies between two that are kept counts as the upper one."""
+    """Return fewer numbers: those between two that are kept count as the upper one."""
     if len(numbers.shares) <= _MOST_NUMBERS:
         return numbers
     kept: dict[str, float] = {}

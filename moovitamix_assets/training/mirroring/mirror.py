@@ -1,7 +1,7 @@
-"""The MLflow mirror of `promotions`: every version ever decided about, and which one is champion.
+"""The MLflow mirror of `promotions`: every version that was ever decided about, and the aliases of champions.
 
-The table is the truth; the mirror is derived from it and can be written again at any time, completely. What belongs
-in it stands here; how MLflow is told is in `mlflow_writer.py`.
+The table is the truth; the mirror is derived from it and can be written again at any time, completely. Its content is
+determined here; the calls to MLflow are in `mlflow_writer.py`.
 """
 
 import hashlib
@@ -35,8 +35,8 @@ DATABASE_FILE = "mlflow.db"
 
 _WRITER = "moovitamix_assets.training.mirroring.mlflow_writer"
 _ARTIFACT_FILES = (".json", ".npy")
-# MLflow reports usage to its makers, configures others' loggers and retries a dead server for minutes. What the
-# environment says of the last two wins.
+# MLflow reports usage to its makers, configures others' loggers and retries a dead server for minutes. For the last
+# two, values in the environment win.
 _FORCED_ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -47,18 +47,18 @@ _DEFAULT_ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQ
 
 
 class MirrorFailed(Explained):
-    """The mirror could not be written; decisions are not touched by that, and the next write makes up for it."""
+    """The mirror could not be written; decisions are not affected, and the next write catches up."""
 
 
 @dataclass(frozen=True)
 class MirrorReport:
-    """What was written.
+    """The result of writing the mirror.
 
     Attributes:
         where: The database file, or the tracking server without its credentials.
-        versions: What became of each version, in the order in which they were decided about.
+        versions: The outcome for each version, in the order of the decisions.
         aliases: Version by alias.
-        seconds: How long it took.
+        seconds: Duration of the write.
     """
 
     where: str
@@ -68,15 +68,15 @@ class MirrorReport:
 
 
 def write_mirror(settings: Settings, *, patient: bool = False) -> MirrorReport:
-    """Make MLflow show what the warehouse says; what it shows already is left as it is.
+    """Bring MLflow up to date with the warehouse; versions that are up to date are left alone.
 
-    MLflow runs in a process of its own: it keeps its database open for the life of a process, also after the file
-    was deleted, and tries for minutes where it should say no; a process can be ended. What was written of the
-    versions by then stays, and the next write goes on from there.
+    MLflow runs in a separate process: it keeps its database open for the life of a process, even after the file
+    was deleted, and retries for minutes where it should fail; a process can be ended. Versions written by then stay,
+    and the next write continues from there.
 
     Args:
-        settings: Where the warehouse, the models and the mirror are, and how long it may take.
-        patient: Take as long as it needs: for a person who can see it and end it.
+        settings: Locations of the warehouse, the models and the mirror, and the timeout.
+        patient: Ignore the timeout: for a user who can watch and stop it.
 
     Raises:
         WarehouseMissing: If there is no warehouse yet.
@@ -91,16 +91,16 @@ def write_mirror(settings: Settings, *, patient: bool = False) -> MirrorReport:
     except ModelDamaged as error:
         raise MirrorFailed(str(error)) from error
     where = str(settings.mirror.mlflow_tracking_uri or settings.data_dir / DATABASE_FILE)
-    outcomes = _told(plan, where, None if patient else settings.mirror.mlflow_timeout_seconds)
+    outcomes = _run_writer(plan, where, None if patient else settings.mirror.mlflow_timeout_seconds)
     return MirrorReport(where, outcomes, plan.aliases, time.monotonic() - started)
 
 
 def mirror_plan(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Plan:
-    """Return everything the mirror shall show.
+    """Return the full content of the mirror.
 
     Args:
         connection: The warehouse.
-        settings: Where models, training sets and the mirror are.
+        settings: Locations of models, training sets and the mirror.
     """
     decisions = all_decisions(connection)
     evaluations = connection.execute("SELECT * FROM model_evaluations").df()
@@ -136,7 +136,7 @@ def _mirrored_version(
         tags["previous_version"] = str(last["previous_version"])
     manifest = training_set_folder(settings.training_sets_dir, as_of) / MANIFEST_FILE
     models = model_store(settings.models_dir)
-    # A day has one training set: it is that of the last model made of it, and says nothing of earlier ones.
+    # A day has one training set: that of the last model trained on it, which does not identify earlier ones.
     if manifest.exists() and models.candidate_version(as_of) == version:
         tags["training_set_sha256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
     folder = models.folder(version)
@@ -154,7 +154,7 @@ def _mirrored_version(
 
 
 def _metrics(evaluations: pd.DataFrame) -> dict[str, float]:
-    """Such as candidate.all.ndcg_at_10, with its standard_error and the number of users beside it."""
+    """Return metrics such as candidate.all.ndcg_at_10, each with its standard_error and the number of users."""
     named: dict[str, float] = {}
     for row in evaluations.itertuples():
         name = f"{row.subject}.{row.segment}.{row.metric}"
@@ -165,7 +165,7 @@ def _metrics(evaluations: pd.DataFrame) -> dict[str, float]:
 
 
 def _gate(figures: Mapping[str, Any]) -> dict[str, float]:
-    """The figures that the decision was taken on."""
+    """Return the figures behind the decision."""
     return {
         f"gate.{name}": float(value)
         for name, value in _flat("", figures)
@@ -174,17 +174,17 @@ def _gate(figures: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _parameters(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The recipe, flat: lightfm.components, lightfm.weight and so on."""
+    """Yield the recipe, flat, by its stored names: lightfm.components, lightfm.weight and so on."""
     recipe = dict(model["recipe"])
-    seen: list[str] = []
+    names: list[str] = []
     for ingredient in recipe.pop("ingredients"):
         parameters = dict(ingredient["parameters"])
         name = parameters.pop("name")
-        seen.append(name)
-        prefix = name if seen.count(name) == 1 else f"{name}_{seen.count(name)}"
+        names.append(name)
+        prefix = name if names.count(name) == 1 else f"{name}_{names.count(name)}"
         for key, value in _flat(f"{prefix}.", {"weight": ingredient["weight"], **parameters}):
             yield key, str(value)
-    yield "ingredients", ", ".join(seen)
+    yield "ingredients", ", ".join(names)
     for key, value in _flat("", recipe):
         yield key, str(value)
 
@@ -201,11 +201,11 @@ def _milliseconds(moment: datetime) -> int:
     return int(moment.replace(tzinfo=UTC).timestamp() * 1000)
 
 
-def _told(plan: Plan, where: str, timeout_seconds: float | None) -> dict[str, Outcome]:
+def _run_writer(plan: Plan, where: str, timeout_seconds: float | None) -> dict[str, Outcome]:
     if plan.artifacts_uri is None:
         remedy = "Check MOOVITAMIX_MLFLOW_TRACKING_URI and that the server runs, then: moovitamix mirror."
     else:
-        remedy = f"The mirror can be made anew: delete {where}, then: moovitamix mirror."
+        remedy = f"The mirror can be written anew: delete {where}, then: moovitamix mirror."
     try:
         finished = subprocess.run(
             [sys.executable, "-m", _WRITER],
@@ -217,12 +217,12 @@ def _told(plan: Plan, where: str, timeout_seconds: float | None) -> dict[str, Ou
         )
     except subprocess.TimeoutExpired:
         raise MirrorFailed(f"MLflow at {where} did not finish in {timeout_seconds:g} s. {remedy}") from None
-    # What MLflow says quotes the address that it was given.
-    complaint = SecretUrl(plan.tracking_uri).redact(finished.stderr).strip()
+    # MLflow's messages quote the address that it was given.
+    message = SecretUrl(plan.tracking_uri).redact(finished.stderr).strip()
     if finished.returncode == REFUSED:
-        said = complaint.splitlines()[-1].rstrip(". ")
-        raise MirrorFailed(f"MLflow at {where} could not be written: {said}. {remedy}")
+        reason = message.splitlines()[-1].rstrip(". ")
+        raise MirrorFailed(f"MLflow at {where} could not be written: {reason}. {remedy}")
     if finished.returncode:
-        raise MirrorFailed(f"The writer of the mirror broke off:\n{complaint}")
+        raise MirrorFailed(f"The writer of the mirror failed unexpectedly:\n{message}")
     outcomes: dict[str, Outcome] = json.loads(finished.stdout.splitlines()[-1])
     return outcomes

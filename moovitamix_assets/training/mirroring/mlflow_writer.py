@@ -1,7 +1,7 @@
-"""What MLflow is told about the versions decided about: the only module that imports it, run as a process of its own.
+"""The calls that write the mirror to MLflow: the only module that imports it, run as a separate process.
 
 `python -m moovitamix_assets.training.mirroring.mlflow_writer` reads a plan from its standard input and answers with a
-line of JSON. What belongs in the mirror is in `mirror.py`.
+line of JSON. The content of the mirror is determined in `mirror.py`.
 """
 
 import hashlib
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 Outcome = Literal["written", "rewritten", "tagged", "unchanged"]
-"""What became of a version: new in the mirror, replaced as its content differed, only its tags set, or left."""
+"""The outcome for a version: new in the mirror, replaced as its content differed, only its tags set, or left alone."""
 
 MODEL_NAME = "moovitamix"
 ALIASES = ("champion", "previous", "challenger")
 ARTIFACT_FOLDER = "model"
 REFUSED = 3
-"""Exit code where MLflow or what it stands on said no; the reason is the last line of standard error."""
+"""Exit code where MLflow or its storage refused; the reason is the last line of standard error."""
 
-# Marks what is ours among runs and holds the digest of what was written: set last, so that it means all of it.
+# Marks the mirror's own runs and holds the digest of what was written: set last, so that it covers all of it.
 _CONTENT_TAG = "moovitamix.content"
 _UNFINISHED = "unfinished"
 _SQLITE = "sqlite:///"
@@ -46,11 +46,11 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True)
 class MirroredVersion:
-    """What the mirror shall show of one version.
+    """The content of the mirror for one version.
 
     Attributes:
         model_version: The version.
-        decided_at: Milliseconds since 1970, UTC; the run's time.
+        decided_at: Milliseconds since 1970, UTC; the time of the run.
         tags: Of the run and of the registered version.
         parameters: The recipe, flat; empty where the model's folder is gone.
         metrics: By name, finite.
@@ -64,23 +64,23 @@ class MirroredVersion:
     metrics: dict[str, float]
     files: list[str]
 
-    def content(self) -> str:
+    def digest(self) -> str:
         """Return a digest of all but the tags; a file counts by name and size, as a version's bytes are fixed."""
         sizes = sorted((Path(file).name, Path(file).stat().st_size) for file in self.files)
-        said = json.dumps([self.parameters, self.metrics, sizes], sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()
+        content = json.dumps([self.parameters, self.metrics, sizes], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything the mirror shall show.
+    """The full content of the mirror.
 
     Attributes:
-        folder: Where relative paths begin: MLflow takes no `#` or `%` in a SQLite path, so it is named from there.
+        folder: Base of relative paths: MLflow accepts no `#` or `%` in a SQLite path, so the path is relative.
         tracking_uri: `sqlite:///...` or a tracking server, with its credentials.
         artifacts_uri: `file://` URI of the folder for artifacts; None leaves it to the tracking server.
-        versions: In the order in which they were decided about.
-        aliases: Version by alias; those of `ALIASES` that are absent are taken away.
+        versions: In the order of the decisions.
+        aliases: Version by alias; those of `ALIASES` that are absent are removed.
     """
 
     folder: str
@@ -102,12 +102,12 @@ class Plan:
 
 
 def write(plan: Plan) -> dict[str, Outcome]:
-    """Make MLflow show the plan; runs and versions that are not the mirror's own are left alone.
+    """Write the plan to MLflow; runs and versions that are not the mirror's own are left alone.
 
     A run that an interrupted write left unfinished is replaced.
 
     Returns:
-        What became of each version.
+        The outcome for each version.
     """
     from mlflow import MlflowClient
 
@@ -132,7 +132,7 @@ def write(plan: Plan) -> dict[str, Outcome]:
 
 
 def _try_database(path: Path) -> None:
-    """Read the file once: MLflow would try 10 times, over 100 seconds, to open one that is no database.
+    """Read the file once: MLflow would retry for 100 seconds to open one that is no database.
 
     Raises:
         sqlite3.Error: If it cannot be read.
@@ -142,10 +142,10 @@ def _try_database(path: Path) -> None:
 
 
 def _experiment(client: "MlflowClient", artifacts_uri: str | None) -> str:
-    """The id of the experiment that the mirror's runs belong to."""
+    """Return the id of the experiment that the mirror's runs belong to."""
     found = client.get_experiment_by_name(MODEL_NAME)
     if found and artifacts_uri and found.artifact_location != artifacts_uri:
-        # The data folder was moved: MLflow would go on writing to where it was.
+        # The data folder was moved: MLflow would go on writing to the old place.
         client.rename_experiment(
             found.experiment_id, f"{MODEL_NAME} {found.experiment_id} of {found.artifact_location}"
         )
@@ -170,7 +170,7 @@ def _all_runs(client: "MlflowClient", experiment_id: str) -> "Iterator[Run]":
 
 
 def _registered_versions(client: "MlflowClient") -> "dict[str, list[ModelVersion]]":
-    """The mirror's own versions of the registered model, by the version they show; the model is made if absent."""
+    """Return the mirror's own registered versions by model version; the registered model is created if absent."""
     if not client.search_registered_models(filter_string=f"name = '{MODEL_NAME}'"):
         client.create_registered_model(
             MODEL_NAME, description="A mirror of the table promotions, which is the truth."
@@ -218,8 +218,8 @@ def _shows(run: "Run", version: MirroredVersion) -> bool:
     shown = run.data.tags[_CONTENT_TAG]
     if shown == _UNFINISHED:
         return False
-    # Where the model's folder is gone, the mirror holds more than could be written again.
-    return not version.files or shown == version.content()
+    # Where the model's folder was removed, the mirror holds more than could be written again.
+    return not version.files or shown == version.digest()
 
 
 def _create(client: "MlflowClient", experiment_id: str, version: MirroredVersion) -> None:
@@ -241,7 +241,7 @@ def _create(client: "MlflowClient", experiment_id: str, version: MirroredVersion
     source = f"{run.info.artifact_uri}/{ARTIFACT_FOLDER}"
     client.create_model_version(MODEL_NAME, source=source, run_id=run_id, tags=version.tags)
     client.set_terminated(run_id, "FINISHED", end_time=version.decided_at)
-    client.set_tag(run_id, _CONTENT_TAG, version.content())
+    client.set_tag(run_id, _CONTENT_TAG, version.digest())
 
 
 def _write_aliases(client: "MlflowClient", aliases: dict[str, str]) -> None:
@@ -256,7 +256,7 @@ def _write_aliases(client: "MlflowClient", aliases: dict[str, str]) -> None:
 
 
 def _sweep(artifacts: Path, kept: set[str]) -> None:
-    """Delete the artifacts of runs that are no more: those of a deleted database, and replaced ones."""
+    """Delete the artifacts of runs that no longer exist: those of a deleted database, and replaced ones."""
     for folder in artifacts.glob("*/"):
         if re.fullmatch(r"[0-9a-f]{32}", folder.name) and folder.name not in kept:
             shutil.rmtree(folder)
@@ -268,7 +268,7 @@ def _slices(items: list[_Item], length: int) -> Iterator[list[_Item]]:
 
 
 def main() -> int:
-    """Read a plan from standard input, write it, print what became of each version."""
+    """Read a plan from standard input, write it, print the outcome for each version."""
     plan = Plan.from_json(sys.stdin.read())
     os.chdir(plan.folder)
     if plan.tracking_uri.startswith(_SQLITE):

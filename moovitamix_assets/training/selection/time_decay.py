@@ -12,7 +12,7 @@ from moovitamix_assets.training.dataset.training_view import TrainingView
 from moovitamix_assets.training.selection.tuning import best_trial, with_fewer_test_users
 
 TIME_DECAYS = (1.0, 2.0, 4.0)
-"""Values that are tried as the components' `time_decay`, besides 0."""
+"""Values that are tried as the components' `time_decay`, in addition to 0."""
 
 MINIMUM_GAIN = 1.02
 """How many times NDCG@10 must grow before old plays decay."""
