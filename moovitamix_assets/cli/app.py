@@ -6,8 +6,8 @@ outcome; heavy libraries are imported in them, so that `--help` answers at once.
 
 import typer
 
-from moovitamix_assets.cli.errors import Commands
 from moovitamix_assets.cli.inspection.commands import doctor, history, recommend, status
+from moovitamix_assets.cli.interface.errors import Commands
 from moovitamix_assets.cli.recovery.commands import forget, rebuild, reset
 from moovitamix_assets.cli.runs.commands import mirror, retrain, rollback, run
 from moovitamix_assets.cli.services.commands import dev, exporter

@@ -10,9 +10,15 @@ from typing import Annotated
 
 import typer
 
-from moovitamix_assets.cli.errors import fail
-from moovitamix_assets.cli.invocation import console, repeating_data_dir, say
-from moovitamix_assets.cli.options import DAY_FORMATS, GREATEST_ID, DataDir, SourceUrl, read_settings
+from moovitamix_assets.cli.interface.errors import fail
+from moovitamix_assets.cli.interface.invocation import console, repeating_data_dir, say
+from moovitamix_assets.cli.interface.options import (
+    DAY_FORMATS,
+    GREATEST_ID,
+    DataDir,
+    SourceUrl,
+    read_settings,
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 

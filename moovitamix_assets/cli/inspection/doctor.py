@@ -16,8 +16,8 @@ import yaml
 from foundation.durable import Damaged
 from foundation.landing.first_partition import StartDateDamaged, recorded_first_partition
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
-from moovitamix_assets.cli.error_messages import dagster_home, records_damaged_message
 from moovitamix_assets.cli.inspection.symptoms import Symptom
+from moovitamix_assets.cli.interface.error_messages import dagster_home, records_damaged_message
 from moovitamix_assets.cli.runs.source_inspection import read_source_time
 from moovitamix_assets.clock import ClockUnreadable, now
 from moovitamix_assets.ingestion.client.source_api import SourceApi, SourceError

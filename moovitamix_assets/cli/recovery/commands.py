@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from moovitamix_assets.cli.invocation import console, say
-from moovitamix_assets.cli.options import DAY_FORMATS, DataDir, Yes, confirm, read_settings
+from moovitamix_assets.cli.interface.invocation import console, say
+from moovitamix_assets.cli.interface.options import DAY_FORMATS, DataDir, Yes, confirm, read_settings
 
 
 def rebuild(

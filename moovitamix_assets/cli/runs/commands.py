@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from moovitamix_assets.cli.errors import fail
-from moovitamix_assets.cli.invocation import console, say
-from moovitamix_assets.cli.options import DAY_FORMATS, DataDir, Reason, SourceUrl, read_settings
+from moovitamix_assets.cli.interface.errors import fail
+from moovitamix_assets.cli.interface.invocation import console, say
+from moovitamix_assets.cli.interface.options import DAY_FORMATS, DataDir, Reason, SourceUrl, read_settings
 from moovitamix_assets.settings import Settings
 
 _BY_A_USER = "asked for by a user"

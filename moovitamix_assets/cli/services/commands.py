@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from moovitamix_assets.cli.invocation import say
-from moovitamix_assets.cli.options import DataDir, read_settings
+from moovitamix_assets.cli.interface.invocation import say
+from moovitamix_assets.cli.interface.options import DataDir, read_settings
 
 
 def dev() -> None:

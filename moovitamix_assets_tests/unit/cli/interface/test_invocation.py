@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from moovitamix_assets.cli.app import app
-from moovitamix_assets.cli.invocation import Invocation, invocation, repeating_data_dir
+from moovitamix_assets.cli.interface.invocation import Invocation, invocation, repeating_data_dir
 
 
 @pytest.mark.parametrize(

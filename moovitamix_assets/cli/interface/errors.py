@@ -11,7 +11,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from foundation.errors import Explained
-from moovitamix_assets.cli.invocation import invocation, repeating_data_dir
+from moovitamix_assets.cli.interface.invocation import invocation, repeating_data_dir
 
 _errors = Console(stderr=True, style="red", highlight=False, markup=False)
 
@@ -26,7 +26,7 @@ class Commands(TyperGroup):
         except typer.Exit:
             raise
         except Exception as error:
-            from moovitamix_assets.cli.error_messages import message_of
+            from moovitamix_assets.cli.interface.error_messages import message_of
 
             message = message_of(error, invocation.get().data_dir)
             if message is None:

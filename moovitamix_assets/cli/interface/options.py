@@ -11,8 +11,8 @@ import typer
 from pydantic import ValidationError
 
 from foundation.secret_url import SecretUrl
-from moovitamix_assets.cli.errors import fail
-from moovitamix_assets.cli.invocation import Invocation, invocation
+from moovitamix_assets.cli.interface.errors import fail
+from moovitamix_assets.cli.interface.invocation import Invocation, invocation
 from moovitamix_assets.settings import Settings, all_fields
 
 GREATEST_ID = 2**63 - 1
