@@ -26,7 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show the days loaded and missing, the champion, recent quality, open incidents, and what happens next."""
     from moovitamix_assets.cli.inspection.status import print_status, read_status
-    from moovitamix_assets.cli.runs.instance import open_instance
+    from moovitamix_assets.cli.interface.instance import open_instance
     from moovitamix_assets.clock import now
 
     settings = read_settings(data_dir)

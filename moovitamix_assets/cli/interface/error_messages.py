@@ -11,7 +11,7 @@ from pathlib import Path
 
 from foundation.durable import Damaged, is_disk_full
 from foundation.errors import Explained
-from moovitamix_assets.cli.runs.instance import INSTANCE_DIR
+from moovitamix_assets.cli.interface.instance import INSTANCE_DIR
 
 _NEEDED_GIGABYTES = 2.0
 _REQUESTED = re.compile(r"(\d+) requested and (\d+) written", re.IGNORECASE)

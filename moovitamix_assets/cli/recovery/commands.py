@@ -23,9 +23,9 @@ def rebuild(
 
     from foundation.file_lock import exclusive_lock
     from foundation.progress import TerminalProgress
+    from moovitamix_assets.cli.interface.instance import open_instance
     from moovitamix_assets.cli.recovery.rebuild import describe, rebuild_warehouse, renew_ledger
     from moovitamix_assets.cli.runs.commands import report_waiting
-    from moovitamix_assets.cli.runs.instance import open_instance
 
     with exclusive_lock(settings.run_lock, report_waiting), open_instance() as instance:
         if ledger:
@@ -46,8 +46,8 @@ def forget(
     """Delete the days after one, loaded under a clock that was ahead, so that each is read after its end."""
     settings, last = read_settings(data_dir), after.date()
 
+    from moovitamix_assets.cli.interface.instance import open_instance
     from moovitamix_assets.cli.recovery.forgetting import forget as forget_days
-    from moovitamix_assets.cli.runs.instance import open_instance
     from moovitamix_assets.warehouse.connection import read_warehouse
 
     with read_warehouse(settings.warehouse_path):

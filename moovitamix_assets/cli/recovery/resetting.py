@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.errors import Explained
+from moovitamix_assets.cli.interface.instance import INSTANCE_DIR
 from moovitamix_assets.cli.recovery.folder_holders import refuse_servers, sole_holder
-from moovitamix_assets.cli.runs.instance import INSTANCE_DIR
 from moovitamix_assets.settings import Settings
 
 # A data folder of this project has at least one of them.

@@ -40,9 +40,9 @@ def run(
     from foundation.file_lock import exclusive_lock
     from foundation.landing.files import set_aside_damaged
     from foundation.progress import TerminalProgress
-    from moovitamix_assets.cli.inspection.run_summary import print_summary
-    from moovitamix_assets.cli.runs.instance import open_instance
+    from moovitamix_assets.cli.interface.instance import open_instance
     from moovitamix_assets.cli.runs.pipeline import run_pipeline
+    from moovitamix_assets.cli.runs.run_summary import print_summary
     from moovitamix_assets.cli.runs.source_inspection import compare_clocks
     from moovitamix_assets.ingestion.landing import landing_at
     from moovitamix_assets.partitions import days_between
@@ -76,7 +76,7 @@ def rollback(reason: Reason = _BY_A_USER, data_dir: DataDir = None) -> None:
     """Make the previous champion the champion again, within seconds, without training."""
     settings = read_settings(data_dir)
 
-    from moovitamix_assets.cli.runs.instance import open_instance
+    from moovitamix_assets.cli.interface.instance import open_instance
     from moovitamix_assets.cli.runs.pipeline import run_rollback
 
     with open_instance() as instance:
@@ -89,7 +89,7 @@ def retrain(reason: Reason = _BY_A_USER, data_dir: DataDir = None) -> None:
     settings = read_settings(data_dir)
 
     from moovitamix_assets.automation.retraining_runs import request_retraining
-    from moovitamix_assets.cli.runs.instance import open_instance
+    from moovitamix_assets.cli.interface.instance import open_instance
 
     with open_instance() as instance:
         day = request_retraining(instance, settings, reason)

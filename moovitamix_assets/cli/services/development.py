@@ -13,8 +13,8 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
+from moovitamix_assets.cli.interface.instance import open_instance
 from moovitamix_assets.cli.runs.bundled_source import bundled_source
-from moovitamix_assets.cli.runs.instance import open_instance
 from moovitamix_assets.settings import Settings
 
 _STOP_SECONDS = 30.0

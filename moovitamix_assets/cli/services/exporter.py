@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from moovitamix_assets.cli.runs.instance import open_instance
+from moovitamix_assets.cli.interface.instance import open_instance
 from moovitamix_assets.operations.health.exporter import HealthCollector, Watched, serving
 from moovitamix_assets.settings import Settings
 

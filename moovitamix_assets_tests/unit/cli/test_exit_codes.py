@@ -16,11 +16,12 @@ from moovitamix_assets.automation import retraining_runs
 from moovitamix_assets.automation.retraining_runs import NothingServed
 from moovitamix_assets.cli.app import app
 from moovitamix_assets.cli.inspection import recommendations as recommend
-from moovitamix_assets.cli.inspection import run_summary as summary
 from moovitamix_assets.cli.inspection.recommendations import NothingToShow
-from moovitamix_assets.cli.runs import instance, pipeline
+from moovitamix_assets.cli.interface import instance
+from moovitamix_assets.cli.interface.instance import NoInstance
+from moovitamix_assets.cli.runs import pipeline
+from moovitamix_assets.cli.runs import run_summary as summary
 from moovitamix_assets.cli.runs.bundled_source import SourceNotStarted
-from moovitamix_assets.cli.runs.instance import NoInstance
 from moovitamix_assets.cli.runs.pipeline import Missing, Outcome, RunFailed
 from moovitamix_assets.cli.services import development, exporter
 from moovitamix_assets.operations.health.exporter import PortTaken

@@ -11,7 +11,7 @@ from rich.console import Console
 from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate
 from foundation.warehouse.rows import insert
-from moovitamix_assets.cli.inspection.run_summary import print_summary
+from moovitamix_assets.cli.runs.run_summary import print_summary
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import write_warehouse
