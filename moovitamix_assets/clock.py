@@ -24,11 +24,13 @@ def now(settings: Settings) -> datetime:
     if not settings.clock_url:
         return datetime.now(UTC).replace(tzinfo=None)
     import requests
+    from requests.auth import HTTPBasicAuth
 
+    credentials = settings.clock_url.credentials
     try:
         answer = requests.get(
             f"{settings.clock_url.without_credentials}/_clock",
-            auth=settings.clock_url.credentials,
+            auth=credentials and HTTPBasicAuth(*credentials),
             timeout=_TIMEOUT_SECONDS,
         )
         answer.raise_for_status()

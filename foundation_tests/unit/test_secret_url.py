@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from foundation.secret_url import SecretUrl
+from foundation.secret_url import SecretUrl, redact_credentials
 
 PASSWORD = "ses@me/12?#"
 
@@ -31,15 +31,29 @@ def test_a_url_is_shown_without_what_is_secret_in_it(url, shown):
 
 
 @pytest.mark.parametrize(
-    ("url", "credentials", "rest"),
+    ("url", "bare", "credentials"),
     [
-        ("http://user:p%40ss@host/api", ("user", "p@ss"), "http://host/api"),
-        ("http://token@host", ("token", ""), "http://host"),
-        ("http://host/api", None, "http://host/api"),
+        ("http://a:b@host/x", "http://host/x", (b"a", b"b")),
+        ("https://a@host", "https://host", (b"a", b"")),
+        ("http://a:b:c@d@host", "http://host", (b"a", b"b:c@d")),
+        ("http://%C3%A9:%40@host", "http://host", ("\u00e9".encode(), b"@")),
+        ("http://user:p%40ss@host/api", "http://host/api", (b"user", b"p@ss")),
+        ("http://token@host", "http://host", (b"token", b"")),
+        ("http://a:b/c@d@host:1", "http://host:1", (b"a", b"b/c@d")),
+        ("http://host/@scope", "http://host/@scope", None),
+        ("http://host?q=a@b", "http://host?q=a@b", None),
+        ("http://host:80/@x", "http://host:80/@x", None),
     ],
 )
-def test_credentials_can_be_handed_over_apart(url, credentials, rest):
-    assert (SecretUrl(url).credentials, SecretUrl(url).without_credentials) == (credentials, rest)
+def test_credentials_are_taken_out_of_a_url(
+    url: str, bare: str, credentials: tuple[bytes, bytes] | None
+) -> None:
+    assert (SecretUrl(url).without_credentials, SecretUrl(url).credentials) == (bare, credentials)
+
+
+def test_a_text_loses_the_credentials_of_every_url_in_it() -> None:
+    text = "from http://a:b@host/x to https://c:d@other:1/y, at 3 @ noon"
+    assert redact_credentials(text) == "from http://host/x to https://other:1/y, at 3 @ noon"
 
 
 def test_a_text_that_quotes_the_url_loses_what_is_secret():

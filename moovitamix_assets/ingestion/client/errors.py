@@ -3,31 +3,9 @@
 Only errors that leave the client belong here. No message carries a record's content or a password.
 """
 
-import re
-from urllib.parse import unquote_to_bytes
-
 from moovitamix_assets.ingestion.client.records import Endpoint
 
-# To the last @ of a word, as a password with a character that a URL does not allow ends there too.
-_CREDENTIALS = re.compile(r"(?<=://)\S*@")
-_WITH_CREDENTIALS = re.compile(r"(https?://)([^/?#]*)@(.*)", re.DOTALL)
-
 _CONTRADICTIONS_SHOWN = 3
-
-
-def without_credentials(text: str) -> str:
-    """Give a URL, or a text that quotes some, as messages may show it: without user and password."""
-    return _CREDENTIALS.sub("", text)
-
-
-def split_credentials(url: str) -> tuple[str, tuple[bytes, bytes] | None]:
-    """Take a URL apart into the URL without user and password, and these two as bytes; None if it has none."""
-    match = _WITH_CREDENTIALS.fullmatch(url)
-    if match is None:
-        return url, None
-    scheme, credentials, rest = match.groups()
-    user, _, password = credentials.partition(":")
-    return scheme + rest, (unquote_to_bytes(user), unquote_to_bytes(password))
 
 
 class SourceError(Exception):

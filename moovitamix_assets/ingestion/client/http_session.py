@@ -22,9 +22,10 @@ import requests
 from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import ReadTimeoutError
 
+from foundation.secret_url import SecretUrl, redact_credentials
 from moovitamix_assets.ingestion.client.connections import Lifeline, open_session
 from moovitamix_assets.ingestion.client.errand import Errand
-from moovitamix_assets.ingestion.client.errors import RequestFailed, split_credentials, without_credentials
+from moovitamix_assets.ingestion.client.errors import RequestFailed
 from moovitamix_assets.ingestion.client.patience import FirstContact, Limits, RetryPolicy
 
 Answer = TypeVar("Answer")
@@ -71,7 +72,8 @@ class HttpSession:
             randomness: For the jitter.
         """
         # Without user and password no exception of a library underneath can show them.
-        self._base_url, self._credentials = split_credentials(base_url.rstrip("/"))
+        url = SecretUrl(base_url).without_trailing_slash()
+        self._base_url, self._credentials = url.without_credentials, url.credentials
         self._limits = limits
         self._policy = policy
         self._sleep = sleep
@@ -89,7 +91,7 @@ class HttpSession:
     def shown_url(self, path: str = "", parameters: Mapping[str, str | int] | None = None) -> str:
         """Give a URL of the server as messages may show it: without user and password."""
         query = f"?{urlencode(parameters, safe=':')}" if parameters else ""
-        return without_credentials(self._base_url) + path + query
+        return redact_credentials(self._base_url) + path + query
 
     def get(
         self,
@@ -154,7 +156,7 @@ class HttpSession:
         status = response.status_code
         if status == 429 or not 400 <= status < 500:
             return _decoded(response)
-        detail = without_credentials(_detail(response))
+        detail = redact_credentials(_detail(response))
         raise RequestFailed(self.shown_url(path, parameters), f"{status} {detail}", 1, status)
 
     def _cuttable_request(
@@ -201,11 +203,11 @@ class HttpSession:
             reason = error.args[0] if error.args else error
             if isinstance(reason, ReadTimeoutError):  # requests' name for a timeout within the body
                 raise UnusableAnswer("timeout", f"the answer stalled for {timeout:g} s") from error
-            text = without_credentials(str(getattr(reason, "reason", reason)))
+            text = redact_credentials(str(getattr(reason, "reason", reason)))
             raise UnusableAnswer("connection", text, unreached=True) from error
         except (requests.RequestException, ValueError) as error:
             # Not `from error`: what it quotes may be the address of a proxy or a redirect, password and all.
-            cause = without_credentials(str(error))
+            cause = redact_credentials(str(error))
             raise RequestFailed(self.shown_url(path, parameters), cause, 1) from None
 
     def _session(self) -> tuple[requests.Session, Lifeline]:

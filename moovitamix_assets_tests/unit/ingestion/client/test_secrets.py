@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from moovitamix_assets.ingestion.client.errors import split_credentials, without_credentials
 from moovitamix_assets.ingestion.client.source_api import SourceApi, SourceError
 from moovitamix_assets_tests.unit.ingestion.client.scripted_source import FAR, ScriptedSource, users
 
@@ -88,25 +87,3 @@ def test_the_password_is_sent_and_the_url_shown_without(source: ScriptedSource) 
     with SourceApi(source.url) as api:
         api.check()
     assert set(source.authorizations) == {None}
-
-
-@pytest.mark.parametrize(
-    ("url", "bare", "credentials"),
-    [
-        ("http://a:b@host/x", "http://host/x", (b"a", b"b")),
-        ("https://a@host", "https://host", (b"a", b"")),
-        ("http://a:b:c@d@host", "http://host", (b"a", b"b:c@d")),
-        ("http://%C3%A9:%40@host", "http://host", ("\u00e9".encode(), b"@")),
-        ("http://host/@scope", "http://host/@scope", None),
-        ("http://host?q=a@b", "http://host?q=a@b", None),
-    ],
-)
-def test_credentials_are_taken_out_of_a_url(
-    url: str, bare: str, credentials: tuple[bytes, bytes] | None
-) -> None:
-    assert split_credentials(url) == (bare, credentials)
-
-
-def test_a_text_loses_the_credentials_of_every_url_in_it() -> None:
-    text = "from http://a:b@host/x to https://c:d@other:1/y, at 3 @ noon"
-    assert without_credentials(text) == "from http://host/x to https://other:1/y, at 3 @ noon"
