@@ -1,4 +1,4 @@
-"""The recommendations of all users as of a day: pure functions from frames and a model to the table's rows.
+"""The recommendations of all users as of a day: from the warehouse, or frames and a model, to the table's rows.
 
 Which way a user is served, and by which vectors, is decided in `training/artifacts/serving.py`; the ranking is in
 `top_n.py`.
@@ -6,17 +6,23 @@ Which way a user is served, and by which vectors, is decided in `training/artifa
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Literal
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
+from foundation.models.promotions import champion_version
 from moovitamix_assets.recommendations.top_n import top_n
+from moovitamix_assets.setting_groups import RecommendationSettings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.artifacts.serving import ScoredGroup, Serving, ServingContext, Way
+from moovitamix_assets.training.gate.models import model_store
+from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
 
 POPULARITY_VERSION = "popularity"
@@ -60,6 +66,31 @@ class Known:
             recent_plays=self.tracks["plays_last_30_days"].to_numpy(np.float64),
             plays=_interaction_matrix(user_ids, track_ids, self.interactions),
         )
+
+
+def recommend_day(
+    connection: duckdb.DuckDBPyConnection, day: date, models_dir: Path, settings: RecommendationSettings
+) -> pd.DataFrame:
+    """The rows of `recommendations` for one day, by the champion as of that day.
+
+    Raises:
+        ModelMissing: If the folder of the champion is gone.
+        ModelDamaged: If a file of it is not the one that was written.
+    """
+    version = champion_version(connection, day)
+    known = Known(
+        as_of=day,
+        users=users_as_of(connection, day),
+        tracks=tracks_as_of(connection, day),
+        interactions=interactions_as_of(connection, day, {}),
+    )
+    return recommend_users(
+        known,
+        model_store(models_dir).load(version) if version else None,
+        length=settings.recommendations_per_user,
+        filter_seen=not settings.recommend_heard_tracks,
+        expire_hours=settings.recommendations_expire_hours,
+    )
 
 
 def recommend_users(

@@ -1,4 +1,4 @@
-"""The checks of recommendations: what must hold before a list may be shown, and what is worth a warning.
+"""The checks of recommendations: what must hold before they are shown, and what only warns.
 
 See https://docs.dagster.io/guides/test/asset-checks.
 """
@@ -18,6 +18,7 @@ from dagster import (
 )
 
 from moovitamix_assets.partitions import partitions_of_run
+from moovitamix_assets.setting_groups import RecommendationSettings
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
@@ -29,12 +30,12 @@ from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehous
             "everyone_served",
             asset="recommendations",
             blocking=True,
-            description="Each person known has a full list of distinct, known tracks, none heard before.",
+            description="Each known user has their full number of distinct, known tracks, none played before.",
         ),
         AssetCheckSpec(
             "made_by_a_model",
             asset="recommendations",
-            description="A version is in force; otherwise everyone gets popular tracks.",
+            description="There is a champion; without one all users get popular tracks.",
         ),
     ],
     can_subset=True,
@@ -43,13 +44,13 @@ from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehous
 def recommendations_checks(
     context: AssetCheckExecutionContext, settings: ResourceParam[Settings]
 ) -> Iterator[AssetCheckResult]:
-    """Look at the newest day of the run, or of the table."""
+    """Check the newest day of the run, or of the table."""
     chosen = {key.name for key in context.selected_asset_check_keys}
     with read_warehouse(settings.warehouse_path) as connection:
         day = (partitions_of_run(context.run.tags) or [_newest_day(connection)])[-1]
-        lists = connection.execute("SELECT * FROM recommendations WHERE generated_for = ?", [day]).df()
+        recommended = connection.execute("SELECT * FROM recommendations WHERE generated_for = ?", [day]).df()
         if "everyone_served" in chosen:
-            faults = _faults(connection, day, lists, settings)
+            faults = _faults(connection, day, recommended, settings.recommendations)
             yield AssetCheckResult(
                 check_name="everyone_served",
                 asset_key="recommendations",
@@ -58,14 +59,15 @@ def recommendations_checks(
                 metadata=faults,
             )
     if "made_by_a_model" in chosen:
-        by_model = int(lists[lists["source"] == "model"]["user_id"].nunique())
+        users = int(recommended["user_id"].nunique())
+        by_model = int(recommended[recommended["source"] == "model"]["user_id"].nunique())
         yield AssetCheckResult(
             check_name="made_by_a_model",
             asset_key="recommendations",
             passed=by_model > 0,
             severity=AssetCheckSeverity.WARN,
-            description=f"As of {day}: {by_model} of {lists['user_id'].nunique()} people have the model's lists.",
-            metadata={"by_model": by_model, "people": int(lists["user_id"].nunique())},
+            description=f"As of {day}: {by_model} of {users} users have recommendations of the model.",
+            metadata={"by_model": by_model, "users": users},
         )
 
 
@@ -78,24 +80,25 @@ def _newest_day(connection: duckdb.DuckDBPyConnection) -> date:
 
 
 def _faults(
-    connection: duckdb.DuckDBPyConnection, day: date, lists: pd.DataFrame, settings: Settings
+    connection: duckdb.DuckDBPyConnection,
+    day: date,
+    recommended: pd.DataFrame,
+    settings: RecommendationSettings,
 ) -> dict[str, int]:
-    """How many people or rows break each promise."""
+    """The number of users or rows that break each promise."""
     users = users_as_of(connection, day)
     tracks = tracks_as_of(connection, day)
-    heard = interactions_as_of(connection, day, {})
-    pairs = lists[["user_id", "track_id"]]
-    lengths = lists.groupby("user_id").size().reindex(users["user_id"], fill_value=0)
-    left = len(tracks) - heard.groupby("user_id").size().reindex(users["user_id"], fill_value=0)
-    if settings.recommendations.recommend_heard_tracks:
-        left, heard = left * 0 + len(tracks), heard.iloc[:0]
+    seen = interactions_as_of(connection, day, {})
+    if settings.recommend_heard_tracks:
+        seen = seen.iloc[:0]
+    lengths = recommended.groupby("user_id").size().reindex(users["user_id"], fill_value=0)
+    left = len(tracks) - seen.groupby("user_id").size().reindex(users["user_id"], fill_value=0)
+    user_tracks = recommended[["user_id", "track_id"]]
     return {
-        "short_lists": int(
-            (lengths < left.clip(upper=settings.recommendations.recommendations_per_user)).sum()
-        ),
-        "repeated": int(pairs.duplicated().sum()),
-        "unknown_people": int((~pairs["user_id"].isin(users["user_id"])).sum()),
-        "unknown_tracks": int((~pairs["track_id"].isin(tracks["track_id"])).sum()),
-        "heard_before": len(pairs.merge(heard, on=["user_id", "track_id"])),
-        "scores_not_numbers": int(lists["score"].isna().sum()),
+        "incomplete": int((lengths < left.clip(upper=settings.recommendations_per_user)).sum()),
+        "repeated": int(user_tracks.duplicated().sum()),
+        "unknown_users": int((~user_tracks["user_id"].isin(users["user_id"])).sum()),
+        "unknown_tracks": int((~user_tracks["track_id"].isin(tracks["track_id"])).sum()),
+        "seen_before": len(user_tracks.merge(seen, on=["user_id", "track_id"])),
+        "scores_not_numbers": int(recommended["score"].isna().sum()),
     }

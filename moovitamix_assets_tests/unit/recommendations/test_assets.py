@@ -69,7 +69,7 @@ def test_of_a_range_the_days_that_are_kept_are_made_each_as_of_itself(maker: Mak
     assert maker.days() == [3, 4, 5]
     counted = {}
     for materialization in result.asset_materializations_for_node("recommendations"):
-        counted[materialization.partition] = getattr(materialization.metadata.get("people"), "value", None)
+        counted[materialization.partition] = getattr(materialization.metadata.get("users"), "value", None)
     assert counted == {f"{day(number)}": 2 if number >= 3 else None for number in range(1, 6)}
 
 

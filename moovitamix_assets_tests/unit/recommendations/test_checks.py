@@ -23,7 +23,7 @@ from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session, a
 
 BEFORE, DAY = date(2026, 9, 1), date(2026, 9, 2)
 PLAYER, OTHER = 1, 2
-SOUND = {"short_lists", "repeated", "unknown_people", "unknown_tracks", "heard_before", "scores_not_numbers"}
+SOUND = {"incomplete", "repeated", "unknown_users", "unknown_tracks", "seen_before", "scores_not_numbers"}
 
 Spoil = Callable[[duckdb.DuckDBPyConnection], object]
 
@@ -87,19 +87,19 @@ def test_full_lists_of_distinct_known_unplayed_tracks_pass(tmp_path: Path) -> No
     result = executed(tmp_path, FULL)
     assert faults(result) == {}
     assert evaluation(result, "everyone_served").blocking
-    assert evaluation(result, "everyone_served").description.startswith(f"As of {DAY}: short_lists 0")
+    assert evaluation(result, "everyone_served").description.startswith(f"As of {DAY}: incomplete 0")
 
 
 @pytest.mark.parametrize(
     ("lists", "counted"),
     [
-        (FULL | {PLAYER: [10, 12, 13]}, {"heard_before": 1}),
-        (FULL | {PLAYER: [11, 12]}, {"short_lists": 1}),
-        ({OTHER: [10, 11, 12]}, {"short_lists": 1}),
-        ({}, {"short_lists": 2}),
+        (FULL | {PLAYER: [10, 12, 13]}, {"seen_before": 1}),
+        (FULL | {PLAYER: [11, 12]}, {"incomplete": 1}),
+        ({OTHER: [10, 11, 12]}, {"incomplete": 1}),
+        ({}, {"incomplete": 2}),
         (FULL | {OTHER: [10, 10, 11]}, {"repeated": 1}),
         (FULL | {OTHER: [10, 11, 99]}, {"unknown_tracks": 1}),
-        (FULL | {3: [10, 11, 12]}, {"unknown_people": 3}),
+        (FULL | {3: [10, 11, 12]}, {"unknown_users": 3}),
     ],
 )
 def test_each_broken_promise_is_counted_and_stops_what_is_downstream(
@@ -115,9 +115,7 @@ def test_a_score_that_is_no_number_stops_what_is_downstream(tmp_path: Path) -> N
     assert faults(result) == {"scores_not_numbers": 6}
 
 
-@pytest.mark.parametrize(
-    ("length", "tracks", "counted"), [(4, 4, {}), (5, 4, {}), (4, 3, {"short_lists": 1})]
-)
+@pytest.mark.parametrize(("length", "tracks", "counted"), [(4, 4, {}), (5, 4, {}), (4, 3, {"incomplete": 1})])
 def test_a_list_may_be_as_short_as_what_is_left_to_recommend(
     tmp_path: Path, length: int, tracks: int, counted: dict[str, int]
 ) -> None:
@@ -132,7 +130,7 @@ def test_played_tracks_may_be_recommended_where_the_setting_says_so_and_lists_ar
     everything = [10, 11, 12, 13, 14]
     assert faults(executed(tmp_path / "full", {PLAYER: everything, OTHER: everything}, **seen)) == {}
     short = {PLAYER: everything[1:], OTHER: everything}
-    assert faults(executed(tmp_path / "short", short, **seen)) == {"short_lists": 1}
+    assert faults(executed(tmp_path / "short", short, **seen)) == {"incomplete": 1}
 
 
 def test_a_range_is_judged_by_its_last_day_and_on_what_was_known_then(tmp_path: Path) -> None:
