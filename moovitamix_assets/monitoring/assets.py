@@ -1,14 +1,13 @@
-"""recommendation_quality and drift: what lists were worth to people, and whether the world is still the champion's.
+"""recommendation_quality and drift: how good recommendations were, and how far the data moved since the training.
 
-A range is one run, and each day of it is computed for itself. The figures come from `quality.py` and `drift.py`;
-what follows from them is for checks and sensors to say.
+A range is one run, and each day of it is computed on its own. The figures come from `quality.py` and `drift.py`;
+checks and sensors decide what follows from them.
 See https://docs.dagster.io/guides/build/assets.
 """
 
 from datetime import date, timedelta
 from typing import Any
 
-import duckdb
 import pandas as pd
 from dagster import (
     AssetDep,
@@ -48,15 +47,17 @@ _PLOTTED_DAYS = 60
     io_manager_key="warehouse",
     metadata={"partition_expr": "day", "dagster/column_schema": table_schema(RECOMMENDATION_QUALITY)},
     description=(
-        "What the lists of the day before were worth on what people heard for the first time on the day, by "
-        "version and segment, beside what popular tracks would have earned with the same people. No rows where "
-        "there were no lists, or nobody with a list heard anything new."
+        "The quality of the recommendations of the day before on the tracks that users played for the first "
+        "time on the day, by version and segment, compared with popular tracks for the same users. No rows "
+        "where no user with recommendations played anything new."
     ),
 )
 def recommendation_quality(
     context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
 ) -> Output[pd.DataFrame]:
-    """Measure the lists of the day before each day of the run."""
+    """Measure the recommendations of the day before each day of the run."""
+    from moovitamix_assets.monitoring.quality import quality_of_day
+
     days = days_to_make([date.fromisoformat(key) for key in context.partition_keys], context.run.tags)
     frames = []
     with (
@@ -65,7 +66,7 @@ def recommendation_quality(
     ):
         require_loaded(connection, days)
         for done, day in enumerate(days, start=1):
-            frame = _quality_of(connection, day)
+            frame = quality_of_day(connection, day)
             context.add_asset_metadata(_quality_figures(frame), partition_key=day.isoformat())
             frames.append(frame)
             on_progress(done, len(days))
@@ -79,7 +80,7 @@ def recommendation_quality(
     metadata: dict[str, Any] = {
         "written_from": days[0].isoformat(),
         "last_day": MetadataValue.md(plots.markdown_table(frames[-1].round(4))),
-        "beside_popularity": MetadataValue.md(plots.quality_by_day(plotted)),
+        "compared_with_popularity": MetadataValue.md(plots.quality_by_day(plotted)),
     }
     return Output(rows, metadata=metadata)
 
@@ -95,14 +96,16 @@ def recommendation_quality(
     io_manager_key="warehouse",
     metadata={"partition_expr": "day", "dagster/column_schema": table_schema(DRIFT)},
     description=(
-        "How far the listens, people and tracks of the day are from what the champion in force was trained on, "
-        "with the distance from which it counts as drift. No rows while no version is in force."
+        "The distance of the day's listens, users and tracks from what the champion was trained on, with the "
+        "threshold from which it counts as drift. No rows while there is no champion."
     ),
 )
 def drift(
     context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
 ) -> Output[pd.DataFrame]:
-    """Compare each day of the run with the reference of the version in force on it."""
+    """Compare each day of the run with the reference of the champion as of that day."""
+    from moovitamix_assets.monitoring.drift import drift_of_day
+
     days = days_to_make([date.fromisoformat(key) for key in context.partition_keys], context.run.tags)
     frames = []
     with (
@@ -111,7 +114,9 @@ def drift(
     ):
         require_loaded(connection, days)
         for done, day in enumerate(days, start=1):
-            frame, compared_with = _drift_of(connection, day, settings)
+            frame, compared_with = drift_of_day(
+                connection, day, settings.training_sets_dir, settings.monitoring
+            )
             figures = {"compared_with": compared_with, **_drift_figures(frame)}
             context.add_asset_metadata(figures, partition_key=day.isoformat())
             frames.append(frame)
@@ -119,56 +124,22 @@ def drift(
     metadata: dict[str, Any] = {
         "written_from": days[0].isoformat(),
         "last_day": MetadataValue.md(plots.markdown_table(frames[-1].round(4))),
-        "beside_thresholds": MetadataValue.md(plots.drift_beside_thresholds(frames[-1])),
+        "compared_with_thresholds": MetadataValue.md(plots.drift_beside_thresholds(frames[-1])),
     }
     return Output(pd.concat([empty_frame(DRIFT), *frames], ignore_index=True), metadata=metadata)
 
 
-def _quality_of(connection: duckdb.DuckDBPyConnection, day: date) -> pd.DataFrame:
-    from moovitamix_assets.monitoring.quality import lists_are_stored, quality_rows, read_evidence
-
-    if not lists_are_stored(connection, day - timedelta(days=1)):
-        # Lists are kept for some days only: what they were worth was measured before, and stays.
-        return connection.execute("SELECT * FROM recommendation_quality WHERE day = ?", [day]).df()
-    evidence = read_evidence(connection, day)
-    return empty_frame(RECOMMENDATION_QUALITY) if evidence is None else quality_rows(evidence)
-
-
 def _quality_figures(frame: pd.DataFrame) -> dict[str, Any]:
-    """One number per metric, which the UI plots over partitions: the model's lists apart from popular ones."""
+    """One number per metric, which the UI plots over partitions: of the model's and of popular recommendations."""
     figures: dict[str, Any] = {"dagster/partition_row_count": len(frame)}
     for row in frame[frame["segment"] == "all"].to_dict("records"):
-        lists = "popular_lists" if row["model_version"] == "popularity" else "model"
+        source = "popular" if row["model_version"] == "popularity" else "model"
         figures |= {
-            f"{lists}_{name}": value
+            f"{source}_{name}": value
             for name, value in row.items()
             if name not in ("day", "model_version", "segment")
         }
     return figures
-
-
-def _drift_of(
-    connection: duckdb.DuckDBPyConnection, day: date, settings: Settings
-) -> tuple[pd.DataFrame, str]:
-    """The rows of a day, and what it was compared with, or why with nothing."""
-    from foundation.models.promotions import champion_version
-    from foundation.models.versions import trained_as_of
-    from moovitamix_assets.monitoring.drift import drift_rows, read_reference, read_today
-
-    version = champion_version(connection, day)
-    if version is None:
-        return empty_frame(DRIFT), "nothing: no version is in force"
-    folder = settings.training_sets_dir / trained_as_of(version).isoformat()
-    reference = read_reference(folder)
-    if reference is None:
-        return empty_frame(DRIFT), f"nothing: {folder} of {version} has no reference"
-    rows = drift_rows(
-        read_today(connection, day),
-        reference,
-        drift_threshold=settings.monitoring.drift_threshold,
-        minimum_rows=settings.monitoring.drift_minimum_rows,
-    )
-    return rows, version
 
 
 def _drift_figures(frame: pd.DataFrame) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""How far a day's listens, people and tracks are from what the champion was trained on.
+"""The distance of a day's listens, users and tracks from what the champion was trained on.
 
-The distances, and what chance alone makes of them, belong here. What is compared is described by
+The statistics are in `foundation/statistics/drift.py`. What is compared is described by
 `training/dataset/reference_profile.py`, for the training set and for the day alike.
 """
 
@@ -13,8 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from foundation.models.promotions import champion_version
+from foundation.models.versions import trained_as_of
 from foundation.statistics.drift import ks, psi, share_by_chance
 from foundation.tables import empty_frame
+from moovitamix_assets.setting_groups import MonitoringSettings
 from moovitamix_assets.training.dataset.reference_profile import (
     POPULARITY_COLUMN,
     Profile,
@@ -22,6 +25,7 @@ from moovitamix_assets.training.dataset.reference_profile import (
     profile,
 )
 from moovitamix_assets.training.dataset.training_set import verified_manifest
+from moovitamix_assets.training.dataset.training_set_store import training_set_folder
 from moovitamix_assets.warehouse.as_of import listens_changed, tracks_changed, users_changed
 from moovitamix_assets.warehouse.schemas import DRIFT
 
@@ -31,12 +35,12 @@ _NUMBERS = {"session_length", "track_duration"}
 
 @dataclass(frozen=True)
 class Reference:
-    """What the champion was trained on.
+    """The training data of the champion, as far as drift is compared.
 
     Attributes:
         profile: Of its training set.
         popularity: track_id and the plays that tracks are ranked by, for every track of the set.
-        user_ids: Every person of the set.
+        user_ids: Every user of the set.
     """
 
     profile: Profile
@@ -46,7 +50,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Today:
-    """What changed on a day.
+    """The changes of a day.
 
     Attributes:
         day: The day.
@@ -59,6 +63,30 @@ class Today:
     listens: pd.DataFrame
     users: pd.DataFrame
     tracks: pd.DataFrame
+
+
+def drift_of_day(
+    connection: duckdb.DuckDBPyConnection, day: date, training_sets_dir: Path, settings: MonitoringSettings
+) -> tuple[pd.DataFrame, str]:
+    """The rows of `drift` for a day, and the version it was compared with, or the reason why with none.
+
+    Raises:
+        TrainingSetDamaged: If a file of the champion's training set is not the one that was written.
+    """
+    version = champion_version(connection, day)
+    if version is None:
+        return empty_frame(DRIFT), "nothing: there is no champion"
+    folder = training_set_folder(training_sets_dir, trained_as_of(version))
+    reference = read_reference(folder)
+    if reference is None:
+        return empty_frame(DRIFT), f"nothing: {folder} of {version} has no reference"
+    rows = drift_rows(
+        read_today(connection, day),
+        reference,
+        drift_threshold=settings.drift_threshold,
+        minimum_rows=settings.drift_minimum_rows,
+    )
+    return rows, version
 
 
 def read_reference(training_set: Path) -> Reference | None:
@@ -82,7 +110,7 @@ def read_reference(training_set: Path) -> Reference | None:
 
 
 def read_today(connection: duckdb.DuckDBPyConnection, day: date) -> Today:
-    """What changed on a day; nothing older is looked at but the genres of the tracks played."""
+    """Read what changed on a day; of anything older only the genres of the tracks played."""
     return Today(
         day=day,
         listens=listens_changed(connection, day, day),
@@ -100,7 +128,7 @@ def drift_rows(
         today: What changed on the day.
         reference: What it is compared with.
         drift_threshold: What counts as drift on a day with many rows.
-        minimum_rows: Features with fewer sessions, people or tracks on the day get no row.
+        minimum_rows: Features with fewer sessions, users or tracks on the day get no row.
 
     Returns:
         Columns as in the table, ordered by feature.

@@ -1,7 +1,7 @@
-"""What the lists of the day before were worth on what people heard for the first time on a day.
+"""The quality of the recommendations of the day before, on the tracks that users played for the first time on a day.
 
-Reading the evidence and the figures made of it belong here; the metrics themselves are those of
-`training/evaluation/offline.py`, so that a model is measured in service as it was before it was let in.
+Reading a served day and measuring it belong here; the metrics themselves are those of
+`training/evaluation/offline.py`, so that a model is measured in service as it was by the gate.
 """
 
 from collections.abc import Collection
@@ -28,94 +28,108 @@ from moovitamix_assets.warehouse.as_of import ever_played, first_played_on, inte
 from moovitamix_assets.warehouse.schemas import RECOMMENDATION_QUALITY
 
 _SHOWN = 10
-"""The length of the lists that coverage and most metrics are about."""
+"""The number of recommendations per user that coverage and most metrics are about."""
 
 Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What tells how good a day's lists were. "Before" is as of the end of the day before.
+class ServedDay:
+    """Recommendations and the plays that followed. "Before" is as of the end of the day before.
 
     Attributes:
-        day: The day on which people listened.
-        lists: user_id, rank, track_id, model_version: the lists made as of the day before.
-        new: user_id, track_id: the pairs in the day's listens that were unknown before.
-        heard: user_id, track_id, plays: what those people had heard before.
+        day: The day of the plays.
+        recommended: user_id, rank, track_id, model_version: the recommendations as of the day before.
+        new: user_id, track_id: the interactions of the day that were unknown before.
+        seen: user_id, track_id, plays: the interactions of those users before.
         tracks: track_id, genres, plays_last_30_days: the catalogue before.
-        played: The tracks of `new` that anyone had played before.
+        played: The tracks of `new` that any user had played before.
     """
 
     day: date
-    lists: pd.DataFrame
+    recommended: pd.DataFrame
     new: pd.DataFrame
-    heard: pd.DataFrame
+    seen: pd.DataFrame
     tracks: pd.DataFrame
     played: Collection[int]
 
 
-def lists_are_stored(connection: duckdb.DuckDBPyConnection, made_for: date) -> bool:
-    """Whether the lists as of a day are there: not yet made, or no longer kept, they can tell nothing."""
-    found = first_row(connection, "SELECT 1 FROM recommendations WHERE generated_for = ? LIMIT 1", [made_for])
+def quality_of_day(connection: duckdb.DuckDBPyConnection, day: date) -> pd.DataFrame:
+    """The rows of `recommendation_quality` for a day, measured, or as they are where that is no longer possible.
+
+    Recommendations are kept for some days only; what was measured on them before stays.
+    """
+    if not has_recommendations(connection, day - timedelta(days=1)):
+        return connection.execute("SELECT * FROM recommendation_quality WHERE day = ?", [day]).df()
+    served = read_served_day(connection, day)
+    return empty_frame(RECOMMENDATION_QUALITY) if served is None else quality_rows(served)
+
+
+def has_recommendations(connection: duckdb.DuckDBPyConnection, day: date) -> bool:
+    """Return whether the recommendations as of a day are stored: materialized, and still kept."""
+    found = first_row(connection, "SELECT 1 FROM recommendations WHERE generated_for = ? LIMIT 1", [day])
     return found is not None
 
 
-def read_evidence(connection: duckdb.DuckDBPyConnection, day: date) -> Evidence | None:
-    """The evidence of a day; None where there were no lists of the day before, or nobody with one heard anything new.
+def read_served_day(connection: duckdb.DuckDBPyConnection, day: date) -> ServedDay | None:
+    """Read the recommendations of the day before and the plays of a day.
 
-    Looked at are the listens of the day, all of those who listened, and those of 30 days for popularity.
+    Read are the listens of the day, all listens of its users, and those of 30 days for popularity.
+
+    Returns:
+        None where no user with recommendations of the day before played anything new.
     """
     before = day - timedelta(days=1)
     new = first_played_on(connection, day)
-    lists = connection.execute(
+    recommended = connection.execute(
         """SELECT user_id, rank, track_id, model_version FROM recommendations
-           WHERE generated_for = $before AND rank <= $length AND user_id IN (SELECT unnest($people::BIGINT[]))
+           WHERE generated_for = $before AND rank <= $length AND user_id IN (SELECT unnest($users::BIGINT[]))
            ORDER BY user_id, rank""",
-        {"before": before, "length": RANKING_LENGTH, "people": new["user_id"].unique().tolist()},
+        {"before": before, "length": RANKING_LENGTH, "users": new["user_id"].unique().tolist()},
     ).df()
-    if lists.empty:
+    if recommended.empty:
         return None
-    new = new[new["user_id"].isin(lists["user_id"])]
+    new = new[new["user_id"].isin(recommended["user_id"])]
     tracks = tracks_as_of(connection, before)[["track_id", "genres", "plays_last_30_days"]]
     wanted = set(new["track_id"])
     recently = wanted & set(tracks["track_id"][tracks["plays_last_30_days"] > 0])
-    return Evidence(
+    return ServedDay(
         day=day,
-        lists=lists,
+        recommended=recommended,
         new=new,
-        heard=interactions_as_of(connection, before, {}, users=lists["user_id"].unique().tolist()),
+        seen=interactions_as_of(connection, before, {}, users=recommended["user_id"].unique().tolist()),
         tracks=tracks,
-        # The whole history is asked about the few tracks only that nobody played lately.
+        # The whole history is read only for the few tracks that no user played lately.
         played=recently | ever_played(connection, before, wanted - recently),
     )
 
 
-def quality_rows(evidence: Evidence) -> pd.DataFrame:
+def quality_rows(served: ServedDay) -> pd.DataFrame:
     """The rows of `recommendation_quality` for one day, by version and segment.
 
-    People without a list or without anything new count nowhere, and so do segments without people. Popularity's
-    figure is that of the list everyone would get without any model, for the same people and tracks.
+    Users without recommendations or without anything new do not count, and segments without users have no row.
+    Popularity's figure is that of the tracks all users would get without any model, for the same users.
 
     Returns:
         Columns as in the table, ordered by version and segment.
     """
-    measured = _Measured(evidence)
-    everything = measured.worth(measured.new)
-    if everything.empty:
+    measured = _Measured(served)
+    all_users = measured.metrics(measured.new)
+    if all_users.empty:
         return empty_frame(RECOMMENDATION_QUALITY)
-    cold = measured.plays[everything.index] <= COLD_PLAYS
+    cold = measured.plays[all_users.index] <= COLD_PLAYS
     segments = {
-        "all": everything,
-        "warm": everything[~cold],
-        "cold": everything[cold],
-        "new_tracks": measured.worth(measured.never_played()),
+        "all": all_users,
+        "warm": all_users[~cold],
+        "cold": all_users[cold],
+        "new_tracks": measured.metrics(measured.never_played()),
     }
     rows = []
     for segment, frame in segments.items():
         for version, figures in frame.groupby(measured.versions[frame.index]):
             rows.append(
                 {
-                    "day": pd.Timestamp(evidence.day),
+                    "day": pd.Timestamp(served.day),
                     "model_version": version,
                     "segment": segment,
                     "users": len(figures),
@@ -128,68 +142,70 @@ def quality_rows(evidence: Evidence) -> pd.DataFrame:
 
 
 class _Measured:
-    """The people measured as rows, every track that matters as columns.
+    """The users measured as rows, every track that matters as columns.
 
     Attributes:
-        versions: The version that made each person's list, shape (n,).
-        plays: Plays of each person before, shape (n,).
-        new: The pairs heard for the first time, as ones, CSR (n, T).
+        versions: The version that recommended to each user, shape (n,).
+        plays: Plays of each user before, shape (n,).
+        new: The interactions of the day that were unknown before, as ones, CSR (n, T).
     """
 
-    def __init__(self, evidence: Evidence) -> None:
-        people = np.intersect1d(evidence.lists["user_id"], evidence.new["user_id"]).astype(np.int64)
-        lists = evidence.lists[evidence.lists["user_id"].isin(people)]
-        heard = evidence.heard[evidence.heard["user_id"].isin(people)]
-        new = evidence.new[evidence.new["user_id"].isin(people)]
-        self._evidence = evidence
-        self._catalogue = evidence.tracks["track_id"].to_numpy(np.int64)
-        self._columns = np.unique(np.concatenate([self._catalogue, lists["track_id"], new["track_id"]]))
-        row = np.searchsorted(people, lists["user_id"])
-        column = np.searchsorted(self._columns, lists["track_id"])
-        self._lists = np.full((len(people), RANKING_LENGTH), -1, np.int32)
-        self._lists[row, lists["rank"].to_numpy(np.int64) - 1] = column
-        self.versions = lists.drop_duplicates("user_id").sort_values("user_id")["model_version"].to_numpy(str)
+    def __init__(self, served: ServedDay) -> None:
+        users = np.intersect1d(served.recommended["user_id"], served.new["user_id"]).astype(np.int64)
+        recommended = served.recommended[served.recommended["user_id"].isin(users)]
+        seen = served.seen[served.seen["user_id"].isin(users)]
+        new = served.new[served.new["user_id"].isin(users)]
+        self._served = served
+        self._catalogue = served.tracks["track_id"].to_numpy(np.int64)
+        self._columns = np.unique(np.concatenate([self._catalogue, recommended["track_id"], new["track_id"]]))
+        row = np.searchsorted(users, recommended["user_id"])
+        column = np.searchsorted(self._columns, recommended["track_id"])
+        self._ranked = np.full((len(users), RANKING_LENGTH), -1, np.int32)
+        self._ranked[row, recommended["rank"].to_numpy(np.int64) - 1] = column
+        by_user = recommended.drop_duplicates("user_id").sort_values("user_id")
+        self.versions = by_user["model_version"].to_numpy(str)
         self.plays = np.bincount(
-            np.searchsorted(people, heard["user_id"]), weights=heard["plays"], minlength=len(people)
+            np.searchsorted(users, seen["user_id"]), weights=seen["plays"], minlength=len(users)
         )
-        self.new = _ones(people, self._columns, new)
-        self._popular = self._popular_lists(people, heard)
+        self.new = _interaction_matrix(users, self._columns, new)
+        self._popular = self._popular_ranked(users, seen)
 
-    def worth(self, relevant: sparse.csr_matrix) -> pd.DataFrame:
-        """Every metric of each person with something relevant; index: the person's row."""
-        metrics = metrics_per_user(self._lists, relevant)
+    def metrics(self, relevant: sparse.csr_matrix) -> pd.DataFrame:
+        """Every metric of each user with something relevant; index: the user's row."""
+        metrics = metrics_per_user(self._ranked, relevant)
         rows = metrics.index.to_numpy(np.int64)
         popular = ndcg_per_user(self._popular[rows], relevant[rows]) if len(rows) else np.empty(0)
         return metrics.assign(popularity_ndcg_at_10=popular)
 
     def never_played(self) -> sparse.csr_matrix:
-        """The new pairs with tracks that nobody at all had played before."""
-        fresh = ~np.isin(self._columns, np.fromiter(self._evidence.played, np.int64))
+        """The new interactions with tracks that no user at all had played before."""
+        fresh = ~np.isin(self._columns, np.fromiter(self._served.played, np.int64))
         only: sparse.csr_matrix = self.new.multiply(fresh[None, :]).tocsr()
         only.eliminate_zeros()
         return only
 
     def coverage(self, rows: Ids) -> float:
-        """Share of the catalogue in the first ten of at least one of these lists."""
-        shown = self._columns[np.setdiff1d(self._lists[rows, :_SHOWN], [-1])]
+        """Share of the catalogue in the first ten recommendations of at least one of these users."""
+        shown = self._columns[np.setdiff1d(self._ranked[rows, :_SHOWN], [-1])]
         return float(np.isin(shown, self._catalogue).sum() / len(self._catalogue))
 
-    def _popular_lists(self, people: Ids, heard: pd.DataFrame) -> npt.NDArray[np.int32]:
-        tracks_before = self._evidence.tracks
-        users, tracks = genre_popularity(
-            [None] * len(people),
+    def _popular_ranked(self, users: Ids, seen: pd.DataFrame) -> npt.NDArray[np.int32]:
+        tracks_before = self._served.tracks
+        user_vectors, track_vectors = genre_popularity(
+            [None] * len(users),
             tracks_before["genres"],
             tracks_before["plays_last_30_days"].to_numpy(np.float64),
         )
-        known = heard[heard["track_id"].isin(self._catalogue)]
-        ranked = top_n(users, tracks, _SHOWN, seen=_ones(people, self._catalogue, known)).indices
+        known = seen[seen["track_id"].isin(self._catalogue)]
+        filtered = _interaction_matrix(users, self._catalogue, known)
+        ranked = top_n(user_vectors, track_vectors, _SHOWN, seen=filtered).indices
         columns = np.searchsorted(self._columns, self._catalogue)
         return np.where(ranked >= 0, columns[ranked], -1).astype(np.int32)
 
 
-def _ones(people: Ids, tracks: Ids, pairs: pd.DataFrame) -> sparse.csr_matrix:
-    """Pairs as ones in a (people, tracks) matrix; both ids ascend and hold every id of the pairs."""
-    rows = np.searchsorted(people, pairs["user_id"])
-    columns = np.searchsorted(tracks, pairs["track_id"])
-    ones = np.ones(len(pairs), dtype=np.float32)
-    return sparse.csr_matrix((ones, (rows, columns)), shape=(len(people), len(tracks)))
+def _interaction_matrix(users: Ids, tracks: Ids, interactions: pd.DataFrame) -> sparse.csr_matrix:
+    """Interactions as ones in a (users, tracks) matrix; both ids ascend and hold every id of the interactions."""
+    rows = np.searchsorted(users, interactions["user_id"])
+    columns = np.searchsorted(tracks, interactions["track_id"])
+    ones = np.ones(len(interactions), dtype=np.float32)
+    return sparse.csr_matrix((ones, (rows, columns)), shape=(len(users), len(tracks)))

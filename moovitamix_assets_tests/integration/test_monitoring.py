@@ -157,13 +157,13 @@ def test_while_no_version_is_in_force_popular_lists_are_worth_what_popularity_is
 def test_drift_waits_for_a_champion_and_the_metadata_say_what_was_compared(watched: Deployment) -> None:
     assert [row[0] for row in watched.query("SELECT DISTINCT day FROM drift ORDER BY day")] == DAYS[2:]
     early = watched.execute(AssetSelection.assets("drift"), partition_key=FIRST.isoformat())
-    assert metadata_of(early, "drift")["compared_with"] == "nothing: no version is in force"
+    assert metadata_of(early, "drift")["compared_with"] == "nothing: there is no champion"
     late = watched.execute(AssetSelection.assets("drift"), partition_key=LAST.isoformat())
     told = metadata_of(late, "drift")
     ((version,),) = watched.query("SELECT model_version FROM promotions")
     assert told["compared_with"] == version
     assert told["listen_hour"] > 0
-    assert "data:image/png" in told["beside_thresholds"]
+    assert "data:image/png" in told["compared_with_thresholds"]
 
 
 def test_a_champion_without_a_reference_is_said_so(watched: Deployment) -> None:
@@ -199,7 +199,7 @@ def test_figures_of_the_day_are_in_the_metadata(watched: Deployment) -> None:
     )
     assert told["model_ndcg_at_10"] == ndcg
     assert told["model_popularity_ndcg_at_10"] == popular
-    assert "data:image/png" in told["beside_popularity"]
+    assert "data:image/png" in told["compared_with_popularity"]
 
 
 def test_the_manifest_holds_a_reference_and_nothing_personal(watched: Deployment) -> None:

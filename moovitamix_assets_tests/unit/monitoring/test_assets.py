@@ -76,7 +76,7 @@ def measured(measurer: Measurer) -> list[tuple[Any, ...]]:
     )
 
 
-def fill_lists(measurer: Measurer) -> None:
+def fill_recommendations(measurer: Measurer) -> None:
     with write_warehouse(measurer.settings.warehouse_path) as connection:
         add_list(connection, day(2), 1, [20, 21], A)
         add_list(connection, day(3), 1, [30, 31], A)
@@ -86,25 +86,25 @@ def fill_lists(measurer: Measurer) -> None:
         add_session(connection, day(4), 2, [31])
 
 
-def test_a_day_measures_the_lists_of_the_day_before_on_what_was_played_for_the_first_time(
+def test_a_day_measures_the_recommendations_of_the_day_before_on_what_was_played_for_the_first_time(
     measurer: Measurer,
 ) -> None:
-    fill_lists(measurer)
+    fill_recommendations(measurer)
     figures = measurer.measure(recommendation_quality, 3, 5)
     assert measured(measurer) == [
         (day(3), A, 1, 1.0),
-        # 21 was played for the first time on day 4, and stood on no list of day 3.
+        # 21 was played for the first time on day 4, and was not recommended on day 3.
         (day(4), A, 1, 0.0),
         (day(4), "popularity", 1, 1.0),
     ]
     assert figures["2026-09-03"]["model_hit_rate_at_10"] == 1.0
     assert figures["2026-09-04"]["model_hit_rate_at_10"] == 0.0
-    assert figures["2026-09-04"]["popular_lists_hit_rate_at_10"] == 1.0
+    assert figures["2026-09-04"]["popular_hit_rate_at_10"] == 1.0
     assert figures["2026-09-05"]["dagster/partition_row_count"] == 0
 
 
-def test_what_was_measured_stays_when_its_lists_are_no_longer_kept(measurer: Measurer) -> None:
-    fill_lists(measurer)
+def test_what_was_measured_stays_when_its_recommendations_are_no_longer_kept(measurer: Measurer) -> None:
+    fill_recommendations(measurer)
     measurer.measure(recommendation_quality, 3, 4)
     before = measured(measurer)
     with write_warehouse(measurer.settings.warehouse_path) as connection:
@@ -117,7 +117,7 @@ def test_what_was_measured_stays_when_its_lists_are_no_longer_kept(measurer: Mea
     assert measured(measurer)[1:] != before[1:]
 
 
-def test_without_lists_of_the_day_before_there_is_nothing_to_measure(measurer: Measurer) -> None:
+def test_without_recommendations_of_the_day_before_there_is_nothing_to_measure(measurer: Measurer) -> None:
     with write_warehouse(measurer.settings.warehouse_path) as connection:
         add_list(connection, day(3), 1, [20], A)
         add_session(connection, day(3), 1, [20])
@@ -145,14 +145,14 @@ def fill_versions(measurer: Measurer) -> None:
             add_session(connection, day(number), 1, [10, 11])
 
 
-def test_a_day_is_compared_with_what_the_version_in_force_on_it_was_trained_on(measurer: Measurer) -> None:
+def test_a_day_is_compared_with_what_its_champion_was_trained_on(measurer: Measurer) -> None:
     fill_versions(measurer)
     write_reference(measurer, 2, 1)
     write_reference(measurer, 4, 1)
     figures = measurer.measure(drift, 1, 5)
     compared = {key: each["compared_with"] for key, each in figures.items()}
     assert compared == {
-        "2026-09-01": "nothing: no version is in force",
+        "2026-09-01": "nothing: there is no champion",
         "2026-09-02": A,
         "2026-09-03": A,
         "2026-09-04": B,

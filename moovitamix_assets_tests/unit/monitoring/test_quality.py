@@ -1,4 +1,4 @@
-"""What lists were worth: a tiny world worked out by hand, and who counts where."""
+"""The quality of recommendations: a tiny world worked out by hand, and which users count where."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from foundation.tables import to_arrow
-from moovitamix_assets.monitoring.quality import Evidence, lists_are_stored, quality_rows, read_evidence
+from moovitamix_assets.monitoring.quality import ServedDay, has_recommendations, quality_rows, read_served_day
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import RECOMMENDATION_QUALITY
 from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session, add_tracks, add_users
@@ -24,7 +24,7 @@ BEST_OF_TWO = 1 + 1 / log2(3)
 def warehouse(tmp_path):
     """A catalogue of twenty; 30 to 32 were played thrice, twice and once by Dan, who listens no more.
 
-    Ann is warm and Ben is cold, with lists of version v; Cleo, without plays, has a popular list.
+    Ann is warm and Ben is cold, with recommendations of version v; Cleo, without plays, has popular ones.
     """
     with write_warehouse(tmp_path / "warehouse.duckdb") as connection:
         long_ago = date(2026, 6, 1)
@@ -43,20 +43,20 @@ def warehouse(tmp_path):
 
 
 def measured(warehouse, day=DAY):
-    evidence = read_evidence(warehouse, day)
-    assert evidence is not None
-    rows = quality_rows(evidence)
+    served = read_served_day(warehouse, day)
+    assert served is not None
+    rows = quality_rows(served)
     assert to_arrow(RECOMMENDATION_QUALITY, rows).num_rows == len(rows)
     return rows.set_index(["model_version", "segment"])
 
 
 def test_a_day_worked_out_by_hand(warehouse):
     add_session(warehouse, DAY, ANN, [40, 31, 45])  # 40 she knew; her second and third
-    add_session(warehouse, DAY, BEN, [48])  # not on his list, and nobody had played it before
+    add_session(warehouse, DAY, BEN, [48])  # not recommended to him, and played by no user before
     add_session(warehouse, DAY, CLEO, [31])  # her second
     rows = measured(warehouse)
     ann = (1 / log2(3) + 1 / log2(4)) / BEST_OF_TWO
-    # Without what she had heard, Ann's popular list is 31 to 39 and 45: her two are first and tenth.
+    # Without what she had seen, Ann's popular ranking is 31 to 39 and 45: her two are first and tenth.
     popular_for_ann = (1 + 1 / log2(11)) / BEST_OF_TWO
     of_v = rows.loc[("v", "all")]
     assert of_v["users"] == 2
@@ -71,7 +71,7 @@ def test_a_day_worked_out_by_hand(warehouse):
     assert rows.loc[("v", "cold"), "ndcg_at_10"] == 0
     assert rows.loc[("v", "warm"), "coverage"] == pytest.approx(3 / 20)
     assert rows.loc[("v", "cold"), "coverage"] == pytest.approx(2 / 20)
-    # 45 had been played by nobody either: third on Ann's list.
+    # 45 had been played by no user either: third of Ann's recommendations.
     assert rows.loc[("v", "new_tracks"), "users"] == 2
     assert rows.loc[("v", "new_tracks"), "ndcg_at_10"] == pytest.approx(1 / log2(4) / 2)
     fallback = rows.loc[("popularity", "all")]
@@ -85,7 +85,7 @@ def test_a_day_worked_out_by_hand(warehouse):
 
 
 def popular_rank(track):
-    """What Ben's popular list is worth to him if he plays one track: 30, 31, 32, then the others by number."""
+    """The NDCG of Ben's popular ranking if he plays one track: 30, 31, 32, then the others by number."""
     order = [30, 31, 32, *[other for other in range(33, 50) if other != 40]]
     place = order.index(track)
     return 1 / log2(place + 2) if place < 10 else 0.0
@@ -108,7 +108,7 @@ def test_six_plays_are_warm_and_five_are_not(warehouse):
     assert rows.loc[("v", "warm"), "ndcg_at_10"] == pytest.approx(1 / log2(4))
 
 
-def test_a_track_that_came_on_the_day_counts_and_nobody_could_list_it(warehouse):
+def test_a_track_that_came_on_the_day_counts_though_none_could_recommend_it(warehouse):
     add_tracks(warehouse, DAY, 60)
     add_session(warehouse, DAY, BEN, [45, 60])
     rows = measured(warehouse)
@@ -124,15 +124,15 @@ def test_a_track_that_was_played_long_ago_only_is_not_new(warehouse):
     assert rows.loc[("v", "new_tracks"), "recall_at_20"] == 1
 
 
-def test_no_lists_or_nothing_new_is_no_evidence(warehouse):
+def test_without_recommendations_or_anything_new_there_is_nothing_to_measure(warehouse):
     add_session(warehouse, DAY, ANN, [40, 41])
     add_users(warehouse, DAY, 5)
-    add_session(warehouse, DAY, 5, [45])  # came today: no list yet
-    assert read_evidence(warehouse, DAY) is None
+    add_session(warehouse, DAY, 5, [45])  # came today: no recommendations yet
+    assert read_served_day(warehouse, DAY) is None
     add_session(warehouse, BEFORE, ANN, [45])
-    assert read_evidence(warehouse, BEFORE) is None
-    assert lists_are_stored(warehouse, BEFORE)
-    assert not lists_are_stored(warehouse, DAY)
+    assert read_served_day(warehouse, BEFORE) is None
+    assert has_recommendations(warehouse, BEFORE)
+    assert not has_recommendations(warehouse, DAY)
 
 
 def test_what_happens_later_changes_nothing(warehouse):
@@ -145,9 +145,9 @@ def test_what_happens_later_changes_nothing(warehouse):
     pd.testing.assert_frame_equal(measured(warehouse), before)
 
 
-def random_evidence(seed, people=40, tracks=60):
+def random_served_day(seed, people=40, tracks=60):
     random = np.random.default_rng(seed)
-    lists = pd.DataFrame(
+    recommended = pd.DataFrame(
         [
             (user, place + 1, track, ("v", "popularity")[user % 5 == 0])
             for user in range(people)
@@ -155,48 +155,48 @@ def random_evidence(seed, people=40, tracks=60):
         ],
         columns=["user_id", "rank", "track_id", "model_version"],
     )
-    pairs = pd.DataFrame(
+    interactions = pd.DataFrame(
         {"user_id": random.integers(0, people + 5, 200), "track_id": random.integers(0, tracks, 200)}
     )
-    pairs = pairs.drop_duplicates(ignore_index=True)
-    heard = pairs.iloc[100:].assign(plays=random.integers(1, 5, len(pairs) - 100))
+    interactions = interactions.drop_duplicates(ignore_index=True)
+    seen = interactions.iloc[100:].assign(plays=random.integers(1, 5, len(interactions) - 100))
     catalogue = pd.DataFrame(
         {"track_id": range(tracks), "genres": None, "plays_last_30_days": random.integers(0, 9, tracks)}
     )
-    return Evidence(DAY, lists, pairs.iloc[:100], heard, catalogue, set(range(0, tracks, 2)))
+    return ServedDay(DAY, recommended, interactions.iloc[:100], seen, catalogue, set(range(0, tracks, 2)))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_figures_do_not_depend_on_the_order_of_rows(seed):
-    evidence = random_evidence(seed)
-    names = ("lists", "new", "heard")
+    served = random_served_day(seed)
+    names = ("recommended", "new", "seen")
     shuffled = replace(
-        evidence, **{name: getattr(evidence, name).sample(frac=1, random_state=1) for name in names}
+        served, **{name: getattr(served, name).sample(frac=1, random_state=1) for name in names}
     )
-    pd.testing.assert_frame_equal(quality_rows(shuffled), quality_rows(evidence))
+    pd.testing.assert_frame_equal(quality_rows(shuffled), quality_rows(served))
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_segments_part_everyone_and_lists_of_popularity_are_worth_what_popularity_is(seed):
-    evidence = random_evidence(seed)
-    rows = quality_rows(evidence).set_index(["model_version", "segment"])
+def test_segments_partition_users_and_popular_recommendations_score_what_popularity_does(seed):
+    served = random_served_day(seed)
+    rows = quality_rows(served).set_index(["model_version", "segment"])
     for version in ("v", "popularity"):
         both = rows.loc[version]
         assert both.loc["warm", "users"] + both.loc["cold", "users"] == both.loc["all", "users"]
-    # Lists that are popularity's own, without what each person had heard.
-    order = evidence.tracks.sort_values("plays_last_30_days", ascending=False, kind="stable")["track_id"]
+    # Popularity's own recommendations, without what each user had seen.
+    order = served.tracks.sort_values("plays_last_30_days", ascending=False, kind="stable")["track_id"]
     own = []
     for user in range(40):
-        known = set(evidence.heard[evidence.heard["user_id"] == user]["track_id"])
+        known = set(served.seen[served.seen["user_id"] == user]["track_id"])
         left = [track for track in order if track not in known][:20]
         own += [(user, place + 1, track, "v") for place, track in enumerate(left)]
-    lists = pd.DataFrame(own, columns=evidence.lists.columns)
-    popular = quality_rows(replace(evidence, lists=lists))
+    recommended = pd.DataFrame(own, columns=served.recommended.columns)
+    popular = quality_rows(replace(served, recommended=recommended))
     assert popular["ndcg_at_10"].tolist() == pytest.approx(popular["popularity_ndcg_at_10"].tolist())
 
 
-def test_a_popular_list_that_ends_early_lists_nothing_twice(warehouse):
-    """Ann has not heard two tracks of the catalogue, 45 and its last one: her popular list ends with them."""
+def test_a_short_popular_ranking_repeats_nothing(warehouse):
+    """Ann has not played two tracks of the catalogue, 45 and its last one: her popular ranking ends with them."""
     add_session(warehouse, date(2026, 6, 2), ANN, [*range(30, 45), 46, 47, 48])
     add_session(warehouse, DAY, ANN, [49])
     assert measured(warehouse).loc[("v", "all"), "popularity_ndcg_at_10"] == pytest.approx(1 / log2(3))
