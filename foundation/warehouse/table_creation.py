@@ -29,6 +29,7 @@ def ensure_tables(connection: duckdb.DuckDBPyConnection, path: Path, layout: War
         for column, kind in added.items():
             connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{column}" {kind}')
             connection.execute(layout.filled_when_added[table, column])
+    _comment_tables(connection, layout)
     for name, query in layout.views.items():
         connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
 
@@ -63,6 +64,28 @@ def columns_of(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str
     ).fetchall():
         found.setdefault(table, {})[column] = kind
     return found
+
+
+def _comment_tables(connection: duckdb.DuckDBPyConnection, layout: WarehouseLayout) -> None:
+    """Describe tables and columns for whoever browses the file, where they are not described so already."""
+    tables = dict(connection.execute("SELECT table_name, comment FROM duckdb_tables()").fetchall())
+    columns = {
+        (table, column): comment
+        for table, column, comment in connection.execute(
+            "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal"
+        ).fetchall()
+    }
+    for name, schema in layout.tables.items():
+        if schema.description and tables[name] != schema.description:
+            connection.execute(f'COMMENT ON TABLE "{name}" IS {_quoted(schema.description)}')
+        for column_name, column in schema.columns.items():
+            if column.description and columns[name, column_name] != column.description:
+                comment = _quoted(column.description)
+                connection.execute(f'COMMENT ON COLUMN "{name}"."{column_name}" IS {comment}')
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _addable(layout: WarehouseLayout, schema: pa.DataFrameSchema, found: dict[str, str]) -> dict[str, str]:

@@ -250,6 +250,25 @@ def test_a_view_of_another_version_is_made_anew(path: Path) -> None:
 # Inserting
 
 
+def test_every_table_and_column_is_described_in_the_file_itself(path: Path) -> None:
+    with write_warehouse(path) as connection:
+        connection.execute("COMMENT ON TABLE users IS 'outdated'")
+        connection.execute("COMMENT ON COLUMN users.email IS NULL")
+    with write_warehouse(path):
+        pass
+    with read_warehouse(path) as connection:
+        tables = dict(connection.execute("SELECT table_name, comment FROM duckdb_tables()").fetchall())
+        columns = connection.execute(
+            "SELECT table_name, column_name, comment FROM duckdb_columns() SEMI JOIN duckdb_tables() USING (table_name)"
+        ).fetchall()
+    assert tables == {name: schema.description for name, schema in TABLES.items()}
+    assert sorted(columns) == sorted(
+        (name, column, each.description)
+        for name, schema in TABLES.items()
+        for column, each in schema.columns.items()
+    )
+
+
 def test_rows_are_inserted_by_name(path: Path) -> None:
     with write_warehouse(path) as connection:
         frame = pd.DataFrame([PROMOTION])[list(PROMOTION)[::-1]]
