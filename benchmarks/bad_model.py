@@ -1,4 +1,4 @@
-"""A model that is plainly bad, put in force past the gate: to see that the service gets rid of it by itself.
+"""A model that is plainly bad, promoted past the gate: to see that the service rolls it back automatically.
 
 Only for replays; nothing in the project imports it.
 """
@@ -25,22 +25,22 @@ from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 
 
 def force_bad_model(settings: Settings, as_of: date) -> str:
-    """Promote the champion with its people mixed up: everyone gets the lists of somebody else.
+    """Promote the champion with its users shuffled: each gets the recommendations of another user.
 
     Returns:
-        The version of the bad model, in force as of the day.
+        The version of the bad model, the champion as of the day.
 
     Raises:
-        ValueError: If no version is in force.
+        ValueError: If there is no champion.
     """
     with write_warehouse(settings.warehouse_path) as connection:
         champion = champion_version(connection, as_of)
         if champion is None:
-            raise ValueError(f"no version is in force as of {as_of}: there is nothing to make worse")
+            raise ValueError(f"there is no champion as of {as_of}: nothing can be made worse")
         models, version = model_store(settings.models_dir), model_version(as_of, "badbad00")
         folder = models.folder(version)
         shutil.copytree(models.folder(champion), folder)
-        _mix_people_up(folder, version)
+        _shuffle_users(folder, version)
         nothing: pd.DataFrame = empty_frame(MODEL_EVALUATIONS)
         record_decision(
             connection,
@@ -52,7 +52,7 @@ def force_bad_model(settings: Settings, as_of: date) -> str:
     return version
 
 
-def _mix_people_up(folder: Path, version: str) -> None:
+def _shuffle_users(folder: Path, version: str) -> None:
     content = artifact.read_json(folder) | {"model_version": version}
     artifact.write_json(folder, content)
     user_vectors = artifact.read_array(folder, "user_vectors")

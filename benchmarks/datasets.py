@@ -32,14 +32,14 @@ WORDS_PER_ITEM = 20
 
 @dataclass(frozen=True)
 class Events:
-    """One row per (user, item) pair.
+    """Interactions, one row per user and item.
 
     Attributes:
-        pairs: user, item, weight (plays, or 1) and time (NaT where the data has none), one row per pair.
+        interactions: user, item, weight (plays, or 1) and time (NaT where the data has none), one row each.
         words: item, word, count and time: what is known of items (tags, genres).
     """
 
-    pairs: pd.DataFrame
+    interactions: pd.DataFrame
     words: pd.DataFrame
 
 
@@ -64,23 +64,25 @@ def split_views(
         for the figures (fits on the whole training part, tests on the test part). In a cut by time, both the
         words and the test users are restricted to what was known and who was there before the cut.
     """
-    test = _chosen(events.pairs, split_name, test_share, seed)
-    training = events.pairs[~test]
+    test = _chosen(events.interactions, split_name, test_share, seed)
+    training = events.interactions[~test]
     validation = _chosen(training, split_name, test_share, seed + 1)
-    users = np.unique(events.pairs["user"])
-    items = np.unique(events.pairs["item"])
-    final = _view(training, events.pairs[test], events.words, users, items)
+    users = np.unique(events.interactions["user"])
+    items = np.unique(events.interactions["item"])
+    final = _view(training, events.interactions[test], events.words, users, items)
     tuning = _view(training[~validation], training[validation], events.words, users, items)
     return tuning, final
 
 
-def _chosen(pairs: pd.DataFrame, split_name: SplitName, share: float, seed: int) -> npt.NDArray[np.bool_]:
+def _chosen(
+    interactions: pd.DataFrame, split_name: SplitName, share: float, seed: int
+) -> npt.NDArray[np.bool_]:
     if split_name == "time":
-        return np.asarray(pairs["time"] > pairs["time"].quantile(1 - share), dtype=bool)
-    shuffled = pairs.sample(frac=1.0, random_state=seed)
+        return np.asarray(interactions["time"] > interactions["time"].quantile(1 - share), dtype=bool)
+    shuffled = interactions.sample(frac=1.0, random_state=seed)
     place = shuffled.groupby("user").cumcount()
     size = shuffled.groupby("user")["item"].transform("size")
-    return np.asarray((place < np.floor(size * share)).reindex(pairs.index), dtype=bool)
+    return np.asarray((place < np.floor(size * share)).reindex(interactions.index), dtype=bool)
 
 
 def _view(
@@ -105,12 +107,12 @@ def _view(
 
 
 def _matrix(
-    pairs: pd.DataFrame,
+    interactions: pd.DataFrame,
     values: npt.NDArray[np.float32],
     users: npt.NDArray[np.int64],
     items: npt.NDArray[np.int64],
 ) -> sparse.csr_matrix:
-    rows, cells = np.searchsorted(users, pairs["user"]), np.searchsorted(items, pairs["item"])
+    rows, cells = np.searchsorted(users, interactions["user"]), np.searchsorted(items, interactions["item"])
     matrix = sparse.csr_matrix((values, (rows, cells)), shape=(len(users), len(items)), dtype=np.float32)
     matrix.sort_indices()
     return matrix
@@ -122,8 +124,8 @@ def _words_known(words: pd.DataFrame, training: pd.DataFrame, test: pd.DataFrame
         words = words[(words["time"] <= training["time"].max()) | words["time"].isna()]
     if "user" not in words:
         return words
-    pairs = pd.MultiIndex.from_frame(words[["user", "item"]])
-    return words[~pairs.isin(pd.MultiIndex.from_frame(test[["user", "item"]]))]
+    interactions = pd.MultiIndex.from_frame(words[["user", "item"]])
+    return words[~interactions.isin(pd.MultiIndex.from_frame(test[["user", "item"]]))]
 
 
 def _words(words: pd.DataFrame, items: npt.NDArray[np.int64]) -> sparse.csr_matrix:
@@ -139,15 +141,17 @@ def _words(words: pd.DataFrame, items: npt.NDArray[np.int64]) -> sparse.csr_matr
 
 
 def _hetrec_plays(path: Path) -> Events:
-    pairs = pd.read_csv(path / "user_artists.dat", sep="\t", names=["user", "item", "weight"], skiprows=1)
-    pairs["time"] = pd.NaT
-    return Events(pairs, _hetrec_tags(path).assign(time=np.datetime64("NaT")))
+    interactions = pd.read_csv(
+        path / "user_artists.dat", sep="\t", names=["user", "item", "weight"], skiprows=1
+    )
+    interactions["time"] = pd.NaT
+    return Events(interactions, _hetrec_tags(path).assign(time=np.datetime64("NaT")))
 
 
 def _hetrec_tag_times(path: Path) -> Events:
     tags = _hetrec_tags(path)
-    pairs = tags.groupby(["user", "item"], as_index=False)["time"].min().assign(weight=1.0)
-    return Events(pairs.sort_values(["time", "user", "item"], ignore_index=True), tags)
+    interactions = tags.groupby(["user", "item"], as_index=False)["time"].min().assign(weight=1.0)
+    return Events(interactions.sort_values(["time", "user", "item"], ignore_index=True), tags)
 
 
 def _hetrec_tags(path: Path) -> pd.DataFrame:
@@ -178,9 +182,9 @@ def _movielens(path: Path) -> Events:
     else:
         ratings = pd.read_csv(path / "ratings.csv", names=names, skiprows=1)
         words = _genre_words(pd.read_csv(path / "movies.csv", names=["item", "title", "word"], skiprows=1))
-    pairs = ratings.assign(weight=1.0, time=pd.to_datetime(ratings["seconds"], unit="s"))
+    interactions = ratings.assign(weight=1.0, time=pd.to_datetime(ratings["seconds"], unit="s"))
     return Events(
-        pairs[["user", "item", "weight", "time"]], words.assign(count=1.0, time=np.datetime64("NaT"))
+        interactions[["user", "item", "weight", "time"]], words.assign(count=1.0, time=np.datetime64("NaT"))
     )
 
 

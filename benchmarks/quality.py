@@ -1,8 +1,8 @@
-"""Ranking quality of the blend beside what a user would use instead, by the product's own code.
+"""Ranking quality of the blend compared with what a user would use instead, by the product's own code.
 
 Tuning and measuring belong here; public data is loaded and split in `datasets.py`, the bundled world is made in
 `bundled_world.py`, and tables and pictures are in `quality_report.py`. Every model gets the same
-trials, chosen on a validation part that is cut out of the training part; the test part is looked at once.
+trials, chosen on a validation part that is cut out of the training part; the test part is used once.
 """
 
 import argparse
@@ -53,7 +53,7 @@ METRICS = (
 LIGHTFM_DEFAULTS = LightFM(
     embedding_size=10, regularization=0.0, epochs=30, feature_weight=0.0, weighting="ones"
 )
-"""What the package does when nothing is said, with 30 epochs and the interactions alone."""
+"""The package's defaults, with 30 epochs and the interactions alone."""
 
 # The first `budget` of each are tried, the most promising first.
 CANDIDATES: Mapping[str, Sequence[Component]] = {
@@ -96,10 +96,10 @@ _FEATURE_WEIGHTS = {"als": 0.5, "ease": 1.0}
 
 @dataclass(frozen=True)
 class Task:
-    """What the models are compared on.
+    """The data that models are compared on.
 
     Attributes:
-        tuning: For choosing knobs.
+        tuning: For choosing hyperparameters.
         final: For the figures.
         serve: How the blend is used on `final`.
     """
@@ -110,7 +110,7 @@ class Task:
 
 
 def world_task(seed: int) -> Task:
-    """The bundled world of a seed, cut in time as the product does it; people without plays get cold lists."""
+    """The bundled world of a seed, cut in time as the product does it; users without plays are cold starts."""
     known = world_training_set(MockApiSettings(seed=seed))
     final = split(known, "before_holdout")
     return Task(split(known, "before_validation"), final, lambda model: ServedScorer.on(model, known, final))
@@ -219,7 +219,7 @@ def _in_words(recipe: Recipe) -> str:
     return " + ".join(f"{part.weight:g} {part.component}" for part in recipe.components)
 
 
-def cold_people(view: TrainingView, results: Mapping[str, Measured]) -> pd.DataFrame:
+def cold_users(view: TrainingView, results: Mapping[str, Measured]) -> pd.DataFrame:
     """Return NDCG@10 of blend and popularity for each test user with few plays before the cut."""
     cold = view.user_plays[view.test_users] <= COLD_PLAYS
     return pd.DataFrame(
@@ -280,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         task = task_of(seed)
         results = compare(task, seed, options.budget)
         rows += rows_of(options.format, options.split, seed, results)
-        cold.append(cold_people(task.final, results))
+        cold.append(cold_users(task.final, results))
         for model, measured in results.items():
             value = measured.evaluation.value("ndcg_at_10")
             print(

@@ -1,4 +1,4 @@
-"""The figures of `quality.py` as table and picture, and what they say of people with few plays.
+"""The figures of `quality.py` as table and picture, and what they say of users with few plays.
 
 Nothing is measured here.
 """
@@ -49,7 +49,7 @@ def plot(summary: pd.DataFrame, path: Path) -> None:
     colours = ["#c44e52" if model == "blend" else "#8c9bb0" for model in ndcg["model"]]
     axes.barh(ndcg["model"], ndcg["value"], xerr=ndcg["standard_error"], color=colours)
     axes.bar_label(axes.containers[-1], fmt="%.3f", padding=6)
-    axes.set_xlabel("NDCG@10 on unseen pairs, heard ones left out, full ranking")
+    axes.set_xlabel("NDCG@10 on new interactions, seen tracks filtered, full ranking")
     axes.set_title(f"{ndcg['dataset'].iloc[0]}, split {ndcg['split'].iloc[0]}", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.12)
@@ -58,10 +58,10 @@ def plot(summary: pd.DataFrame, path: Path) -> None:
 
 
 def cold_in_words(cold: Sequence[pd.DataFrame], seed: int) -> str:
-    """Say what lists are worth to people with few plays, pooled over seeds; nothing if there are none.
+    """Put the quality for users with few plays in words, pooled over seeds; nothing if there are none.
 
     Args:
-        cold: NDCG@10 by person, columns `blend` and `popularity`, one frame per seed.
+        cold: NDCG@10 by user, columns `blend` and `popularity`, one frame per seed.
         seed: Of the bootstrap.
     """
     pooled = pd.concat(cold, ignore_index=True)
@@ -69,14 +69,14 @@ def cold_in_words(cold: Sequence[pd.DataFrame], seed: int) -> str:
         return ""
     gain = paired_difference(pooled["blend"], pooled["popularity"], seed)
     return (
-        f"\n{gain.users} people with 0 to {COLD_PLAYS} plays before the cut, NDCG@10: blend {gain.candidate:.4f}, "
+        f"\n{gain.users} users with 0 to {COLD_PLAYS} plays before the cut, NDCG@10: blend {gain.candidate:.4f}, "
         f"popularity {gain.other:.4f}, gain between {gain.low:+.4f} and {gain.high:+.4f} "
-        "(95 % bootstrap over people, seeds pooled)\n"
+        "(95 % bootstrap over users, seeds pooled)\n"
     )
 
 
 def write(summary: pd.DataFrame, rows: pd.DataFrame, cold: str, directory: Path, name: str) -> None:
-    """Write the figures of every seed (CSV), the table with a line on cold people (Markdown) and the plot (PNG)."""
+    """Write the figures of every seed (CSV), the table with a line on cold users (Markdown) and the plot (PNG)."""
     directory.mkdir(parents=True, exist_ok=True)
     rows.to_csv(directory / f"{name}.csv", index=False)
     (directory / f"{name}.md").write_text(as_table(summary) + cold)

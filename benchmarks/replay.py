@@ -1,8 +1,8 @@
-"""Days replayed through the real daemon: the source's clock is moved a day at a time, everything else acts by itself.
+"""Days replayed through the real daemon: the source's clock is moved a day at a time, the rest acts automatically.
 
-Schedules follow the machine's clock, so in a replay the catch-up sensor starts every night; retraining, rollback and
-alerts are the sensors' own affair. The driver only moves the clock, waits until nothing is left to do, and looks.
-What is judged here is the whole service; the models alone are in `quality.py`.
+Schedules follow the machine's clock, so in a replay the catch-up sensor starts all nightly runs; retraining,
+rollback and alerts are left to the sensors. The driver only moves the clock, waits until nothing is left to do, and
+reads the results. Evaluated here is the whole service; the models alone are in `quality.py`.
 """
 
 import argparse
@@ -35,25 +35,25 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
 
 _PROJECT = Path(__file__).parents[1]
-_NIGHT = timedelta(days=1, hours=1)
+_AFTER_MIDNIGHT = timedelta(days=1, hours=1)
 _LONGEST_DAY_SECONDS = 900.0
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Story:
-    """What is replayed.
+    """A story to replay.
 
     Attributes:
         folder: Where data, Dagster's records and logs go.
         history: Days loaded before the daemon starts.
         days: Days replayed after them.
         shift_on: The replayed day, from 1, on which tastes change for good; 0 never.
-        bad_model_on: The replayed day after which a model that mixes people up is forced in; 0 never.
+        bad_model_on: The replayed day after which a model with shuffled users is promoted by force; 0 never.
         standstill_on: The replayed day from which the daemon is stopped for `standstill_days`; 0 never.
         standstill_days: For how long.
         retraining: The switch of automatic retraining and rollback.
-        people, tracks, sessions_a_day, seed: Of the world.
+        users, tracks, sessions_a_day, seed: Of the simulated world.
         alert_urls: Where alerts go.
     """
 
@@ -65,7 +65,7 @@ class Story:
     standstill_on: int = 0
     standstill_days: int = 5
     retraining: bool = True
-    people: int = 800
+    users: int = 800
     tracks: int = 1000
     sessions_a_day: int = 1200
     seed: int = 1
@@ -84,9 +84,9 @@ class Story:
         """The source, whose clock stands at the end of the history."""
         return MockApiSettings(
             port=0,
-            now=datetime.combine(self.day(0), datetime.min.time()) + _NIGHT,
+            now=datetime.combine(self.day(0), datetime.min.time()) + _AFTER_MIDNIGHT,
             first_day=self.start,
-            people=self.people,
+            people=self.users,
             tracks=self.tracks,
             sessions_a_day=self.sessions_a_day,
             seed=self.seed,
@@ -96,13 +96,13 @@ class Story:
 
 @dataclass(frozen=True)
 class Day:
-    """What a replayed day brought.
+    """The results of a replayed day.
 
     Attributes:
         number, day: Which.
-        model_version: That made the lists measured on the day (those of the day before).
-        users: People measured.
-        ndcg_at_10: Of their lists.
+        model_version: The version whose recommendations (of the day before) were measured.
+        users: Users measured.
+        ndcg_at_10: Of their recommendations.
         popularity_ndcg_at_10: What popular tracks would have earned.
         drift: The feature furthest beyond its threshold, with value and threshold; empty if none is.
         runs: Runs by job and outcome, started for the day.
@@ -138,15 +138,15 @@ class Replay:
         self._seen = {run.run_id for run in self.instance.get_runs()}
 
     def live(self, number: int) -> Day:
-        """Move the clock past a day, wait until nothing is left to do, and tell what it brought."""
+        """Move the clock past a day, wait until nothing is left to do, and return its results."""
         day, began = self._story.day(number), time.monotonic()
-        moment = datetime.combine(day, datetime.min.time()) + _NIGHT
+        moment = datetime.combine(day, datetime.min.time()) + _AFTER_MIDNIGHT
         answer = requests.post(f"{self._url}/_clock", json={"now": moment.isoformat()}, timeout=60)
         answer.raise_for_status()
         while not self._settled(day):
             if time.monotonic() - began > _LONGEST_DAY_SECONDS:
                 raise TimeoutError(f"{day} did not end: {self._decision()}")
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
         return self._told(number, day, time.monotonic() - began)
 
     def _settled(self, day: date) -> bool:
@@ -163,8 +163,8 @@ class Replay:
     def _decision(self) -> dict[str, str]:
         for state in self.instance.all_instigator_state():
             if state.instigator_name == "retraining" and state.instigator_data:
-                told: dict[str, str] = json.loads(getattr(state.instigator_data, "cursor", None) or "{}")
-                return told
+                cursor: dict[str, str] = json.loads(getattr(state.instigator_data, "cursor", None) or "{}")
+                return cursor
         return {}
 
     def _told(self, number: int, day: date, seconds: float) -> Day:
@@ -216,7 +216,7 @@ def replay(story: Story) -> list[Day]:
             print(_line(days[-1]), flush=True)
             if number == story.bad_model_on:
                 version = force_bad_model(lived.settings, story.day(number))
-                print(f"    {version} is forced in: the champion, its people mixed up", flush=True)
+                print(f"    {version} is promoted by force: the champion with its users shuffled", flush=True)
             number += 1
     return days
 
@@ -244,7 +244,7 @@ def _daemon(folder: Path) -> Iterator[None]:
 
 
 def _write_instance(folder: Path) -> None:
-    """The project's dagster.yaml, its storage in the story's folder, its queue looked at every second."""
+    """The project's dagster.yaml, its storage in the story's folder, its queue polled every second."""
     config = yaml.safe_load((_PROJECT / "dagster.yaml").read_text())
     for storage in ("storage", "local_artifact_storage", "compute_logs"):
         config.pop(storage)
@@ -274,12 +274,12 @@ def _program(name: str) -> str:
 def _line(day: Day) -> str:
     return (
         f"{day.number:3} {day.day} {day.model_version:19} {day.ndcg_at_10:.4f} / {day.popularity_ndcg_at_10:.4f} "
-        f"({day.users} people) {day.drift or 'no drift'} | {day.runs} | {day.decision} [{day.seconds} s]"
+        f"({day.users} users) {day.drift or 'no drift'} | {day.runs} | {day.decision} [{day.seconds} s]"
     )
 
 
 def main() -> None:
-    """Replay the story that the arguments tell, and write its table."""
+    """Replay the story given by the arguments, and write its table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replay", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="An empty folder for everything it makes.")
     parser.add_argument("--table", type=Path, help="CSV to write. [default: days.csv in the folder]")

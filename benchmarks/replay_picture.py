@@ -1,4 +1,4 @@
-"""A picture of replayed stories: what people got each day beside what popular tracks would have earned.
+"""A picture of replayed stories: the quality that users got each day, compared with popular tracks.
 
 Reads the tables that `replay.py` writes; computes nothing.
 """
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 
 def draw(tables: dict[str, pd.DataFrame], picture: Path) -> None:
-    """Draw one panel per story, with a line where another version's lists were measured first.
+    """Draw one panel per story, with a line where another version's recommendations were measured first.
 
     Args:
         tables: The days of each story, by its title.
@@ -21,7 +21,7 @@ def draw(tables: dict[str, pd.DataFrame], picture: Path) -> None:
     panels = figure.subplots(len(tables), sharex=True, sharey=True, squeeze=False)[:, 0]
     for axes, (title, days) in zip(panels, tables.items(), strict=True):
         axes.plot(
-            days["number"], days["ndcg_at_10"], marker=".", color="#4f6bed", label="the lists people got"
+            days["number"], days["ndcg_at_10"], marker=".", color="#4f6bed", label="recommendations served"
         )
         axes.plot(days["number"], days["popularity_ndcg_at_10"], color="#999999", label="popular tracks")
         drifted = days[days["drift"].notna()]

@@ -2,7 +2,7 @@
 
 Run as `python -m benchmarks.scale --interactions 1000000,10000000`. Read, trained and recommended is as the
 assets do it; what is read was drawn by `simulation.py`. Seconds of a stage are processor time, so that what else
-the machine does counts little. Not here: how good the lists are.
+the machine does counts little. Not here: how good the recommendations are.
 """
 
 import json
@@ -31,8 +31,8 @@ from moovitamix_assets.training.selection.recipe import Recipe
 RESULTS = Path(__file__).parent / "results"
 SEED = 7
 
-# What training tells when it has done a step, in this order.
-_TRAINING = ("choosing", "twin", "measuring", "fitting")
+# The steps that training reports, in this order.
+_TRAINING = ("choosing", "refit", "measuring", "fitting")
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -44,10 +44,10 @@ def simulate(folder: Path, interactions: int, tracks: int, niches: int) -> None:
 
 
 def measure(folder: Path, threads: int) -> dict[str, Any]:
-    """Read a training set, train its model, recommend to everyone; all in this process.
+    """Read a training set, train its model, recommend to all users; all in this process.
 
     Returns:
-        people, tracks and interactions; processor seconds of each stage and in all; seconds by the clock;
+        users, tracks and interactions; processor seconds of each stage and in all; seconds by the clock;
         peak_mb; rows recommended; ndcg_at_10 of the candidate and of popularity; the recipe in words.
     """
     stages: dict[str, float] = {}
@@ -80,7 +80,7 @@ def measure(folder: Path, threads: int) -> dict[str, Any]:
     done("recommending")
     return {
         "interactions": len(training_set.interactions),
-        "people": len(training_set.users),
+        "users": len(training_set.users),
         "tracks": len(training_set.tracks),
         "threads": threads,
         **{f"{stage}_seconds": round(seconds, 1) for stage, seconds in stages.items()},
@@ -119,10 +119,10 @@ def in_own_process(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) 
 
 def main(
     interactions: Annotated[
-        str, typer.Option(help="(user, track) pairs, one run each, by commas.")
+        str, typer.Option(help="Interactions (user and track), one run each, by commas.")
     ] = "1000000,10000000",
     tracks: Annotated[int, typer.Option(help="Tracks of the catalogue, whatever the interactions.")] = 50_000,
-    niches: Annotated[int, typer.Option(help="Kinds of tracks that people like.")] = 50,
+    niches: Annotated[int, typer.Option(help="Kinds of tracks that users like.")] = 50,
     threads: Annotated[int, typer.Option(help="MOOVITAMIX_TRAINING_THREADS.")] = 1,
     json_path: Annotated[Path | None, typer.Option("--json", help="Where to write the figures.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the figures as CSV.")] = RESULTS,
@@ -152,7 +152,7 @@ def write(runs: pd.DataFrame, path: Path) -> None:
 def show(runs: list[dict[str, Any]]) -> None:
     """Print a figure per line and a size per column, and the last size as a multiple of the first."""
     table = Table("", *(f"{run['interactions']:,}" for run in runs), "ratio", title="Train and recommend")
-    for figure in [name for name in runs[0] if name.endswith("seconds")] + ["peak_mb", "people"]:
+    for figure in [name for name in runs[0] if name.endswith("seconds")] + ["peak_mb", "users"]:
         ratio = runs[-1][figure] / max(runs[0][figure], 0.1)
         table.add_row(figure, *(f"{run[figure]:,}" for run in runs), f"{ratio:.1f}")
     for figure in ("ndcg_at_10", "popularity_ndcg_at_10", "recipe"):

@@ -1,7 +1,7 @@
 """Training sets of any size with a known kind of taste, drawn in seconds.
 
 Only the drawing belongs here; what is measured on it is in `scale.py`. The bundled source (`mock_api/`) has a
-richer world, but it makes people session by session, which takes hours for millions of plays.
+richer world, but it simulates users session by session, which takes hours for millions of plays.
 """
 
 from dataclasses import dataclass
@@ -21,32 +21,32 @@ Integers = npt.NDArray[np.int64]
 AS_OF = date(2026, 10, 14)
 DAYS = 90
 RECENT_DAYS = 30
-PAIRS_A_PERSON = 50
-"""More interactions are more people: the catalogue stays, and so does how much each person plays."""
+INTERACTIONS_PER_USER = 50
+"""More interactions are more users: the catalogue stays, and so does how much each user plays."""
 
-NICHES_A_PERSON = 4
+NICHES_PER_USER = 4
 NICHE_SHARE = 0.9
-"""The share of plays within a person's niches; the others follow the charts."""
+"""The share of plays within a user's niches; the others follow the charts."""
 
 FLATNESS = 100.0
-"""Of the popularity curve 1 / (FLATNESS + rank): some percent of people know the most played track."""
+"""Of the popularity curve 1 / (FLATNESS + rank): some percent of users know the most played track."""
 
-PLAYS_A_PAIR = 1.2
-"""Plays drawn for each pair still missing."""
+PLAYS_PER_INTERACTION = 1.2
+"""Plays drawn for each interaction still missing."""
 
 
 @dataclass(frozen=True)
 class Taste:
-    """What decides who plays what.
+    """The tastes that decide who plays what.
 
     Attributes:
         niche_of_track: int64 (T,).
-        niches_of_person: int64 (U, NICHES_A_PERSON), the dearest first.
+        niches_of_user: int64 (U, NICHES_PER_USER), the dearest first.
         appeal: How often a track is played by those who like its kind, float64 (T,).
     """
 
     niche_of_track: Integers
-    niches_of_person: Integers
+    niches_of_user: Integers
     appeal: npt.NDArray[np.float64]
 
 
@@ -54,21 +54,24 @@ def simulated_training_set(interactions: int, tracks: int, niches: int, seed: in
     """Draw a training set.
 
     Args:
-        interactions: (user, track) pairs; one person per 50 of them.
+        interactions: of users with tracks; one user per 50 of them.
         tracks: Of the catalogue.
-        niches: Kinds of tracks; a person likes four, the first most.
+        niches: Kinds of tracks; a user likes four, the first most.
         seed: Equal seeds draw equal sets.
     """
     random = np.random.default_rng(seed)
-    people = max(1, interactions // PAIRS_A_PERSON)
+    users = max(1, interactions // INTERACTIONS_PER_USER)
     taste = Taste(
         niche_of_track=random.integers(0, niches, tracks),
-        niches_of_person=random.integers(0, niches, (people, NICHES_A_PERSON)),
+        niches_of_user=random.integers(0, niches, (users, NICHES_PER_USER)),
         appeal=1.0 / (FLATNESS + random.permutation(tracks).astype(np.float64)),
     )
-    pairs, recent = _pairs(taste, interactions, random)
+    interactions_made, recent = _interactions(taste, interactions, random)
     return TrainingSet(
-        as_of=AS_OF, users=_users(taste, random), tracks=_tracks(taste, recent, random), interactions=pairs
+        as_of=AS_OF,
+        users=_users(taste, random),
+        tracks=_tracks(taste, recent, random),
+        interactions=interactions_made,
     )
 
 
@@ -82,22 +85,22 @@ def _cuts(settings: Settings) -> dict[str, int]:
     }
 
 
-def _pairs(
+def _interactions(
     taste: Taste, interactions: int, random: np.random.Generator
 ) -> tuple[pd.DataFrame, dict[str, Integers]]:
-    """Draw plays until there are enough pairs; return the pairs and the recent plays of each track per cut."""
+    """Draw plays until there are enough interactions; return them and the recent plays of each track per cut."""
     tracks = len(taste.niche_of_track)
     keys = np.empty(0, dtype=np.int64)
     while (missing := interactions - len(distinct := np.unique(keys // DAYS))) > 0:
-        keys = np.concatenate([keys, _plays(taste, int(missing * PLAYS_A_PAIR) + 1000, random)])
+        keys = np.concatenate([keys, _plays(taste, int(missing * PLAYS_PER_INTERACTION) + 1000, random)])
     if len(distinct) > interactions:
         dropped = random.choice(distinct, len(distinct) - interactions, replace=False)
         keys = keys[~np.isin(keys // DAYS, dropped)]
     keys.sort()
-    pair, day = np.divmod(keys, DAYS)
-    starts = np.flatnonzero(np.diff(pair, prepend=-1))
-    ends = np.append(starts[1:], len(pair)) - 1
-    track = pair % tracks
+    interaction, day = np.divmod(keys, DAYS)
+    starts = np.flatnonzero(np.diff(interaction, prepend=-1))
+    ends = np.append(starts[1:], len(interaction)) - 1
+    track = interaction % tracks
     cuts = _cuts(Settings())
     recent = {
         columns.PLAYS_LAST_30_DAYS + name: np.bincount(
@@ -107,7 +110,7 @@ def _pairs(
     }
     first_day = np.datetime64(AS_OF - timedelta(days=DAYS - 1), "us")
     frame: dict[str, npt.NDArray[Any]] = {
-        columns.USER_ID: pair[starts] // tracks + 1,
+        columns.USER_ID: interaction[starts] // tracks + 1,
         columns.TRACK_ID: track[starts] + 1,
     }
     frame |= {
@@ -119,11 +122,11 @@ def _pairs(
 
 
 def _plays(taste: Taste, count: int, random: np.random.Generator) -> Integers:
-    """Draw plays as (person * T + track) * DAYS + day."""
-    people, tracks = len(taste.niches_of_person), len(taste.niche_of_track)
-    person = random.integers(0, people, count)
-    place = np.minimum(random.geometric(0.45, count) - 1, NICHES_A_PERSON - 1)
-    niche = taste.niches_of_person[person, place]
+    """Draw plays as (user * T + track) * DAYS + day."""
+    users, tracks = len(taste.niches_of_user), len(taste.niche_of_track)
+    user = random.integers(0, users, count)
+    place = np.minimum(random.geometric(0.45, count) - 1, NICHES_PER_USER - 1)
+    niche = taste.niches_of_user[user, place]
     # Tracks niche by niche, with the appeal summed up: a draw within a niche is a draw between two sums.
     order = np.argsort(taste.niche_of_track, kind="stable")
     sums = np.append(0.0, np.cumsum(taste.appeal[order]))
@@ -133,20 +136,20 @@ def _plays(taste: Taste, count: int, random: np.random.Generator) -> Integers:
     high = np.where(within, sums[edges[niche + 1]], sums[-1])
     drawn = np.searchsorted(sums, low + random.random(count) * (high - low), side="right") - 1
     track = order[np.minimum(drawn, tracks - 1)]
-    keys: Integers = (person * tracks + track) * DAYS + random.integers(0, DAYS, count)
+    keys: Integers = (user * tracks + track) * DAYS + random.integers(0, DAYS, count)
     return keys
 
 
 def _users(taste: Taste, random: np.random.Generator) -> pd.DataFrame:
-    people = len(taste.niches_of_person)
+    users = len(taste.niches_of_user)
     genders = np.array(["Female", "Male", "Agender"], dtype=object)
     return pd.DataFrame(
         {
-            columns.USER_ID: np.arange(people) + 1,
+            columns.USER_ID: np.arange(users) + 1,
             columns.FAVORITE_GENRES: [
-                [f"genre {niche % 30}" for niche in row] for row in taste.niches_of_person[:, :2].tolist()
+                [f"genre {niche % 30}" for niche in row] for row in taste.niches_of_user[:, :2].tolist()
             ],
-            columns.GENDER: genders[random.integers(0, len(genders), people)],
+            columns.GENDER: genders[random.integers(0, len(genders), users)],
             columns.CREATED_AT: np.datetime64(AS_OF - timedelta(days=DAYS), "us"),
         }
     )

@@ -1,6 +1,6 @@
-"""Lists per second of the top N on one core, beside what LightFM, implicit and RecTools offer for it.
+"""Users ranked per second by the top N on one core, compared with what LightFM, implicit and RecTools offer.
 
-All measured interleaved in one run on the same vectors and seen tracks, lists compared with a sort of all
+All measured interleaved in one run on the same vectors and seen tracks, rankings compared with a sort of all
 scores; RecTools only where it is installed. Not here: the quality of recommendations. Run as
 `python -m benchmarks.top_n`.
 """
@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from moovitamix_assets.recommendations.top_n import TILE_TRACKS, top_n
 
 Floats = npt.NDArray[np.float32]
-Lists = npt.NDArray[Any]
+Rankings = npt.NDArray[Any]
 
 OURS = "top_n"
 LIGHTFM = "LightFM.predict + argsort"
@@ -41,20 +41,20 @@ IMPLICIT = "implicit topk"
 PEAK_OF_BLOCKS = "sgemm alone, whole blocks"
 PEAK_OF_TILES = "sgemm alone, tiles of top_n"
 BLOCK_SIZE = 256
-# Slower by two orders, LightFM is timed on fewer people and compared per person.
+# Slower by two orders, LightFM is timed on fewer users and compared per user.
 LIGHTFM_USERS = 32
 CHECKED_USERS = 512
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What every contestant gets.
+    """The input of every contestant.
 
     Attributes:
         users: (users, dimensions) normal vectors.
         tracks: (tracks, dimensions) normal vectors.
         seen: (users, tracks) random tracks to leave out.
-        k: Length of the lists.
+        k: Length of a ranking.
     """
 
     users: Floats
@@ -65,11 +65,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A way to the lists (or, for a bare product, to nothing) and for how many people one run makes them."""
+    """A way to the rankings (or, for a bare product, to nothing), and for how many users one run makes them."""
 
     name: str
     users: int
-    run: Callable[[], Lists | None]
+    run: Callable[[], Rankings | None]
 
 
 def draw_problem(users: int, tracks: int, dimensions: int, seen: int, k: int) -> Problem:
@@ -95,11 +95,11 @@ def contestants(problem: Problem) -> list[Contestant]:
     block = np.empty((BLOCK_SIZE, len(tracks)), np.float32)
     tile = np.empty((TILE_TRACKS, BLOCK_SIZE), np.float32)
 
-    def lightfm() -> Lists:
+    def lightfm() -> Rankings:
         return np.stack([predict_and_sort(model, user, problem) for user in range(few)])
 
-    def implicit() -> Lists:
-        indices: Lists = topk(tracks, users, k, filter_query_items=seen, num_threads=1)[0]
+    def implicit() -> Rankings:
+        indices: Rankings = topk(tracks, users, k, filter_query_items=seen, num_threads=1)[0]
         return indices
 
     def blocks() -> None:
@@ -131,14 +131,14 @@ def rectools_contestants(problem: Problem) -> list[Contestant]:
     from rectools.models.rank import Distance, ImplicitRanker
 
     ranker = ImplicitRanker(Distance.DOT, problem.users, problem.tracks, num_threads=1)
-    everyone = np.arange(len(problem.users))
+    all_users = np.arange(len(problem.users))
 
-    def rectools() -> Lists:
-        # Everyone has k tracks here, so RecTools' flat answer folds into lists.
-        ranked = ranker.rank(everyone, problem.k, filter_pairs_csr=problem.seen)[1]
+    def rectools() -> Rankings:
+        # All users have k tracks here, so RecTools' flat answer folds into rankings.
+        ranked = ranker.rank(all_users, problem.k, filter_pairs_csr=problem.seen)[1]
         return np.asarray(ranked).reshape(-1, problem.k)
 
-    return [Contestant(RECTOOLS, len(everyone), rectools)]
+    return [Contestant(RECTOOLS, len(all_users), rectools)]
 
 
 def has_rectools() -> bool:
@@ -154,25 +154,25 @@ def lightfm_with(users: Floats, tracks: Floats) -> LightFM:
     return model
 
 
-def predict_and_sort(model: LightFM, user: int, problem: Problem) -> Lists:
+def predict_and_sort(model: LightFM, user: int, problem: Problem) -> Rankings:
     """Rank for one user the way LightFM's documentation does: predict all tracks, sort all tracks."""
     scores = model.predict(user, np.arange(len(problem.tracks), dtype=np.int32), num_threads=1)
     scores[problem.seen.indices[problem.seen.indptr[user] : problem.seen.indptr[user + 1]]] = -np.inf
     return np.argsort(-scores)[: problem.k]
 
 
-def count_wrong(lists: Lists, problem: Problem) -> int:
-    """Count the places of lists that a sort of all scores in double precision fills differently.
+def count_wrong(rankings: Rankings, problem: Problem) -> int:
+    """Count the places of rankings that a sort of all scores in double precision fills differently.
 
     Two tracks whose scores differ by no more than the rounding of single precision may stand in for each
     other; a seen track, a track listed twice or a worse track may not.
     """
-    checked = min(len(lists), CHECKED_USERS)
+    checked = min(len(rankings), CHECKED_USERS)
     users, tracks = problem.users[:checked].astype(np.float64), problem.tracks.astype(np.float64)
     scores = users @ tracks.T
     scores[problem.seen[:checked].nonzero()] = -np.inf
     expected = np.argsort(-scores, axis=1, kind="stable")[:, : problem.k]
-    found = lists[:checked]
+    found = rankings[:checked]
     gap = np.abs(np.take_along_axis(scores, found, 1) - np.take_along_axis(scores, expected, 1))
     longest = np.linalg.norm(users, axis=1, keepdims=True) * np.linalg.norm(tracks, axis=1).max()
     repeated = (np.diff(np.sort(found, axis=1), axis=1) == 0).sum()
@@ -181,11 +181,11 @@ def count_wrong(lists: Lists, problem: Problem) -> int:
 
 
 def measure(entrants: list[Contestant], rounds: int) -> dict[str, list[float]]:
-    """Time everyone once per round, so that a slow moment of the machine meets all; users per core second."""
+    """Time all contestants once per round, so that a slow moment of the machine meets all; users per core second."""
     speeds: dict[str, list[float]] = {entrant.name: [] for entrant in entrants}
     for entrant in entrants * rounds:
-        # Processor time of all threads together: waiting for a busy core counts for nobody, and a second
-        # thread would gain nobody anything.
+        # Processor time of all threads together: waiting for a busy core does not count, and a second
+        # thread would gain nothing.
         begin = time.process_time()
         entrant.run()
         speeds[entrant.name].append(entrant.users / (time.process_time() - begin))
@@ -198,15 +198,15 @@ def ratio(speeds: dict[str, list[float]], other: str) -> float:
 
 
 def main(
-    users: Annotated[int, typer.Option(help="People to make lists for.")] = 2048,
+    users: Annotated[int, typer.Option(help="Users to rank for.")] = 2048,
     tracks: Annotated[int, typer.Option(help="Tracks to choose from.")] = 50_000,
     dimensions: Annotated[int, typer.Option(help="Numbers per vector.")] = 64,
-    k: Annotated[int, typer.Option(help="Length of a list.")] = 20,
-    seen: Annotated[int, typer.Option(help="Tracks left out per person.")] = 50,
+    k: Annotated[int, typer.Option(help="Length of a ranking.")] = 20,
+    seen: Annotated[int, typer.Option(help="Tracks filtered per user.")] = 50,
     rounds: Annotated[int, typer.Option(help="Runs of each, of which the median counts.")] = 7,
     json_path: Annotated[Path | None, typer.Option("--json", help="Where to write the figures.")] = None,
 ) -> None:
-    """Measure lists per second on one core; fail if any list is wrong."""
+    """Measure users per second on one core; fail if any ranking is wrong."""
     problem = draw_problem(users, tracks, dimensions, seen, k)
     entrants = contestants(problem)
     if not has_rectools():
@@ -214,9 +214,9 @@ def main(
     with threadpool_limits(limits=1):
         # The first run of each is its warm-up and its examination.
         wrong = {
-            entrant.name: None if lists is None else count_wrong(lists, problem)
+            entrant.name: None if ranked is None else count_wrong(ranked, problem)
             for entrant in entrants
-            for lists in [entrant.run()]
+            for ranked in [entrant.run()]
         }
         speeds = measure(entrants, rounds)
 

@@ -1,4 +1,4 @@
-"""What the table `promotions` says, as records: the champion as of a day, and a decision taken.
+"""The content of the table `promotions`, as records: the champion as of a day, and a decision taken.
 
 Types only; they are read and written by `promotions.py`.
 """

@@ -1,7 +1,7 @@
 """The table `promotions`: which version is the champion as of any day, what preceded it, and every decision taken.
 
-All SQL over the table is here; everyone else calls these functions. What a decision should be is in `gate.py`; the
-product declares the table and owns the transaction.
+All SQL over the table is here; all other modules call these functions. What a decision should be is in `gate.py`;
+the product declares the table and owns the transaction.
 
 Decisions hold by `as_of`, then by `decision_number`: a clock may go backwards, so `decided_at` orders only rows
 that have neither.
@@ -18,6 +18,7 @@ import pandas as pd
 from foundation.models.decisions import Champion, RecordedDecision, Verdict
 from foundation.models.gate import Decision
 from foundation.models.versions import trained_as_of
+from foundation.warehouse.rows import first_row
 
 _MAKES_CHAMPION = "decision IN ('promoted', 'rolled_back')"
 _NEWEST_FIRST = "ORDER BY as_of DESC, decision_number DESC, decided_at DESC"
@@ -45,7 +46,7 @@ def champion_before_candidate(connection: duckdb.DuckDBPyConnection, as_of: date
 
 def current_champion(connection: duckdb.DuckDBPyConnection, as_of: date) -> Champion | None:
     """The champion as of a day, with its origin; None while there is none."""
-    row = _first_row(
+    row = first_row(
         connection,
         f"""SELECT model_version, as_of, decision FROM promotions WHERE {_MAKES_CHAMPION} AND as_of <= ?
             {_NEWEST_FIRST} LIMIT 1""",
@@ -59,7 +60,7 @@ def current_champion(connection: duckdb.DuckDBPyConnection, as_of: date) -> Cham
 
 def decision_about(connection: duckdb.DuckDBPyConnection, model_version: str) -> Decision | None:
     """The gate's decision about a version; None before it was decided about."""
-    row = _first_row(
+    row = first_row(
         connection,
         "SELECT decision, reason FROM promotions WHERE model_version = ? AND decision <> 'rolled_back'",
         [model_version],
@@ -69,7 +70,7 @@ def decision_about(connection: duckdb.DuckDBPyConnection, model_version: str) ->
 
 def is_decided(connection: duckdb.DuckDBPyConnection, as_of: date) -> bool:
     """Return whether anything was decided as of a day."""
-    return _first_row(connection, "SELECT 1 FROM promotions WHERE as_of = ? LIMIT 1", [as_of]) is not None
+    return first_row(connection, "SELECT 1 FROM promotions WHERE as_of = ? LIMIT 1", [as_of]) is not None
 
 
 def newest_decision_day(connection: duckdb.DuckDBPyConnection) -> date | None:
@@ -221,7 +222,7 @@ def obsolete_versions(connection: duckdb.DuckDBPyConnection, *, kept: int, serve
 def _champion_where(
     connection: duckdb.DuckDBPyConnection, condition: str, values: Sequence[Any]
 ) -> str | None:
-    row = _first_row(
+    row = first_row(
         connection,
         f"SELECT model_version FROM promotions WHERE {_MAKES_CHAMPION} AND {condition} {_NEWEST_FIRST} LIMIT 1",
         values,
@@ -231,7 +232,7 @@ def _champion_where(
 
 def _replaced_by(connection: duckdb.DuckDBPyConnection, model_version: str) -> str | None:
     """The champion that a version replaced when it was promoted."""
-    row = _first_row(
+    row = first_row(
         connection,
         "SELECT previous_version FROM promotions WHERE model_version = ? AND decision = 'promoted'",
         [model_version],
@@ -275,13 +276,5 @@ def _insert(
 
 
 def _first_day(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any]) -> date | None:
-    row = _first_row(connection, query, values)
+    row = first_row(connection, query, values)
     return row[0] if row else None
-
-
-def _first_row(
-    connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any]
-) -> tuple[Any, ...] | None:
-    # Read to the end: DuckDB refuses to write over a connection while a result is open.
-    rows = connection.execute(query, list(values)).fetchall()
-    return rows[0] if rows else None

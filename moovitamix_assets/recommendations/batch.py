@@ -40,7 +40,7 @@ _SOURCES: dict[Way, Source] = {
 
 @dataclass(frozen=True)
 class Known:
-    """What is known as of a day.
+    """The users, the catalogue and the interactions known as of a day.
 
     Attributes:
         as_of: The day.

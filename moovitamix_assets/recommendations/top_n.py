@@ -1,7 +1,7 @@
-"""The best tracks of everyone: an exact, blockwise top N of factor scores.
+"""The best tracks of every user: an exact, blockwise top N of factor scores.
 
 Here: vectors in, ranked track indices out, as fast as NumPy goes. Not here: where the vectors come from
-(training), what the indices are called (tables and identifiers), what is done with the lists (publishing).
+(training), what the indices are called (tables and identifiers), what is done with the rankings (publishing).
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ ExtraScores: TypeAlias = Callable[[int, int], Floats]
 PADDING_INDEX = -1
 # Tracks scored at a time: 2,048 x 256 scores stay in the cache between the product and the selection.
 TILE_TRACKS = 2048
-# Tracks per group. More: fewer maxima to look at, but more scores to look at in each group that is hit.
+# Tracks per group. More: fewer maxima to check, but more scores to check in each group that is hit.
 LARGEST_GROUP = 16
 LOWEST_SCORE = np.finfo(np.float32).min
 NOTHING = np.float32(-np.inf)
@@ -52,13 +52,13 @@ def top_n(
     The result is exact: the k largest scores in descending order, ties broken by the lower track index.
 
     Scores are computed for a block of users and a tile of tracks at a time, and only the maxima of groups of
-    tracks are looked at. The k-th largest group maximum so far is a lower bound of the k-th score, as k
+    tracks are checked. The k-th largest group maximum so far is a lower bound of the k-th score, as k
     different tracks reach it, so a group below the bound holds nothing of interest. Few groups are above it.
 
     Blocks start at row 0 and tiles at track 0, so equal input on one machine, with equally many BLAS
     threads, gives equal output. A matrix product may differ in a score's last bit with the shape of the
     block (BLAS chooses its kernel by shape): where two scores are that close, another block size, or other
-    users beside this one, may swap them.
+    users in the block, may swap them.
 
     Memory beyond input and output is bounded by the block: about 10 MB for 256 users and a small k; at the
     very most some ten numbers per user of the block and track, for a k of the order of the tracks or a
@@ -67,14 +67,14 @@ def top_n(
     Args:
         user_vectors: (users, dimensions) finite numbers, taken as float32.
         track_vectors: (tracks, dimensions) finite numbers, taken as float32.
-        k: Length of the lists, at least 1; may exceed the number of tracks.
+        k: Length of a ranking, at least 1; may exceed the number of tracks.
         seen: (users, tracks) sparse rows; a track with a stored nonzero is left out for that user.
         extra_scores: Called with (start, stop) for each block of users; returns float32
             (stop - start, tracks), which is added to the product. -inf leaves a track out.
         block_size: Users scored at a time, at least 1.
 
     Returns:
-        The lists; padded with index -1 and score -inf where fewer than k tracks are left.
+        The rankings; padded with index -1 and score -inf where fewer than k tracks are left.
 
     Raises:
         ValueError: If shapes do not fit, k or block_size is below 1, a vector holds NaN or infinity or is so
@@ -139,7 +139,7 @@ def _scored_tiles(
 
 
 class _Bound:
-    """What a score must reach to be among a user's k best, as far as the tracks seen tell."""
+    """The score that is needed to be among a user's k best, by the tracks scored so far."""
 
     def __init__(self, users: int, k: int) -> None:
         self._k = k
@@ -175,7 +175,7 @@ class _Bound:
 
 
 def _candidates(tiles: Iterator[Floats], users: int, k: int, group: int) -> tuple[Positions, Floats]:
-    """Pick what may belong to the lists.
+    """Pick what may belong to the rankings.
 
     A group is the tracks a fixed distance apart in the tile, so that the maxima of all groups are the
     elementwise maxima of the tile's slices.
@@ -211,9 +211,9 @@ def _candidates(tiles: Iterator[Floats], users: int, k: int, group: int) -> tupl
     return position[hit] + member * distance, scores[member, hit]
 
 
-def _rank(positions: Positions, scores: Floats, lists: TopN) -> None:
-    """Sort the candidates of a block and write the best into its lists."""
-    users, k = lists.indices.shape
+def _rank(positions: Positions, scores: Floats, ranked: TopN) -> None:
+    """Sort the candidates of a block and write the best into its rankings."""
+    users, k = ranked.indices.shape
     tracks, user = np.divmod(positions, users)
     # One row per user, so that one vectorised sort serves all; 16-bit numbers are sorted by radix.
     order = np.argsort(user.astype(np.uint16 if users <= 1 << 16 else np.int64), kind="stable")
@@ -225,8 +225,8 @@ def _rank(positions: Positions, scores: Floats, lists: TopN) -> None:
     best = keys[:, ::-1][:, :k]
     # No score makes a key of 0: its bits would be those of a NaN.
     found = best > 0
-    lists.indices[:, : best.shape[1]] = np.where(found, LAST_TRACK - (best & LAST_TRACK), -1)
-    lists.scores[:, : best.shape[1]] = np.where(found, _score_of(best), NOTHING)
+    ranked.indices[:, : best.shape[1]] = np.where(found, LAST_TRACK - (best & LAST_TRACK), -1)
+    ranked.scores[:, : best.shape[1]] = np.where(found, _score_of(best), NOTHING)
 
 
 def _sortable(tracks: Positions, scores: Floats) -> npt.NDArray[np.uint64]:
@@ -245,7 +245,7 @@ def _score_of(keys: npt.NDArray[np.uint64]) -> Floats:
 
 
 def _seen_by_tile(seen: Seen, users: slice, width: int) -> list[Positions]:
-    """List, per tile, the flat places in its (width, users) scores that are to be left out."""
+    """Return, per tile, the flat places in its (width, users) scores that are to be left out."""
     rows, last = users.stop - users.start, seen.shape[1]
     entries = slice(int(seen.indptr[users.start]), int(seen.indptr[users.stop]))
     user = np.repeat(np.arange(rows), np.diff(seen.indptr[users.start : users.stop + 1]))

@@ -29,7 +29,7 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ServingContext:
-    """What is known when users are served.
+    """The users, the catalogue and the plays known when users are served.
 
     Attributes:
         user_ids: Ascending, int64 (U,).
@@ -49,7 +49,7 @@ class ServingContext:
 
     @classmethod
     def of_view(cls, training_set: TrainingSet, view: TrainingView) -> "ServingContext":
-        """What was known at the cut of a view of a training set."""
+        """The context at the cut of a view of a training set."""
         users = training_set.users.sort_values(columns.USER_ID, kind="stable")
         tracks = training_set.tracks.sort_values(columns.TRACK_ID, kind="stable")
         return cls(

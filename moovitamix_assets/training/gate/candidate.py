@@ -19,8 +19,8 @@ from moovitamix_assets.training.selection.model_selection import choose_recipe
 from moovitamix_assets.training.selection.tuning import with_fewer_test_users
 
 MOST_MEASURED = 10_000
-"""Of more people so many are drawn by the seed: every one of them costs a ranking of all tracks, and the standard
-error of NDCG@10 is .003 with so many."""
+"""Of more users than this, so many are drawn by the seed: each costs a ranking of all tracks, and the standard error
+of NDCG@10 is .003 with so many."""
 
 _STEPS = 4
 
@@ -33,38 +33,36 @@ def train_candidate(
     *,
     search_trials: int = 0,
 ) -> Candidate:
-    """Train the model of a day and store it with what it was worth.
+    """Train the model of a day and store it with its evaluations.
 
-    What is measured is a twin: the same recipe, fitted without the hold-out days. Beside it stand popularity and
-    the champion, all measured as they would be served.
+    Measured is a hold-out refit: the same recipe, fitted without the hold-out days. It is compared with popularity
+    and the champion, all measured as they would be served.
 
     Args:
         training_set: As known on the day.
         settings: Seed, threads, the length of the hold-out.
         champion: The version to compare with; None where there is none.
-        on_progress: Told the steps done of 4: choosing, fitting the twin, measuring, fitting what is served.
-        search_trials: Settings to try in a search for a better recipe; 0 takes over the champion's settings.
+        on_progress: Called with the steps done of 4: choosing, fitting the refit, measuring, fitting the model.
+        search_trials: Hyperparameters to try in a search for a better recipe; 0 takes over the champion's.
     """
-    reigning = model_store(settings.models_dir).load(champion) if champion is not None else None
-    recipe = choose_recipe(
-        training_set, settings, reigning.recipe if reigning else None, trials=search_trials
-    )
+    current = model_store(settings.models_dir).load(champion) if champion is not None else None
+    recipe = choose_recipe(training_set, settings, current.recipe if current else None, trials=search_trials)
     on_progress(1, _STEPS)
-    twin = Recommender.fit(training_set, recipe, settings, cutoff="before_holdout")
+    refit = Recommender.fit(training_set, recipe, settings, cutoff="before_holdout")
     on_progress(2, _STEPS)
     holdout = with_fewer_test_users(
         split(training_set, "before_holdout"), settings.training.seed, MOST_MEASURED
     )
     subjects: dict[str, Scorer] = {
-        "candidate": ServedScorer.on(twin, training_set, holdout),
+        "candidate": ServedScorer.on(refit, training_set, holdout),
         "popularity": Popularity().fit(holdout, settings.training.seed, settings.training.training_threads),
     }
-    if reigning is not None:
-        rival = _unaware_of_holdout(reigning, training_set, settings)
+    if current is not None:
+        rival = _unaware_of_holdout(current, training_set, settings)
         subjects["champion"] = ServedScorer.on(rival, training_set, holdout)
     evaluations = {
         subject: evaluate(
-            holdout, scorer, model_version=twin.model_version, as_of=training_set.as_of, subject=subject
+            holdout, scorer, model_version=refit.model_version, as_of=training_set.as_of, subject=subject
         )
         for subject, scorer in subjects.items()
     }

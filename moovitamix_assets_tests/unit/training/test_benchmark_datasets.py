@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.datasets import load, split_views
 
-PEOPLE, ARTISTS = 30, 40
+USERS, ARTISTS = 30, 40
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def hetrec(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hetrec")
     random = np.random.default_rng(1)
     plays, tags = ["//userID\tartistID\tweight"], ["userID\tartistID\ttagID\tday\tmonth\tyear"]
-    for user in range(1, PEOPLE + 1):
+    for user in range(1, USERS + 1):
         for artist in random.choice(ARTISTS, 15, replace=False) + 1:
             plays.append(f"{user}\t{artist}\t{random.integers(1, 900)}")
             month = random.integers(1, 13)
@@ -46,8 +46,8 @@ def test_tuning_sees_nothing_of_the_test_part(hetrec, split_name):
 def test_a_random_split_takes_the_share_of_each_person_and_keeps_the_counts(hetrec):
     events = load("hetrec", hetrec, "random")
     _, final = split_views(events, "random", 0.2, seed=42)
-    assert np.diff(final.test.indptr).tolist() == [3] * PEOPLE
-    assert final.plays.sum() < events.pairs["weight"].sum()
+    assert np.diff(final.test.indptr).tolist() == [3] * USERS
+    assert final.plays.sum() < events.interactions["weight"].sum()
     again = split_views(events, "random", 0.2, seed=42)[1]
     other = split_views(events, "random", 0.2, seed=43)[1]
     assert (again.test != final.test).nnz == 0
@@ -56,7 +56,7 @@ def test_a_random_split_takes_the_share_of_each_person_and_keeps_the_counts(hetr
 
 def test_an_event_is_the_first_tag_and_wrong_years_are_dropped(hetrec):
     events = load("hetrec", hetrec, "time")
-    assert events.pairs["time"].dt.year.unique().tolist() == [2009]
+    assert events.interactions["time"].dt.year.unique().tolist() == [2009]
     assert 77 not in set(events.words["word"])
 
 
@@ -70,8 +70,8 @@ def test_a_tag_given_to_a_tested_pair_does_not_tell_the_answer(hetrec):
         for column in range(features.shape[1])
         if features[:, column].nnz == 12
     ]
-    known = {frozenset(final.plays[row].indices.tolist()) for row in range(PEOPLE)}
-    assert len(personal) == PEOPLE
+    known = {frozenset(final.plays[row].indices.tolist()) for row in range(USERS)}
+    assert len(personal) == USERS
     assert all(frozenset(cells) in known for cells in personal)
 
 
@@ -86,8 +86,8 @@ def test_movielens_is_read_in_its_oldest_and_newest_form(tmp_path):
     (new / "movies.csv").write_text("movieId,title,genres\n1,A,Drama|War\n2,B,War\n")
     for folder in (old, new):
         events = load("movielens", folder, "random")
-        assert events.pairs[["user", "item"]].to_numpy().tolist() == [[1, 2], [2, 1]]
-        assert events.pairs["time"].dt.second.tolist() == [40, 20]
+        assert events.interactions[["user", "item"]].to_numpy().tolist() == [[1, 2], [2, 1]]
+        assert events.interactions["time"].dt.second.tolist() == [40, 20]
     assert load("movielens", old, "random").words[["item", "word"]].to_numpy().tolist() == [[1, 18], [2, 0]]
     assert load("movielens", new, "random").words["word"].tolist() == ["Drama", "War", "War"]
 

@@ -37,13 +37,15 @@ def test_as_many_pairs_are_drawn_as_were_asked_for(simulated):
 @pytest.mark.parametrize("name", ["simulated", "of_world"])
 def test_plays_before_a_cut_are_those_that_were_listened_to_before_it(name, request):
     known = request.getfixturevalue(name)
-    pairs = known.interactions
+    interactions = known.interactions
     for column, days in (("plays_before_holdout", 7), ("plays_before_validation", 14)):
         cut = np.datetime64(known.as_of - timedelta(days=days - 1))
-        assert ((pairs[column] > 0) == (pairs["first_listened_at"] < cut)).all()
-        assert ((pairs[column] == pairs["plays"]) == (pairs["last_listened_at"] < cut)).all()
-    assert (pairs["last_listened_at"] < np.datetime64(known.as_of + timedelta(days=1))).all()
-    assert known.tracks["plays_last_30_days"].sum() <= pairs["plays"].sum()
+        assert ((interactions[column] > 0) == (interactions["first_listened_at"] < cut)).all()
+        assert (
+            (interactions[column] == interactions["plays"]) == (interactions["last_listened_at"] < cut)
+        ).all()
+    assert (interactions["last_listened_at"] < np.datetime64(known.as_of + timedelta(days=1))).all()
+    assert known.tracks["plays_last_30_days"].sum() <= interactions["plays"].sum()
 
 
 @pytest.mark.parametrize("name", ["simulated", "of_world"])
