@@ -10,8 +10,9 @@ from datetime import date, timedelta
 from typing import get_args
 
 from foundation.landing.known_records import newest_keys
+from moovitamix_assets.ingestion.client.pull import Pull, Sample
 from moovitamix_assets.ingestion.client.records import Endpoint, Record
-from moovitamix_assets.ingestion.client.source_api import Pull, Sample, SourceApi
+from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets.ingestion.known_records import count_unknown
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.ingestion.plausibility import (

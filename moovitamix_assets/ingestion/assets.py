@@ -27,8 +27,9 @@ from dagster import (
 from foundation.progress import Progress
 from moovitamix_assets.clock import now
 from moovitamix_assets.ingestion.appraisal import appraise_pull
+from moovitamix_assets.ingestion.client.pull import Pull
 from moovitamix_assets.ingestion.client.records import Endpoint
-from moovitamix_assets.ingestion.client.source_api import Pull, SourceApi
+from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets.ingestion.plausibility import Judgement, refuse_unless_ended
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, day_start, partition_of
 from moovitamix_assets.settings import Settings

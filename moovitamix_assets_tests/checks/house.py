@@ -22,9 +22,8 @@ from dagster import (
 from foundation.json_records import canonical_json
 from foundation.progress import NoProgress
 from moovitamix_assets.ingestion.assets import raw_listens, raw_tracks, raw_users
-from moovitamix_assets.ingestion.client.pull import Pull, PullStatistics
+from moovitamix_assets.ingestion.client.pull import Pull, PullStatistics, Sample
 from moovitamix_assets.ingestion.client.records import Endpoint, Record, changed_at, identity
-from moovitamix_assets.ingestion.client.source_api import Sample
 from moovitamix_assets.ingestion.landing import LandingIOManager
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.settings import Settings

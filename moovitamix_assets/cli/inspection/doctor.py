@@ -20,7 +20,8 @@ from moovitamix_assets.cli.inspection.symptoms import Symptom
 from moovitamix_assets.cli.interface.error_messages import dagster_home, records_damaged_message
 from moovitamix_assets.cli.runs.source_inspection import read_source_time
 from moovitamix_assets.clock import ClockUnreadable, now
-from moovitamix_assets.ingestion.client.source_api import SourceApi, SourceError
+from moovitamix_assets.ingestion.client.errors import SourceError
+from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
 from moovitamix_assets.operations.alerts import unusable_services

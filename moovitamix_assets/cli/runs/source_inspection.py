@@ -8,7 +8,8 @@ from typing import Any
 
 from moovitamix_assets.clock import now
 from moovitamix_assets.ingestion.appraisal import refuse_implausible
-from moovitamix_assets.ingestion.client.source_api import SourceApi, SourceError
+from moovitamix_assets.ingestion.client.errors import SourceError
+from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ, refuse_unless_ended
 from moovitamix_assets.settings import Settings
 

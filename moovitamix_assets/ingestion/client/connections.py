@@ -1,6 +1,6 @@
 """Connections that another thread can cut, so that no request lasts longer than it may.
 
-A timeout of the socket does not do: it starts anew with each byte. Here are sockets and the hooks of requests
+A timeout of the socket does not suffice: it restarts with each byte. Here are sockets and the hooks of requests
 and urllib3; when to cut is decided in http_session.py.
 """
 
@@ -17,7 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 
 class Lifeline:
-    """The sockets of one thread, which makes one request at a time; cut, whatever reads from them ends at once."""
+    """The sockets of one thread, which makes one request at a time; cut, every read from them ends at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,7 +31,7 @@ class Lifeline:
         return self._cut
 
     def begin(self) -> int:
-        """Begin the next request, and give its number."""
+        """Begin the next request, and return its number."""
         with self._lock:
             self._request += 1
             self._cut = False
@@ -54,7 +54,7 @@ class Lifeline:
 
 
 def open_session(lifeline: Lifeline) -> requests.Session:
-    """Make a session all of whose connections hang on a lifeline."""
+    """A session whose connections can all be cut by a lifeline."""
     session = requests.Session()
     for prefix in ("http://", "https://"):
         session.mount(prefix, _CuttableAdapter(lifeline))
@@ -100,7 +100,7 @@ def _pools(lifeline: Lifeline) -> dict[str, type[HTTPConnectionPool]]:
 
 
 class _Cuttable(HTTPConnection):
-    """What is added to urllib3's connections."""
+    """The additions to urllib3's connections."""
 
     line: Lifeline
     _handshaking: socket.socket | None = None

@@ -1,6 +1,6 @@
-"""Which of a source's statements cannot all be true: `total`, `size` and `pages` against each other and what came.
+"""Contradictions in a source's statements: `total`, `size` and `pages` compared with each other and the records.
 
-Pure functions that say it in words, with the numbers; what follows from it is decided in source_api.py.
+Pure functions that describe them with the numbers; the consequences are decided in acceptance.py.
 """
 
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from math import ceil
 
 @dataclass(frozen=True)
 class Envelope:
-    """What a page says of itself; None where it does not.
+    """A page's own statements; None where it makes none.
 
     Attributes:
         number: The page's number, from 1.
         total: Records on all pages.
         size: The most records on a page.
         pages: Number of pages.
-        received: Records that it brought.
+        received: Records on it.
     """
 
     number: int
@@ -28,7 +28,7 @@ class Envelope:
 
 
 def within(envelope: Envelope) -> Iterator[str]:
-    """Say where an envelope contradicts itself."""
+    """The contradictions within an envelope."""
     number, total, size, pages = envelope.number, envelope.total, envelope.size, envelope.pages
     last = pages
     if total is not None and size:
@@ -50,9 +50,9 @@ def within(envelope: Envelope) -> Iterator[str]:
 
 
 def between(first: Envelope, other: Envelope) -> Iterator[str]:
-    """Say where a page contradicts the first of the same reading.
+    """The contradictions between a page and the first of the same reading.
 
-    Another total is none: the source may have moved in between, and its number of pages with it.
+    Another total is none: the source may have changed in between, and its number of pages with it.
     """
     if first.total != other.total:
         return
@@ -63,7 +63,7 @@ def between(first: Envelope, other: Envelope) -> Iterator[str]:
 
 
 def past_the_end(first: Envelope, last: int, other: Envelope) -> Iterator[str]:
-    """Say whether a page after page `last`, with which the total was reached, contradicts that total."""
+    """The contradiction between a reached total and a page after page `last`, which reached it."""
     if other.received and other.total in (first.total, None):
         yield (
             f"page {other.number} holds {other.received} records, and the reported total of {first.total} "

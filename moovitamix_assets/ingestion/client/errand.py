@@ -1,6 +1,6 @@
-"""One piece of work at the source: what it costs, and that it ends when it is called off or takes too long.
+"""One piece of work at the source: its cost, and its end when it is cancelled or takes too long.
 
-It knows nothing of HTTP: what has to be stopped is passed in as a callable, what has to be awaited as a future.
+It knows nothing of HTTP: work to be stopped is passed in as a callable, work to be awaited as a future.
 """
 
 import threading
@@ -17,13 +17,13 @@ Result = TypeVar("Result")
 
 @dataclass
 class Traffic:
-    """What the requests of one errand cost. Threads share it.
+    """The cost of the requests of one errand. Threads share it.
 
     Attributes:
         latencies: Seconds of each request that was answered, in order of arrival.
         requests: All requests, answered or not.
         pages: Pages that arrived and could be read.
-        retries_by_cause: How many requests were made again, by the word for why.
+        retries_by_cause: How many requests were made again, by cause.
     """
 
     latencies: list[float] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Traffic:
             self.retries_by_cause[cause] += 1
 
     def latency_milliseconds(self, share: float) -> float:
-        """Give the latency that `share` (0 to 1) of the answers did not exceed; 0 without an answer."""
+        """The latency that `share` (0 to 1) of the answers did not exceed; 0 without an answer."""
         ordered = sorted(self.latencies)
         return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 3) if ordered else 0.0
 
@@ -56,16 +56,16 @@ class Traffic:
 class Errand:
     """Work that ends with its `with` block, when it is called off, or when its time is up, whichever is first.
 
-    Whoever waits through it is woken at once, in whatever thread, and what is under way is stopped.
+    Threads waiting through it are woken at once, and requests under way are stopped.
 
     Attributes:
-        traffic: What it cost so far.
+        traffic: Its cost so far.
         seconds: The time it has.
         overdue: Whether its time was up before it was done.
     """
 
     def __init__(self, seconds: float) -> None:
-        """Give it so many seconds, from now on."""
+        """Limit it to so many seconds, from now on."""
         self.traffic = Traffic()
         self.seconds = seconds
         self.overdue = False
@@ -105,7 +105,7 @@ class Errand:
         wait([self._over], timeout=seconds)
 
     def first_of(self, futures: Iterable[Future[Result]]) -> set[Future[Result]]:
-        """Wait until one of the futures is done, and give those that are.
+        """Wait until one of the futures is done, and return those that are.
 
         Raises:
             CancelledError: It is over.

@@ -1,4 +1,4 @@
-"""What can go wrong with the source, each in words that say where, why, and what to do about it.
+"""The errors of reading the source; each message says where, why, and what to do about it.
 
 Only errors that leave the client belong here. No message carries a record's content or a password.
 """
@@ -16,9 +16,9 @@ class RequestFailed(SourceError):
     """A request was refused, or failed in every try.
 
     Attributes:
-        url: What was asked for, without credentials.
-        cause: What the last try got, in plain words.
-        tries: How often it was asked for.
+        url: The URL requested, without credentials.
+        cause: The outcome of the last try, in plain words.
+        tries: How often it was requested.
         status: The HTTP status of a refusal, else None.
     """
 
@@ -27,7 +27,7 @@ class RequestFailed(SourceError):
         if status is None:
             how = f"failed in {tries} {'try' if tries == 1 else 'tries'}, the last time with: {cause}"
             remedy = (
-                "Check that the source runs at MOOVITAMIX_API_URL and is well, then run again; "
+                "Check that the source runs at MOOVITAMIX_API_URL and is healthy, then run again; "
                 "MOOVITAMIX_REQUEST_RETRIES, MOOVITAMIX_REQUEST_TIMEOUT_SECONDS and "
                 "MOOVITAMIX_REQUEST_DEADLINE_SECONDS set the patience, and until the first answer of a run "
                 "MOOVITAMIX_CONNECT_PATIENCE_SECONDS"
@@ -56,7 +56,7 @@ class PageFailed(SourceError):
 
 
 class SourceMoved(SourceError):
-    """No reading of an endpoint could be believed: the source changed during each, or contradicts itself.
+    """No reading of an endpoint could be accepted: the source changed during each, or contradicts itself.
 
     Attributes:
         endpoint: The endpoint.
@@ -69,7 +69,7 @@ class SourceMoved(SourceError):
     ) -> None:
         reported = " and ".join("none" if total is None else str(total) for total in totals)
         super().__init__(
-            f"{endpoint}: none of {pulls} pulls from {url} can be believed. The last one received {received} "
+            f"{endpoint}: none of {pulls} pulls from {url} can be accepted. The last one received {received} "
             f"records, {repeated} of them with an identity already seen, where the source reports a total of "
             f"{reported}; and no two in a row received the same records in the number reported. Run again "
             "when the source is at rest; MOOVITAMIX_PULL_ATTEMPTS sets the number of pulls."
@@ -78,7 +78,7 @@ class SourceMoved(SourceError):
 
 
 class SourceContradictsItself(SourceError):
-    """Every reading of an endpoint holds statements that cannot all be true, so that none can be believed.
+    """Every reading of an endpoint holds statements that cannot all be true, so that none can be accepted.
 
     Attributes:
         endpoint: The endpoint.
@@ -89,20 +89,20 @@ class SourceContradictsItself(SourceError):
         more = len(contradictions) - _CONTRADICTIONS_SHOWN
         shown = "; ".join(contradictions[:_CONTRADICTIONS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         super().__init__(
-            f"{endpoint}: none of {pulls} pulls from {url} can be believed, since the source contradicts itself: "
-            f"{shown}. Records would be lost or counted twice. Have the source's pages mended, or ask a source "
-            "that is well (MOOVITAMIX_API_URL), then run again; MOOVITAMIX_PULL_ATTEMPTS sets the number of pulls."
+            f"{endpoint}: none of {pulls} pulls from {url} can be accepted, since the source contradicts itself: "
+            f"{shown}. Records would be lost or counted twice. Have the source's pages fixed, or set "
+            "MOOVITAMIX_API_URL to a healthy source, then run again; MOOVITAMIX_PULL_ATTEMPTS sets the number of pulls."
         )
         self.endpoint, self.contradictions = endpoint, contradictions
 
 
 class PullTooSlow(SourceError):
-    """The source did not deliver in the time that it has.
+    """The source did not deliver within the time limit.
 
     Attributes:
         asked: What was being read: an endpoint, or the source's description.
         pages: Pages that arrived.
-        seconds: The time there was.
+        seconds: The time limit.
     """
 
     def __init__(self, asked: str, url: str, pages: int, seconds: float) -> None:

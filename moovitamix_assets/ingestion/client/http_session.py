@@ -1,7 +1,7 @@
-"""A GET that can be relied on: one session per thread, timeouts, deadlines and retries.
+"""A reliable GET: one session per thread, timeouts, deadlines and retries.
 
-It knows HTTP and JSON. What an answer means (envelopes, pages, records) is for the callers, who pass a
-reader and have an answer that they cannot use asked for again.
+It knows HTTP and JSON. The meaning of an answer (envelopes, pages, records) is the concern of the callers, who pass a
+reader and have an answer that they cannot use requested again.
 """
 
 import json
@@ -31,7 +31,7 @@ from moovitamix_assets.ingestion.client.patience import FirstContact, Limits, Re
 Answer = TypeVar("Answer")
 
 _LOOPBACK = r"https?://(127\.0\.0\.1|localhost|\[::1\])(?=[:/?#]|$)"
-# The last try of all is made when the patience is used up.
+# The very last try is made when the patience is used up.
 _SHORTEST_CONNECT_SECONDS = 0.5
 
 
@@ -39,9 +39,9 @@ class UnusableAnswer(Exception):
     """An answer, or the lack of one, that may be better the next time; it never leaves the client.
 
     Attributes:
-        cause: A word for the statistics.
+        cause: The cause, as a word for the statistics.
         retry_after: Seconds that the server asked to wait, or None.
-        unreached: Whether it may be that nobody is there: no connection, or one that ended unanswered.
+        unreached: Whether there may be no server: no connection, or one that ended unanswered.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class HttpSession:
 
         Args:
             base_url: Of the server, a user and password in it are used; a trailing slash is dropped.
-            limits: How long anything may take.
+            limits: The time limits.
             policy: When to try again.
             sleep: Waits so many seconds; by default a wait that ends early when the errand is over.
             randomness: For the jitter.
@@ -89,7 +89,7 @@ class HttpSession:
         return self._source_time
 
     def shown_url(self, path: str = "", parameters: Mapping[str, str | int] | None = None) -> str:
-        """Give a URL of the server as messages may show it: without user and password."""
+        """A URL of the server as messages may show it: without user and password."""
         query = f"?{urlencode(parameters, safe=':')}" if parameters else ""
         return redact_credentials(self._base_url) + path + query
 
@@ -100,14 +100,14 @@ class HttpSession:
         read: Callable[[object], Answer],
         errand: Errand,
     ) -> Answer:
-        """GET a path and read its JSON, trying again for what can pass by itself.
+        """GET a path and read its JSON, retrying temporary failures.
 
         Args:
             path: With its leading slash.
             parameters: Of the query.
-            read: Makes the result of the decoded JSON; raises `UnusableAnswer` to have it asked for again.
-            errand: Counts the requests; once it is over, the waiting and the trying end, and the request in
-                flight is cut.
+            read: Returns the result for the decoded JSON; raises `UnusableAnswer` to have it requested again.
+            errand: Counts the requests; once it is over, waits and retries end, and the request in flight is
+                cut.
 
         Raises:
             RequestFailed: Refused (4xx other than 429), failed in every try, or out of reach from the first
@@ -177,7 +177,7 @@ class HttpSession:
                 return self._request(session, path, parameters)
         finally:
             timer.cancel()
-            # Whatever came of it: headers that are cut off read like complete ones, followed by no body.
+            # Whatever the outcome: headers that are cut off read like complete ones, followed by no body.
             if errand.called_off:
                 raise CancelledError
             if lifeline.was_cut:
@@ -211,7 +211,7 @@ class HttpSession:
             raise RequestFailed(self.shown_url(path, parameters), cause, 1) from None
 
     def _session(self) -> tuple[requests.Session, Lifeline]:
-        """The session of the thread, and what its connections hang on."""
+        """The session of the thread, and the lifeline that cuts its connections."""
         known: tuple[requests.Session, Lifeline] | None = getattr(self._of_thread, "session", None)
         if known is None:
             lifeline = Lifeline()
@@ -253,7 +253,7 @@ def _seconds_asked(header: str) -> float | None:
 
 
 def _http_date(header: str) -> datetime | None:
-    """Read an HTTP-date as naive UTC; None if it is none, or lies outside of the years 1 to 9999."""
+    """Read an HTTP-date as naive UTC; None if it is not one, or lies outside the years 1 to 9999."""
     try:
         moment = parsedate_to_datetime(header)
         return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
@@ -262,7 +262,7 @@ def _http_date(header: str) -> datetime | None:
 
 
 def _detail(response: requests.Response) -> str:
-    """Give what the server says about a refusal: FastAPI's `detail`, or the beginning of the text."""
+    """The server's explanation of a refusal: FastAPI's `detail`, or the beginning of the text."""
     try:
         body = json.loads(response.content)
     except (ValueError, RecursionError):

@@ -9,14 +9,14 @@ _FILTERS = frozenset({"updated_since", "updated_before"})
 
 
 def openapi_document(decoded: object) -> dict[str, object]:
-    """Read the document; raises `UnusableAnswer` for what is none."""
+    """Read the document; raises `UnusableAnswer` for anything else."""
     if not isinstance(decoded, dict):
-        raise UnusableAnswer("not_openapi", "200 with JSON that is no OpenAPI document")
+        raise UnusableAnswer("not_openapi", "200 with JSON that is not an OpenAPI document")
     return decoded
 
 
 def lists_filters(document: dict[str, object], path: str) -> bool:
-    """Say whether GET on a path can be filtered by change time, from and to."""
+    """Whether GET on a path can be filtered by change time, from and to."""
     return _query_parameters(document, path) >= _FILTERS
 
 

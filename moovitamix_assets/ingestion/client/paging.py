@@ -1,7 +1,7 @@
 """One reading of an endpoint, from its first page to its last, with a few pages in flight.
 
-Which pages are fetched, when, and where they end. What is kept of them is in reading.py; whether a reading is to
-be believed, and what is asked for, is decided in source_api.py.
+Which pages are fetched, when, and where they end. Parsed pages are in reading.py; whether a reading is
+accepted is decided in acceptance.py, the request's parameters in source_api.py.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def read_all_pages(
 ) -> Reading:
     """Read every page once, up to the total that the first page reports, else to an empty page.
 
-    Where there is a total, the page after the last one is asked for as well, to see that it is empty.
+    Where there is a total, the page after the last one is requested as well, to check that it is empty.
 
     Args:
         endpoint: For messages.
@@ -37,10 +37,10 @@ def read_all_pages(
         executor: Does the fetching.
         pages_in_flight: How many pages the executor fetches at a time.
         errand: Ends the reading when it is over.
-        on_page: Told the pages done and the pages in all, as far as known, after each page.
+        on_page: Called with the pages done and the pages in total, as far as known, after each page.
 
     Raises:
-        SourceError: A page could not be had.
+        SourceError: A page could not be read.
         CancelledError: The errand is over.
     """
     reading = Reading(observed_at=datetime.now(UTC).replace(tzinfo=None))
@@ -48,7 +48,7 @@ def read_all_pages(
     try:
         page = pages.next()
         total = page.envelope.total
-        # What came is a better measure of the page size than what was asked for, or what the envelope says.
+        # The records received are a better measure of the page size than the size requested or reported.
         expected = 0 if total is None else max(1, ceil(total / max(1, page.envelope.received)))
         if expected:
             pages.read_ahead(2 * pages_in_flight, expected + 1)
@@ -63,20 +63,20 @@ def read_all_pages(
                 return reading
             if not page.envelope.received:
                 return reading
-            unending.look_at(page)
+            unending.check(page)
             page = pages.next()
     finally:
         pages.cancel()
 
 
 class _Repetition:
-    """Notices a source that sends one and the same page for ever."""
+    """Detects a source that sends the same page forever."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._fingerprint, self._times = -1, 0
 
-    def look_at(self, page: Page) -> None:
+    def check(self, page: Page) -> None:
         """Raise SourceError if there were too many equal pages in a row."""
         self._times = self._times + 1 if page.fingerprint == self._fingerprint else 0
         self._fingerprint = page.fingerprint
@@ -88,7 +88,7 @@ class _Repetition:
 
 
 class _PagesInOrder:
-    """Pages 1, 2, 3 ... in this order, fetched ahead; a failure of any surfaces at once.
+    """Pages 1, 2, 3 ... in this order, fetched ahead; a failure of any is raised at once.
 
     A page after the last one expected may be refused as not found, which is a failure only if it is wanted.
     """
@@ -117,7 +117,7 @@ class _PagesInOrder:
         return None if isinstance(outcome, PageFailed) else outcome
 
     def cancel(self) -> None:
-        """Drop the pages that were not begun."""
+        """Cancel the pages that were not begun."""
         for future in self._in_flight:
             future.cancel()
 

@@ -1,6 +1,6 @@
-"""How long the client puts up with a server: limits, waits between tries, and one that never answered.
+"""The client's patience with a server: limits, waits between tries, and a server that never answered.
 
-Times only; what is asked for, and what an answer means, does not belong here.
+Times only; requests and the meaning of answers do not belong here.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from moovitamix_assets.ingestion.client.errors import RequestFailed
 
 @dataclass(frozen=True)
 class Limits:
-    """How long anything may take, in seconds.
+    """The limits of a request, in seconds.
 
     Attributes:
         timeout_seconds: For connecting, and between two bytes of an answer.
@@ -27,7 +27,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often to try again, and how long to wait before.
+    """The number of retries, and the waits before them.
 
     Attributes:
         retries: Tries after the first.
@@ -40,10 +40,10 @@ class RetryPolicy:
     limit_seconds: float
 
     def wait_seconds(self, attempt: int, jitter: float, retry_after: float | None = None) -> float:
-        """Say how long to wait after try number `attempt` (from 0), `jitter` being in [0, 1).
+        """The seconds to wait after try number `attempt` (from 0), `jitter` being in [0, 1).
 
         Between half and the whole of the doubled backoff, so that clients which failed together do not come
-        back together; and never before the server wants it, within the limit.
+        back together; and never before the server asks for it, within the limit.
         """
         # 2**60 seconds is beyond every limit; without the bound the power leaves the range of a float.
         whole = min(self.limit_seconds, self.backoff_seconds * 2.0 ** min(attempt, 60))
@@ -51,22 +51,22 @@ class RetryPolicy:
 
 
 class FirstContact:
-    """Whether the server ever answered; until it does, being unreachable is put up with for a while only.
+    """Whether the server ever answered; until it does, being unreachable is tolerated for a while only.
 
     Attributes:
         made: Whether anything was ever answered.
-        unreachable: The failure with which the trying ended, if it did.
+        unreachable: The failure that ended the tries, if any did.
     """
 
     def __init__(self, patience_seconds: float) -> None:
-        """Be patient for so many seconds from the first request on."""
+        """Tolerate it for so many seconds from the first request on."""
         self.made = False
         self.unreachable: RequestFailed | None = None
         self._patience_seconds = patience_seconds
         self._began: float | None = None
 
     def seconds_left(self) -> float:
-        """Say how much longer to try; without end once there was an answer."""
+        """The seconds left for trying; infinite once there was an answer."""
         if self.made:
             return inf
         if self._began is None:

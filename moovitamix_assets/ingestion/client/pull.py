@@ -1,6 +1,6 @@
-"""What the client hands out: the records of a window, what was left out of it, what it cost; and who the source is.
+"""The client's results: the records of a window with the counts and cost of the pull, and the source's description.
 
-Plain results only; how they come about is in source_api.py and paging.py.
+Plain results only; source_api.py and paging.py produce them.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from moovitamix_assets.ingestion.client.records import Endpoint, Identity, Recor
 
 @dataclass(frozen=True)
 class PullStatistics:
-    """What a pull cost, over all its repetitions.
+    """The cost of a pull, over all its repetitions.
 
     Attributes:
         pages: Pages read.
         requests: Requests made.
         retries: Requests made again.
         retries_by_cause: The same by cause, such as `status_503`, `timeout`, `truncated` or `not_json`.
-        pulls: Times that all pages were read.
+        pulls: Number of times that all pages were read.
         seconds: From the first request to the last answer.
         latency_p50_ms: Median time of an answer, milliseconds.
         latency_p95_ms: The time that 95 % of the answers did not exceed, milliseconds.
@@ -46,15 +46,15 @@ class Pull:
 
     Attributes:
         endpoint: The endpoint.
-        records: Those whose change time lies in the window, in the server's order; without a lower bound
+        records: Records whose change time lies in the window, in the server's order; without a lower bound
             also those that have no readable time.
         later: Records changed at or after the window's end, which wait for their day.
         earlier: Records changed before the window.
         undated_left_out: Records without a readable time, where the window has a lower bound.
-        identities: Of all records received, to notice that the source was made anew; None if the server
+        identities: Of all records received, to notice that the source was regenerated; None if the server
             was asked for a part only, with `updated_since`.
         observed_at: When the accepted reading began, naive UTC.
-        statistics: What it cost.
+        statistics: Its cost.
         source_time: The source's own clock at the pull's last answer (its `Date` header), naive UTC; None
             where it sends none that can be read.
     """
@@ -72,13 +72,13 @@ class Pull:
 
 @dataclass(frozen=True)
 class SourceDescription:
-    """What a source says of itself.
+    """A source's description of itself.
 
     Attributes:
         url: Its address, without credentials.
         title: From its OpenAPI document; None without one.
         version: Likewise.
-        totals: Records that each endpoint reports; None where it does not say.
+        totals: Records that each endpoint reports; None where it reports none.
         filtered: The endpoints that can be filtered by change time.
         source_time: Its own clock (the `Date` header of its newest answer), naive UTC; None where it sends
             none that can be read.
@@ -95,7 +95,7 @@ class SourceDescription:
 def statistics_of(
     traffic: Traffic, reading: Reading, pages: int, pulls: int, seconds: float, filtered: bool
 ) -> PullStatistics:
-    """Sum up what `pulls` readings of `pages` pages cost, the last of which was accepted."""
+    """Sum up the cost of `pulls` readings of `pages` pages, the last of which was accepted."""
     return PullStatistics(
         pages=pages,
         requests=traffic.requests,
@@ -117,7 +117,7 @@ def pull_of(
     part_only: bool,
     source_time: datetime | None,
 ) -> Pull:
-    """Make the result of an accepted reading; `part_only` if the server left out what changed earlier."""
+    """The result of an accepted reading; `part_only` if the server left out records that changed earlier."""
     return Pull(
         endpoint=endpoint,
         records=reading.records,

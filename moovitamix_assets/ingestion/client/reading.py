@@ -1,7 +1,7 @@
-"""What is kept of the pages of an endpoint: each taken apart, and all of one reading added up.
+"""The pages of an endpoint: each parsed, and all of one reading added up.
 
-A reading says what speaks for and against it. Fetching pages is paging.py's affair, and whether a reading is
-accepted is decided in source_api.py.
+A reading holds the evidence for and against it. Fetching pages is the concern of paging.py; whether a reading is
+accepted is decided in acceptance.py.
 """
 
 from collections import Counter
@@ -29,11 +29,11 @@ class Window:
 
 @dataclass(frozen=True)
 class Page:
-    """What is kept of one page.
+    """The parsed content of one page.
 
     Attributes:
-        envelope: What it says of itself.
-        records: Those within the window.
+        envelope: Its own statements.
+        records: Records within the window.
         earlier: Records before the window.
         later: Records at or after its end.
         undated_left_out: Records without a readable time, if the window has a lower bound.
@@ -58,8 +58,8 @@ class Reading:
     Attributes:
         first: The envelope of the first page.
         totals: How many envelopes report which total.
-        repeated: Records with an identity that was there already.
-        contradictions: What cannot be true of it, in words.
+        repeated: Records whose identity had occurred before.
+        contradictions: Its contradictions, in words.
 
     The others are those of `Page`, or sums of them.
     """
@@ -84,7 +84,7 @@ class Reading:
         identified = len(self.identities) + len(page.identities)
         self.identities.update(page.identities)
         self.repeated += identified - len(self.identities)
-        self._hold_against_the_others(page)
+        self._compare_with_the_others(page)
         self.totals[page.envelope.total] += 1
         self.pages += 1
         self.received += page.envelope.received
@@ -95,7 +95,7 @@ class Reading:
         self.fingerprint += page.fingerprint
 
     def end(self, page: Page | None) -> None:
-        """Look at the page after the last one; None if there is none, and otherwise it has to be empty."""
+        """Check the page after the last one: None if there is none; otherwise it must be empty."""
         if page is None or self.first is None:
             return
         self.contradictions += past_the_end(self.first, self.pages, page.envelope)
@@ -115,7 +115,7 @@ class Reading:
 
     @property
     def matches_total(self) -> bool:
-        """Whether it has as many records as most envelopes say that there are, if any says so."""
+        """Whether it has the number of records that most envelopes report, if any reports one."""
         known = {total: times for total, times in self.totals.items() if total is not None}
         return not known or known.get(self.received, 0) == max(known.values())
 
@@ -124,47 +124,49 @@ class Reading:
         return other is not None and (self.received, self.fingerprint) == (other.received, other.fingerprint)
 
     def confirms(self, previous: "Reading | None") -> bool:
-        """Whether it shows that the reading before it can be believed."""
+        """Whether it confirms the reading before it."""
         if previous is None or self.contradictions or previous.contradictions:
             return False
         return self.same_records_as(previous) and self.matches_total
 
-    def hold_against(self, previous: "Reading | None") -> None:
-        """Note if identities are repeated, and pages of the same size came as in the reading before it.
+    def compare_with(self, previous: "Reading | None") -> None:
+        """Record a contradiction if identities are repeated, and pages had the same size as in the reading before it.
 
         A source that sends one page in place of another does it again. Pages of another size show it, since
-        records that are there twice are the same in pages of any size.
+        repeated records are the same in pages of any size.
         """
         if previous is not None and self.repeated and self.page_size == previous.page_size:
             self.contradictions.append(
                 f"{self.repeated} records repeat an identity, and pages of {self.page_size} came whatever size was "
-                "asked for, so that nothing shows whether they are more than a page sent twice"
+                "requested, so that nothing shows whether a page was sent twice"
             )
 
     def forget_records(self) -> None:
         """Keep only what a later reading is compared with."""
         self.records, self.identities, self._page_of = [], set(), {}
 
-    def _hold_against_the_others(self, page: Page) -> None:
+    def _compare_with_the_others(self, page: Page) -> None:
         self.first = self.first or page.envelope
         self.contradictions += within(page.envelope)
         self.contradictions += between(self.first, page.envelope)
         number, received = page.envelope.number, page.envelope.received
-        twin = self._page_of.setdefault(page.fingerprint, number)
-        # One record may well stand at the end of a page and at the beginning of the next.
-        if twin != number and received > 1:
-            self.contradictions.append(f"page {number} holds the same {received} records as page {twin}")
+        other = self._page_of.setdefault(page.fingerprint, number)
+        # One record may well be at the end of a page and at the beginning of the next.
+        if other != number and received > 1:
+            self.contradictions.append(f"page {number} holds the same {received} records as page {other}")
 
 
 def page_reader(endpoint: Endpoint, window: Window, number: int) -> Callable[[object], Page]:
-    """Make the function that takes the envelope of page `number` apart.
+    """Return the function that parses the envelope of page `number`.
 
-    What it makes raises `UnusableAnswer` for what is no envelope, or the envelope of another page.
+    It raises `UnusableAnswer` for anything that is not an envelope, or is the envelope of another page.
     """
 
     def read(envelope: object) -> Page:
         if not isinstance(envelope, dict) or not isinstance(envelope.get("items"), list):
-            raise UnusableAnswer("not_an_envelope", "200 with JSON that is no envelope with a list of items")
+            raise UnusableAnswer(
+                "not_an_envelope", "200 with JSON that is not an envelope with a list of items"
+            )
         page = envelope.get("page")
         total, size, pages = (_count(envelope, name) for name in ("total", "size", "pages"))
         # A page sent in place of another has the right number of records and can have the right total.

@@ -1,7 +1,7 @@
-"""The client of the source API: pulls the records of a window of change times, and believes no pull unproven.
+"""The client of the source API: pulls the records of a window of change times, and verifies every pull.
 
-What is decided here: which filters the server gets, and when a pull is accepted. Connections and retries are
-in http_session.py, pages in paging.py; storing what was pulled belongs to landing.py.
+Which filters the server gets is decided here. Connections and retries are in http_session.py, pages in paging.py,
+the verification in acceptance.py; storing records belongs to landing.
 """
 
 import random
@@ -16,15 +16,13 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar, get_args
 
 from foundation.daemon_threads import DaemonThreads
+from moovitamix_assets.ingestion.client.acceptance import read_until_accepted
 from moovitamix_assets.ingestion.client.errand import Errand
 from moovitamix_assets.ingestion.client.errors import (
     ClientClosed,
     PageFailed,
     PullTooSlow,
     RequestFailed,
-    SourceContradictsItself,
-    SourceError,
-    SourceMoved,
 )
 from moovitamix_assets.ingestion.client.http_session import HttpSession
 from moovitamix_assets.ingestion.client.openapi import lists_filters, openapi_document
@@ -32,34 +30,14 @@ from moovitamix_assets.ingestion.client.paging import read_all_pages
 from moovitamix_assets.ingestion.client.patience import Limits, RetryPolicy
 from moovitamix_assets.ingestion.client.pull import (
     Pull,
-    PullStatistics,
     Sample,
     SourceDescription,
     pull_of,
     statistics_of,
 )
 from moovitamix_assets.ingestion.client.reading import Page, Reading, Window, page_reader
-from moovitamix_assets.ingestion.client.records import Endpoint, Identity, Record, identity
+from moovitamix_assets.ingestion.client.records import Endpoint
 from moovitamix_assets.settings import Settings
-
-__all__ = [
-    "ClientClosed",
-    "Endpoint",
-    "Identity",
-    "PageFailed",
-    "Pull",
-    "PullStatistics",
-    "PullTooSlow",
-    "Record",
-    "RequestFailed",
-    "Sample",
-    "SourceApi",
-    "SourceContradictsItself",
-    "SourceDescription",
-    "SourceError",
-    "SourceMoved",
-    "identity",
-]
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -141,21 +119,18 @@ class SourceApi:
     ) -> Pull:
         """Get every record whose change time lies in `[since, before)`, as often as the source has it.
 
-        A reading is accepted at once if every envelope reports the same total, that many records came, and no
-        identity twice. Otherwise all is read again until two readings in a row got the same records, in the
-        number that most envelopes report; if identities are repeated, in pages of two sizes. A reading whose
-        pages contradict themselves or each other is accepted in no case.
+        Which reading of the pages is accepted is decided in acceptance.py.
 
         Args:
             endpoint: The endpoint.
             since: Naive UTC; None for no lower bound, which also takes records without a readable time.
             before: Naive UTC.
-            on_page: Told the pages done and the pages in all, as far as known, after each page of a reading.
+            on_page: Called with the pages done and the pages in total, as far as known, after each page of a reading.
 
         Raises:
             PageFailed: A page was refused, or failed in every try.
             SourceMoved: No reading was accepted, since the source changed during each.
-            SourceContradictsItself: No reading was accepted, since what the source says cannot be true.
+            SourceContradictsItself: No reading was accepted, since the source's statements cannot all be true.
             PullTooSlow: It took longer than `pull_deadline_minutes`.
             ClientClosed: The client was closed meanwhile.
             RequestFailed: The OpenAPI document failed in every try.
@@ -164,9 +139,9 @@ class SourceApi:
         if before.tzinfo is not None or (since is not None and since.tzinfo is not None):
             raise ValueError(f"since and before are naive UTC, not {since!r} and {before!r}")
         with self._errand(endpoint) as errand:
-            return self._believable(endpoint, Window(since, before), errand, on_page)
+            return self._verified_pull(endpoint, Window(since, before), errand, on_page)
 
-    def _believable(
+    def _verified_pull(
         self,
         endpoint: Endpoint,
         window: Window,
@@ -175,47 +150,35 @@ class SourceApi:
     ) -> Pull:
         began = perf_counter()
         filters = self._filters(endpoint, window, errand)
-        pages, previous, size = 0, None, self._page_size
-        for attempt in range(self._pull_attempts):
-            if previous is not None:
-                # A source that is being loaded gets some time to come to rest.
-                self._http.wait(attempt - 1, errand)
+
+        def read(size: int) -> Reading:
             fetch = partial(self._page, endpoint, window, filters | {"size": size}, errand)
-            reading = read_all_pages(endpoint, fetch, self._executor, self._pages_in_flight, errand, on_page)
-            pages += reading.pages
-            reading.hold_against(previous)
-            if reading.settled or reading.confirms(previous):
-                seconds = perf_counter() - began
-                statistics = statistics_of(
-                    errand.traffic, reading, pages, attempt + 1, seconds, bool(filters)
-                )
-                part_only = "updated_since" in filters
-                return pull_of(endpoint, reading, statistics, part_only, self._http.source_time)
-            size = self._next_size(reading, size)
-            reading.forget_records()
-            previous = reading
-        assert previous is not None, "pull_attempts is at least 1"
-        url = self._http.shown_url(f"/{endpoint}")
-        if previous.contradictions:
-            raise SourceContradictsItself(endpoint, url, self._pull_attempts, previous.contradictions)
-        raise SourceMoved(
-            endpoint, url, self._pull_attempts, list(previous.totals), previous.received, previous.repeated
+            return read_all_pages(endpoint, fetch, self._executor, self._pages_in_flight, errand, on_page)
+
+        accepted = read_until_accepted(
+            endpoint,
+            self._http.shown_url(f"/{endpoint}"),
+            read,
+            self._page_size,
+            self._pull_attempts,
+            lambda repetition: self._http.wait(repetition, errand),
         )
-
-    def _next_size(self, reading: Reading, size: int) -> int:
-        """Choose the page size of the next reading: another one after a reading that repeats identities.
-
-        Records that are there twice stay the same in pages of any size; a page sent twice does not.
-        """
-        if not reading.repeated or size != self._page_size:
-            return self._page_size
-        return reading.page_size - 1 if reading.page_size > 1 else 2
+        statistics = statistics_of(
+            errand.traffic,
+            accepted.reading,
+            accepted.pages,
+            accepted.pulls,
+            perf_counter() - began,
+            bool(filters),
+        )
+        part_only = "updated_since" in filters
+        return pull_of(endpoint, accepted.reading, statistics, part_only, self._http.source_time)
 
     def supports_filters(self, endpoint: Endpoint) -> bool:
-        """Say whether the server's OpenAPI document lists both filters for the endpoint; it is read once.
+        """Whether the server's OpenAPI document lists both filters for the endpoint; it is read once.
 
         Raises:
-            RequestFailed: The document failed in every try. (One that is refused lists nothing.)
+            RequestFailed: The document failed in every try. (A refused one lists nothing.)
         """
         with self._errand("the OpenAPI document") as errand:
             return self._supports_filters(endpoint, errand)
@@ -233,10 +196,10 @@ class SourceApi:
         return Sample(endpoint, page.envelope.received, page.records, self._http.source_time)
 
     def check(self) -> SourceDescription:
-        """Ask the source who it is, and each endpoint for one record.
+        """Ask the source for its description, and each endpoint for one record.
 
         Raises:
-            SourceError: The source does not answer, or not as this API does.
+            SourceError: The source does not answer, or is not this API.
         """
         with self._errand("the source") as errand:
             return self._description(errand)
@@ -260,7 +223,7 @@ class SourceApi:
 
     @contextmanager
     def _errand(self, asked: str) -> Iterator[Errand]:
-        """An errand that is called off when the client is closed, or when its time is up."""
+        """An errand that is cancelled when the client is closed, or when its time is up."""
         with Errand(self._pull_seconds) as errand:
             self._errands.add(errand)
             try:
@@ -282,7 +245,7 @@ class SourceApi:
         *arguments: Arguments.args,
         **options: Arguments.kwargs,
     ) -> Answer:
-        """Ask on another thread, like every page: the one that waits can be interrupted at any moment."""
+        """Ask on another thread, as for every page: the waiting thread can be interrupted at any moment."""
         future = self._executor.submit(ask, *arguments, **options)
         errand.first_of([future])
         return future.result()
@@ -323,6 +286,6 @@ class SourceApi:
                 except RequestFailed as failure:
                     if failure.status is None:
                         raise
-                    # Refused (404, or 403 where documentation is kept back): a source that promises nothing.
+                    # Refused (404, or 403 where documentation is withheld): a source that promises nothing.
                     self._openapi = {}
             return self._openapi

@@ -13,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from moovitamix_assets.ingestion.client.source_api import Pull, SourceApi
+from moovitamix_assets.ingestion.client.pull import Pull
+from moovitamix_assets.ingestion.client.source_api import SourceApi
 
 ENDPOINTS = ("users", "tracks", "listen_history")
 FIRST = datetime(2026, 9, 1)

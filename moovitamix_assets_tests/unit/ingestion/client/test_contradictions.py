@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from moovitamix_assets.ingestion.client.source_api import (
+from moovitamix_assets.ingestion.client.errors import (
     PageFailed,
-    SourceApi,
     SourceContradictsItself,
     SourceError,
     SourceMoved,
 )
+from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets_tests.unit.ingestion.client.scripted_source import (
     FAR,
     ScriptedSource,
@@ -32,7 +32,7 @@ def refused(source: ScriptedSource, **settings: Any) -> str:
     ):
         api.pull("users", None, FAR)
     assert source.pages_asked("users").count(1) == 3
-    assert f"users: none of 3 pulls from {source.url}/users can be believed" in str(caught.value)
+    assert f"users: none of 3 pulls from {source.url}/users can be accepted" in str(caught.value)
     return str(caught.value)
 
 
@@ -53,7 +53,7 @@ def always(**stated: object) -> Change:
         ({"size": 11, "pages": None}, "page 1 holds 10 records, and as one before the last of 3 pages it"),
     ],
 )  # fmt: skip
-def test_an_envelope_that_contradicts_itself_is_never_believed(
+def test_an_envelope_that_contradicts_itself_is_never_accepted(
     source: ScriptedSource, stated: dict[str, Any], said: str
 ) -> None:
     source.records["users"] = users(30)
@@ -119,7 +119,7 @@ def test_pages_of_one_reading_report_the_same(source: ScriptedSource, name: str)
     )
 
 
-def test_a_page_sent_in_place_of_another_for_good_is_not_believed(source: ScriptedSource) -> None:
+def test_a_page_sent_in_place_of_another_for_good_is_not_accepted(source: ScriptedSource) -> None:
     source.records["users"] = rows = users(1000)
 
     def repeat(envelope: dict[str, Any], _: int) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def test_one_record_at_the_end_of_a_page_and_at_the_beginning_of_the_next_is_a_d
     assert (sizes, pull.statistics.pulls) == ({"1", "2"}, 2)
 
 
-def test_pages_that_overlap_for_good_are_not_believed(source: ScriptedSource) -> None:
+def test_pages_that_overlap_for_good_are_not_accepted(source: ScriptedSource) -> None:
     source.records["users"] = rows = users(30)
 
     def overlap(envelope: dict[str, Any], _: int) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def test_pages_that_overlap_for_good_are_not_believed(source: ScriptedSource) ->
         api.pull("users", None, FAR)
 
 
-def test_repetitions_in_pages_of_one_size_only_are_not_believed(source: ScriptedSource) -> None:
+def test_repetitions_in_pages_of_one_size_only_are_not_accepted(source: ScriptedSource) -> None:
     source.records["users"], source.largest_page = [*users(30), *users(2)], 7
     with client(source, page_size=10) as api:
         # Asked for 10, 7 come; what is asked for next is 6.
@@ -174,7 +174,7 @@ def test_repetitions_in_pages_of_one_size_only_are_not_believed(source: Scripted
         "items": rows[(envelope["page"] - 1) * 8 : envelope["page"] * 8],
         "total": 32,
     }
-    said = "2 records repeat an identity, and pages of 8 came whatever size was asked for"
+    said = "2 records repeat an identity, and pages of 8 came whatever size was requested"
     assert said in refused(source)
 
 
@@ -217,7 +217,7 @@ def test_a_source_that_grew_at_its_end_has_moved(source: ScriptedSource) -> None
     assert (ids(pull), pull.statistics.pulls) == (list(range(1, 22)), 2)
 
 
-def test_a_source_that_only_seems_to_grow_at_its_end_is_not_believed(source: ScriptedSource) -> None:
+def test_a_source_that_only_seems_to_grow_at_its_end_is_not_accepted(source: ScriptedSource) -> None:
     source.records["users"] = users(21)
     source.change = lambda envelope, _: (
         {**envelope, "total": 20, "pages": 2} if envelope["page"] < 3 else envelope
@@ -238,7 +238,7 @@ def test_another_total_on_the_page_after_the_last_means_pull_again(source: Scrip
         assert api.pull("users", None, FAR).statistics.pulls == 2
 
 
-def test_a_total_that_few_envelopes_report_is_not_believed(source: ScriptedSource) -> None:
+def test_a_total_that_few_envelopes_report_is_not_accepted(source: ScriptedSource) -> None:
     source.records["users"] = users(30)
     source.change = lambda envelope, _: {**envelope, "total": 30 if envelope["page"] == 3 else 29}
     with (

@@ -14,14 +14,14 @@ import pytest
 from foundation.daemon_threads import DaemonThreads
 from moovitamix_assets.ingestion.client.connections import Lifeline
 from moovitamix_assets.ingestion.client.errand import Errand
-from moovitamix_assets.ingestion.client.source_api import (
+from moovitamix_assets.ingestion.client.errors import (
     ClientClosed,
     PageFailed,
     PullTooSlow,
     RequestFailed,
-    SourceApi,
     SourceError,
 )
+from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets_tests.unit.ingestion.client.dripping_source import Drip, dripping
 from moovitamix_assets_tests.unit.ingestion.client.scripted_source import FAR, ScriptedSource, client, users
 

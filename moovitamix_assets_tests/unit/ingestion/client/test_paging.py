@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from moovitamix_assets.ingestion.client.source_api import SourceError, SourceMoved
+from moovitamix_assets.ingestion.client.errors import SourceError, SourceMoved
 from moovitamix_assets_tests.unit.ingestion.client.scripted_source import (
     FAR,
     ScriptedSource,

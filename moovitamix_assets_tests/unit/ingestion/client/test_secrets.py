@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from moovitamix_assets.ingestion.client.source_api import SourceApi, SourceError
+from moovitamix_assets.ingestion.client.errors import SourceError
+from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets_tests.unit.ingestion.client.scripted_source import FAR, ScriptedSource, users
 
 SECRET = "se%40cret"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moovitamix_assets.ingestion.client.source_api import Endpoint, SourceApi
+from moovitamix_assets.ingestion.client.records import Endpoint
+from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets.settings import Settings
 from moovitamix_assets_tests.unit.ingestion.client.scripted_source import (
     FAR,

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from moovitamix_assets.ingestion.client.errors import RequestFailed
+from moovitamix_assets.ingestion.client.errors import PageFailed, RequestFailed, SourceError
 from moovitamix_assets.ingestion.client.patience import RetryPolicy
-from moovitamix_assets.ingestion.client.source_api import PageFailed, SourceApi, SourceError
+from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets_tests.unit.ingestion.client.scripted_source import ScriptedSource
 
 FAR = datetime(2030, 1, 1)
