@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from foundation.models.versions import model_version
-from moovitamix_assets.settings import Settings
+from moovitamix_assets.setting_groups import TrainingSettings
 from moovitamix_assets.training.artifacts import artifact
 from moovitamix_assets.training.components.base import Factors, FloatArray
 from moovitamix_assets.training.components.blend import Blend, blend
@@ -66,15 +66,15 @@ class Recommender:
 
     @classmethod
     def fit(
-        cls, training_set: TrainingSet, recipe: Recipe, settings: Settings, cutoff: Cutoff
+        cls, training_set: TrainingSet, recipe: Recipe, settings: TrainingSettings, cutoff: Cutoff
     ) -> "Recommender":
         """Fit every component of the recipe on the training set up to the cutoff."""
         digest = recipe_digest(training_set.manifest, settings, recipe)
         return cls.fit_view(
             split(training_set, cutoff),
             recipe,
-            seed=settings.training.seed,
-            threads=settings.training.training_threads,
+            seed=settings.seed,
+            threads=settings.training_threads,
             model_version=model_version(training_set.as_of, digest),
             as_of=training_set.as_of,
             cutoff=cutoff,

@@ -46,9 +46,11 @@ def train_candidate(
         search_trials: Hyperparameters to try in a search for a better recipe; 0 takes over the champion's.
     """
     current = model_store(settings.models_dir).load(champion) if champion is not None else None
-    recipe = choose_recipe(training_set, settings, current.recipe if current else None, trials=search_trials)
+    recipe = choose_recipe(
+        training_set, settings.training, current.recipe if current else None, trials=search_trials
+    )
     on_progress(1, _STEPS)
-    refit = Recommender.fit(training_set, recipe, settings, cutoff="before_holdout")
+    refit = Recommender.fit(training_set, recipe, settings.training, cutoff="before_holdout")
     on_progress(2, _STEPS)
     holdout = with_fewer_test_users(
         split(training_set, "before_holdout"), settings.training.seed, MOST_MEASURED
@@ -67,7 +69,7 @@ def train_candidate(
         for subject, scorer in subjects.items()
     }
     on_progress(3, _STEPS)
-    served = Recommender.fit(training_set, recipe, settings, cutoff="as_of")
+    served = Recommender.fit(training_set, recipe, settings.training, cutoff="as_of")
     candidate = store_candidate(settings.models_dir, served, evaluations)
     on_progress(4, _STEPS)
     return candidate
@@ -81,4 +83,4 @@ def _unaware_of_holdout(champion: Recommender, training_set: TrainingSet, settin
     last_day_before = training_set.as_of - timedelta(days=settings.training.holdout_days)
     if champion.as_of <= last_day_before:
         return champion
-    return Recommender.fit(training_set, champion.recipe, settings, cutoff="before_holdout")
+    return Recommender.fit(training_set, champion.recipe, settings.training, cutoff="before_holdout")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from moovitamix_assets.settings import Settings
+from moovitamix_assets.setting_groups import TrainingSettings
 from moovitamix_assets.training.components.base import Component, FittedComponent
 from moovitamix_assets.training.components.blend import standardised_scores
 from moovitamix_assets.training.components.registry import default_trials
@@ -30,7 +30,7 @@ _BLOCK = 256
 
 
 def choose_recipe(
-    training_set: TrainingSet, settings: Settings, champion: Recipe | None = None, trials: int = 0
+    training_set: TrainingSet, settings: TrainingSettings, champion: Recipe | None = None, trials: int = 0
 ) -> Recipe:
     """Choose epochs, components and weights on the validation days.
 
@@ -49,9 +49,9 @@ def choose_recipe(
     tried = starting_points(view, champion)
     if trials:
         tried = within_budget(tried, default_trials(view), trials)
-    time_decay = best_time_decay(view, settings.training.seed, settings.training.training_threads)
+    time_decay = best_time_decay(view, settings.seed, settings.training_threads)
     tried = [[trial.with_time_decay(time_decay) for trial in grid] for grid in tried]
-    return choose_recipe_on(view, settings.training.seed, settings.training.training_threads, tried)
+    return choose_recipe_on(view, settings.seed, settings.training_threads, tried)
 
 
 def starting_points(view: TrainingView, champion: Recipe | None) -> list[list[Component]]:

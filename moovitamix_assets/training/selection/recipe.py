@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from moovitamix_assets.settings import Settings
+from moovitamix_assets.setting_groups import TrainingSettings
 from moovitamix_assets.training.components.base import Component
 from moovitamix_assets.training.components.registry import BASE, component_named
 
@@ -68,10 +68,10 @@ def default_recipe() -> Recipe:
     return Recipe((WeightedComponent(BASE(), 1.0),))
 
 
-def recipe_digest(manifest: Mapping[str, Any], settings: Settings, recipe: Recipe) -> str:
+def recipe_digest(manifest: Mapping[str, Any], settings: TrainingSettings, recipe: Recipe) -> str:
     """Return 8 hex digits that differ when the data, the settings of training or the recipe do."""
     used = {
-        name: getattr(settings.training, name)
+        name: getattr(settings, name)
         for name in ("holdout_days", "validation_days", "seed", "training_threads")
     }
     content = json.dumps([manifest, used, recipe.to_json()], sort_keys=True)

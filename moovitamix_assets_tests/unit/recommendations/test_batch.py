@@ -37,7 +37,7 @@ def world():
 @pytest.fixture(scope="module")
 def model(world):
     recipe = Recipe((WeightedComponent(LightFM(embedding_size=8, epochs=5), 1.0),))
-    return Recommender.fit(world, recipe, Settings(), cutoff="as_of")
+    return Recommender.fit(world, recipe, Settings().training, cutoff="as_of")
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_lists_do_not_depend_on_the_order_of_what_was_heard(known, model):
 
 @pytest.fixture(scope="module")
 def blended(world):
-    return Recommender.fit(world, BLEND, Settings(), cutoff="as_of")
+    return Recommender.fit(world, BLEND, Settings().training, cutoff="as_of")
 
 
 @pytest.mark.parametrize("kept", [slice(None), slice(None, None, 3)])
@@ -228,7 +228,7 @@ def test_users_are_served_as_they_are_measured(world):
             & world.interactions["track_id"].isin(tracks["track_id"])
         ].reset_index(drop=True),
     )
-    earlier = Recommender.fit(before, BLEND, Settings(), cutoff="before_holdout")
+    earlier = Recommender.fit(before, BLEND, Settings().training, cutoff="before_holdout")
     view = split(world, "before_holdout")
     user, track = view.plays.nonzero()
     known = Known(

@@ -103,7 +103,9 @@ def test_a_day_that_was_not_loaded_is_not_trained_on(tmp_path):
 @pytest.fixture(scope="module")
 def model():
     recipe = Recipe((WeightedComponent(LightFM(embedding_size=2, epochs=1), 1.0),))
-    return Recommender.fit(taste_world(people=20, tracks=30, listens=300), recipe, Settings(), "as_of")
+    return Recommender.fit(
+        taste_world(people=20, tracks=30, listens=300), recipe, Settings().training, "as_of"
+    )
 
 
 @pytest.fixture

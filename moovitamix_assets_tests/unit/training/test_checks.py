@@ -34,7 +34,9 @@ def stored(tmp_path):
     """Two candidates, the older one sound, the vectors of the newer one reversed on disk."""
     settings = Settings(data_dir=tmp_path)
     recipe = Recipe((WeightedComponent(LightFM(embedding_size=4, epochs=2), 1.0),))
-    model = Recommender.fit(taste_world(people=20, tracks=30, listens=300), recipe, settings, "as_of")
+    model = Recommender.fit(
+        taste_world(people=20, tracks=30, listens=300), recipe, settings.training, "as_of"
+    )
     older = replace(model, as_of=EARLIER, model_version=f"{EARLIER}-older")
     evaluations = {"candidate": Evaluation(empty_frame(MODEL_EVALUATIONS), empty_frame(MODEL_EVALUATIONS))}
     for each in (older, model):

@@ -26,7 +26,7 @@ BRACKETS = "[/bold] \x1b[31mred"
 @pytest.fixture(scope="module")
 def model() -> Recommender:
     recipe = Recipe((WeightedComponent(LightFM(embedding_size=8, epochs=5), 1.0),))
-    return Recommender.fit(taste_world(), recipe, Settings(), "as_of")
+    return Recommender.fit(taste_world(), recipe, Settings().training, "as_of")
 
 
 @pytest.fixture(scope="module")

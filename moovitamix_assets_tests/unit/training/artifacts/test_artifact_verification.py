@@ -23,7 +23,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def model(world):
-    return Recommender.fit(world, RECIPE, Settings(), cutoff="before_holdout")
+    return Recommender.fit(world, RECIPE, Settings().training, cutoff="before_holdout")
 
 
 @pytest.fixture
@@ -85,7 +85,9 @@ def test_users_who_have_played_everything_are_no_fault(world, tmp_path):
         first_listened_at=world.interactions["first_listened_at"].iloc[0],
         last_listened_at=world.interactions["last_listened_at"].iloc[0],
     )
-    saturated = Recommender.fit(replace(world, interactions=everything), RECIPE, Settings(), cutoff="as_of")
+    saturated = Recommender.fit(
+        replace(world, interactions=everything), RECIPE, Settings().training, cutoff="as_of"
+    )
     saturated.save(tmp_path)
     write_expected_recommendations(saturated, tmp_path)
     assert verify_artifact(tmp_path, Settings().training).faults == ()

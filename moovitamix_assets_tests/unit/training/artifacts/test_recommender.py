@@ -33,7 +33,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def model(world):
-    return Recommender.fit(world, RECIPE, Settings(), "before_holdout")
+    return Recommender.fit(world, RECIPE, Settings().training, "before_holdout")
 
 
 def files(directory):
@@ -46,7 +46,7 @@ def genre(track_id):
 
 def test_training_twice_gives_the_same_bytes(world, model, tmp_path):
     model.save(tmp_path / "first")
-    Recommender.fit(world, RECIPE, Settings(), "before_holdout").save(tmp_path / "second")
+    Recommender.fit(world, RECIPE, Settings().training, "before_holdout").save(tmp_path / "second")
     assert files(tmp_path / "first") == files(tmp_path / "second")
 
 
@@ -82,8 +82,11 @@ def test_the_version_is_the_day_and_eight_digits_that_follow_the_recipe(world, m
     assert len(digits) == 8
     int(digits, 16)
     other = Recipe((WeightedComponent(LightFM(embedding_size=16, epochs=5), 1.0),))
-    assert Recommender.fit(world, other, Settings(), "before_holdout").model_version != model.model_version
-    assert Recommender.fit(world, RECIPE, Settings(), "as_of").model_version == model.model_version
+    assert (
+        Recommender.fit(world, other, Settings().training, "before_holdout").model_version
+        != model.model_version
+    )
+    assert Recommender.fit(world, RECIPE, Settings().training, "as_of").model_version == model.model_version
 
 
 def test_vectors_and_blocks_add_up_to_the_scores(model):
@@ -99,7 +102,7 @@ def test_without_a_block_there_is_nothing_to_add(world):
             WeightedComponent(ALS(embedding_size=8), 1.0),
         )
     )
-    model = Recommender.fit(world, recipe, Settings(), "before_holdout")
+    model = Recommender.fit(world, recipe, Settings().training, "before_holdout")
     assert not model.blend.blocks
     np.testing.assert_allclose(
         model.user_vectors @ model.track_vectors.T, model.scores(model.user_ids), atol=1e-4
@@ -161,7 +164,10 @@ def test_the_nearest_of_the_tracks_played_is_of_the_same_genre(model):
 def test_a_recipe_without_lightfm_is_refused(world):
     with pytest.raises(ValueError, match="first component"):
         Recommender.fit(
-            world, Recipe((WeightedComponent(ALS(embedding_size=8), 1.0),)), Settings(), "before_holdout"
+            world,
+            Recipe((WeightedComponent(ALS(embedding_size=8), 1.0),)),
+            Settings().training,
+            "before_holdout",
         )
 
 
@@ -213,7 +219,7 @@ def test_the_nearest_of_the_tracks_played_is_the_most_similar_of_them(model):
 
 
 def fitted(world, *components, **settings):
-    return Recommender.fit(world, Recipe(components), Settings(**settings), "before_holdout")
+    return Recommender.fit(world, Recipe(components), Settings(**settings).training, "before_holdout")
 
 
 def test_seed_data_and_weights_are_not_ignored(world):

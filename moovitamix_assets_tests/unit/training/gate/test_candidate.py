@@ -47,7 +47,7 @@ def as_served(model, world):
 def champion_of(day, settings):
     """A champion of a smaller world, trained on all of it and stored."""
     earlier = replace(taste_world(people=60, tracks=100, listens=3000), as_of=day)
-    model = Recommender.fit(earlier, CHAMPIONS_RECIPE, settings, "as_of")
+    model = Recommender.fit(earlier, CHAMPIONS_RECIPE, settings.training, "as_of")
     model.save(settings.models_dir / model.model_version)
     return model
 
@@ -68,7 +68,7 @@ def test_what_is_measured_knows_nothing_of_the_holdout_days_and_what_serves_know
 ):
     settings, steps = Settings(data_dir=tmp_path), []
     made = candidate.train_candidate(world, settings, None, lambda *step: steps.append(step))
-    twin = Recommender.fit(world, RECIPE, settings, "before_holdout")
+    twin = Recommender.fit(world, RECIPE, settings.training, "before_holdout")
     assert made.of("candidate", "ndcg_at_10").equals(as_served(twin, world))
     popularity = Popularity().fit(split(world, "before_holdout"), settings.training.seed, 1)
     assert made.of("popularity", "ndcg_at_10").equals(measured(popularity, world))
@@ -77,7 +77,7 @@ def test_what_is_measured_knows_nothing_of_the_holdout_days_and_what_serves_know
     assert served.cutoff == "as_of"
     assert served.plays.sum() == world.interactions["plays"].sum()
     assert np.array_equal(
-        served.track_vectors, Recommender.fit(world, RECIPE, settings, "as_of").track_vectors
+        served.track_vectors, Recommender.fit(world, RECIPE, settings.training, "as_of").track_vectors
     )
     assert steps == [(step, 4) for step in (1, 2, 3, 4)]
 
@@ -92,7 +92,11 @@ def test_a_champion_is_measured_as_it_is_only_if_it_saw_no_holdout_day(
     settings = Settings(data_dir=tmp_path, holdout_days=holdout_days)
     champion = champion_of(trained, settings)
     made = candidate.train_candidate(world, settings, champion.model_version, lambda *_: None)
-    unaware = champion if as_it_is else Recommender.fit(world, CHAMPIONS_RECIPE, settings, "before_holdout")
+    unaware = (
+        champion
+        if as_it_is
+        else Recommender.fit(world, CHAMPIONS_RECIPE, settings.training, "before_holdout")
+    )
     assert made.of("champion", "ndcg_at_10").equals(as_served(unaware, world))
 
 
@@ -102,6 +106,6 @@ def test_the_champions_recipe_and_the_trials_are_passed_on(world, quickly_chosen
     candidate.train_candidate(world, settings, champion.model_version, lambda *_: None, search_trials=3)
     candidate.train_candidate(world, settings, None, lambda *_: None)
     assert quickly_chosen == [
-        ((world, settings, CHAMPIONS_RECIPE), {"trials": 3}),
-        ((world, settings, None), {"trials": 0}),
+        ((world, settings.training, CHAMPIONS_RECIPE), {"trials": 3}),
+        ((world, settings.training, None), {"trials": 0}),
     ]

@@ -23,7 +23,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, date]:
     """A candidate on disk: the folder of all models, its version and its day."""
     models_dir, world = tmp_path_factory.mktemp("models"), taste_world()
     recipe = Recipe((WeightedComponent(LightFM(embedding_size=4, epochs=1), 1.0),))
-    model = Recommender.fit(world, recipe, Settings(), "before_holdout")
+    model = Recommender.fit(world, recipe, Settings().training, "before_holdout")
     holdout = split(world, "before_holdout")
     popularity = evaluate(
         holdout,

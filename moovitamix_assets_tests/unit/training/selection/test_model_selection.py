@@ -128,7 +128,7 @@ def test_a_recipe_starts_with_lightfm_and_survives_json(view):
 
 def test_too_few_people_on_the_validation_days_choose_nothing():
     world = taste_world(people=15)
-    recipe = choose_recipe(world, Settings())
+    recipe = choose_recipe(world, Settings().training)
     assert [part.component.name for part in recipe.components] == ["lightfm"]
     assert recipe.validation_ndcg_at_10 == {}
 
@@ -139,7 +139,7 @@ def test_the_choice_does_not_see_the_holdout_days():
     pairs = world.interactions[known].assign(plays=lambda frame: frame["plays_before_holdout"])
     tracks = world.tracks.assign(plays_last_30_days=0, plays_last_30_days_before_holdout=0)
     blind = replace(world, interactions=pairs, tracks=tracks)
-    assert choose_recipe(world, Settings()) == choose_recipe(blind, Settings())
+    assert choose_recipe(world, Settings().training) == choose_recipe(blind, Settings().training)
 
 
 def test_only_so_many_people_decide(view):
@@ -192,7 +192,7 @@ def test_what_is_tried_are_the_champions_settings_and_as_many_more_as_asked_for_
             WeightedComponent(ALS(alpha=7.0), 0.5),
         )
     )
-    choose_recipe(taste_world(people=60, tracks=40, listens=800), Settings(seed=9), theirs, trials)
+    choose_recipe(taste_world(people=60, tracks=40, listens=800), Settings(seed=9).training, theirs, trials)
     ((seed, threads, kinds),) = given
     assert (seed, threads) == (9, 1)
     assert sum(map(len, kinds)) == max(trials, 4)

@@ -5,14 +5,14 @@ from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponen
 
 def test_the_digest_follows_data_settings_and_recipe():
     manifest, settings, recipe = {"files": 1}, Settings(), Recipe((WeightedComponent(LightFM(), 1.0),))
-    digest = recipe_digest(manifest, settings, recipe)
+    digest = recipe_digest(manifest, settings.training, recipe)
     assert len(digest) == 8
-    assert digest == recipe_digest(dict(manifest), Settings(), recipe)
+    assert digest == recipe_digest(dict(manifest), Settings().training, recipe)
     changed = [
-        recipe_digest({"files": 2}, settings, recipe),
-        recipe_digest(manifest, settings.changed(seed=7), recipe),
-        recipe_digest(manifest, settings, Recipe((WeightedComponent(LightFM(epochs=6), 1.0),))),
+        recipe_digest({"files": 2}, settings.training, recipe),
+        recipe_digest(manifest, settings.changed(seed=7).training, recipe),
+        recipe_digest(manifest, settings.training, Recipe((WeightedComponent(LightFM(epochs=6), 1.0),))),
     ]
     assert len({digest, *changed}) == 4
     elsewhere = settings.changed(api_url="http://elsewhere")
-    assert recipe_digest(manifest, elsewhere, recipe) == digest
+    assert recipe_digest(manifest, elsewhere.training, recipe) == digest
