@@ -66,12 +66,12 @@ def simulated_training_set(interactions: int, tracks: int, niches: int, seed: in
         niches_of_user=random.integers(0, niches, (users, NICHES_PER_USER)),
         appeal=1.0 / (FLATNESS + random.permutation(tracks).astype(np.float64)),
     )
-    interactions_made, recent = _interactions(taste, interactions, random)
+    drawn, recent = _interactions(taste, interactions, random)
     return TrainingSet(
         as_of=AS_OF,
         users=_users(taste, random),
         tracks=_tracks(taste, recent, random),
-        interactions=interactions_made,
+        interactions=drawn,
     )
 
 

@@ -26,7 +26,7 @@ from foundation.warehouse.errors import WarehouseLocked
 from foundation.warehouse.io_manager import table_schema
 from moovitamix_assets.partitions import DAILY
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
 from moovitamix_assets.warehouse.loads import require_loaded
 from moovitamix_assets.warehouse.schemas import PROMOTIONS
 
@@ -140,31 +140,27 @@ def lightfm_model(
 )
 def champion_model(context: AssetExecutionContext, settings: ResourceParam[Settings]) -> MaterializeResult:  # type: ignore[type-arg]
     """Decide about the candidate of the partition day, once."""
-    from foundation.models.promotions import champion_version, obsolete_versions
     from moovitamix_assets.training.gate.models import model_store
-    from moovitamix_assets.training.gate.promotion import judge, record_decision
+    from moovitamix_assets.training.gate.promotion import decide_about_candidate
 
-    as_of, models = date.fromisoformat(context.partition_key), model_store(settings.models_dir)
-    candidate = models.candidate(as_of)
-    judgement = judge(candidate, settings.promotion, settings.training.seed)
-    with write_warehouse(settings.warehouse_path) as connection:
-        decision = record_decision(connection, candidate, as_of, judgement.decision, judgement.metrics)
-        champion = champion_version(connection, as_of)
-        obsolete = obsolete_versions(
-            connection,
-            kept=settings.training.models_kept,
-            served_days=settings.recommendations.recommendations_kept_days,
-        )
-    removed = [version for version in obsolete if models.has(version)]
-    models.remove(removed)
+    outcome = decide_about_candidate(
+        settings.warehouse_path,
+        model_store(settings.models_dir),
+        date.fromisoformat(context.partition_key),
+        settings.promotion,
+        seed=settings.training.seed,
+        models_kept=settings.training.models_kept,
+        served_days=settings.recommendations.recommendations_kept_days,
+    )
+    decision = outcome.decision
     return MaterializeResult(
         metadata={
             "decision": decision.decision,
             "reason": decision.reason,
-            "candidate": candidate.model_version,
-            "champion": champion or "none: popular tracks are recommended",
-            "compared_with": MetadataValue.json(judgement.metrics),
-            "old_models_removed": MetadataValue.json(removed),
+            "candidate": outcome.candidate,
+            "champion": outcome.champion or "none: popular tracks are recommended",
+            "compared_with": MetadataValue.json(outcome.metrics),
+            "old_models_removed": MetadataValue.json(outcome.removed),
             "mirror": _mirrored(context, settings),
         },
         check_results=[

@@ -4,19 +4,22 @@ The rule is `foundation/models/gate.py`, the table `foundation/models/promotions
 the evaluations and the recommendations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from foundation.models import promotions
 from foundation.models.gate import Decision, decide
-from foundation.models.model_store import Candidate
+from foundation.models.model_store import Candidate, ModelStore
 from foundation.statistics.paired_difference import NO_USERS_MEASURED, Difference, paired_difference
 from foundation.warehouse.rows import first_row, insert
 from moovitamix_assets.setting_groups import PromotionSettings
+from moovitamix_assets.training.artifacts.recommender import Recommender
+from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 
 
@@ -31,6 +34,64 @@ class Judgement:
     def metrics(self) -> dict[str, dict[str, float]]:
         """The differences as they are recorded."""
         return {rival: asdict(difference) for rival, difference in self.differences.items()}
+
+
+@dataclass(frozen=True)
+class GateOutcome:
+    """The end of a candidate's way through the gate.
+
+    Attributes:
+        candidate: Its version.
+        decision: The decision that holds.
+        metrics: The differences from each rival.
+        champion: The champion's version as of the day; None if there is none.
+        removed: Versions whose folders were removed, as no longer needed.
+    """
+
+    candidate: str
+    decision: Decision
+    metrics: Mapping[str, Mapping[str, float]]
+    champion: str | None
+    removed: Sequence[str]
+
+
+def decide_about_candidate(
+    warehouse_path: Path,
+    models: ModelStore[Recommender],
+    as_of: date,
+    settings: PromotionSettings,
+    *,
+    seed: int,
+    models_kept: int,
+    served_days: int,
+) -> GateOutcome:
+    """Decide about the candidate of a day, record the decision, and remove the models it made obsolete.
+
+    Models are removed after the commit: a transaction rolled back restores no folder.
+
+    Args:
+        warehouse_path: The warehouse.
+        models: All models.
+        as_of: The day.
+        settings: The gate's metric and thresholds.
+        seed: Of the resampling.
+        models_kept: How many of the versions decided last are kept.
+        served_days: Champions of that many days are kept too.
+
+    Raises:
+        NoCandidate: If no model was trained as of the day.
+        ModelMissing: If its folder is gone.
+        ModelDamaged: If a file of it is not the one that was written.
+    """
+    candidate = models.candidate(as_of)
+    judgement = judge(candidate, settings, seed)
+    with write_warehouse(warehouse_path) as connection:
+        decision = record_decision(connection, candidate, as_of, judgement.decision, judgement.metrics)
+        champion = promotions.champion_version(connection, as_of)
+        obsolete = promotions.obsolete_versions(connection, kept=models_kept, served_days=served_days)
+    removed = [version for version in obsolete if models.has(version)]
+    models.remove(removed)
+    return GateOutcome(candidate.model_version, decision, judgement.metrics, champion, removed)
 
 
 def judge(candidate: Candidate, settings: PromotionSettings, seed: int) -> Judgement:

@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 
 import duckdb
@@ -5,12 +7,18 @@ import pandas as pd
 import pytest
 
 from foundation.models.gate import Decision
-from foundation.models.model_store import Candidate
+from foundation.models.model_store import Candidate, ModelStore, Remedies
 from foundation.models.promotions import champion_version
 from foundation.statistics.paired_difference import paired_difference
 from foundation.tables import empty_frame
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.gate.promotion import judge, record_decision, roll_back
+from moovitamix_assets.training.gate import promotion
+from moovitamix_assets.training.gate.promotion import (
+    decide_about_candidate,
+    judge,
+    record_decision,
+    roll_back,
+)
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 
@@ -87,3 +95,35 @@ def test_a_rollback_takes_effect_on_the_newest_day_recommended(connection):
     roll_back(connection, "why")
     assert champion_version(connection, day(19)) == "b"
     assert champion_version(connection, day(20)) == "a"
+
+
+def test_obsolete_models_are_removed_after_the_commit_and_not_before(tmp_path, monkeypatch):
+    """A decision that cannot be committed removes nothing; once it is, the folder of the obsolete version goes."""
+    warehouse, settings = tmp_path / "warehouse.duckdb", Settings()
+    models = ModelStore(tmp_path / "models", lambda folder: folder.name, Remedies("", "", "", ""))
+    old, new = "2026-09-01-aaaaaaaa", "2026-09-10-00000000"
+    for version in (old, new):
+        candidate = replace(measured(candidate=0.4, popularity=0.1), model_version=version)
+        models.write(candidate, lambda folder: (folder / "model").touch())
+    with write_warehouse(warehouse) as connection:
+        record_decision(connection, models.candidate(day(1)), day(1), Decision("rejected", "Worse."), {})
+
+    def gate():
+        return decide_about_candidate(
+            warehouse, models, day(10), settings.promotion, seed=1, models_kept=1, served_days=1
+        )
+
+    @contextmanager
+    def failing(path):
+        with write_warehouse(path) as connection:
+            yield connection
+            raise OSError("disk full")
+
+    monkeypatch.setattr(promotion, "write_warehouse", failing)
+    with pytest.raises(OSError, match="disk full"):
+        gate()
+    assert models.versions() == [old, new]
+    monkeypatch.undo()
+    outcome = gate()
+    assert (outcome.candidate, outcome.champion, outcome.removed) == (new, new, [old])
+    assert models.versions() == [new]
