@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from foundation.secret_url import SecretUrl
 from foundation.tables import sql_type
-from moovitamix_assets.setting_groups import Variables
+from moovitamix_assets.setting_sources import Variables
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.schemas import TABLES, VIEWS
 

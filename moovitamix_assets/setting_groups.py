@@ -5,61 +5,13 @@ group. What is good enough (thresholds) has its defaults in `thresholds.yaml`. W
 in `settings.py`.
 """
 
-import os
-from pathlib import Path
-from typing import Literal
+import json
+from typing import Literal, Self
 
-import yaml
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    YamlConfigSettingsSource,
-)
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from foundation.errors import Explained
 from foundation.secret_url import SecretUrl
-
-_THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
-
-
-class UnusableThresholds(Explained):
-    """A thresholds file that cannot be used; the message names it and what is wrong with it."""
-
-    exit_code = 2
-
-
-class Variables(BaseSettings):
-    """Settings read from arguments and from environment variables, immutable once read."""
-
-    # What was given stays out of errors: it may be a URL with a password.
-    model_config = SettingsConfigDict(
-        env_prefix="MOOVITAMIX_", frozen=True, extra="ignore", hide_input_in_errors=True
-    )
-
-
-class _Thresholds(Variables):
-    """Settings some of which have their default in `thresholds.yaml`, or in a copy of it."""
-
-    thresholds_file: Path | None = Field(
-        None, description="A copy of thresholds.yaml with values of one's own."
-    )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments win over the environment, that over a thresholds file of one's own, that over the defaults."""
-        given = init_settings().get("thresholds_file") or os.environ.get("MOOVITAMIX_THRESHOLDS_FILE")
-        own = [_checked_thresholds(Path(given))] if given else []
-        files = [YamlConfigSettingsSource(settings_cls, yaml_file=path) for path in [*own, _THRESHOLDS]]
-        return (init_settings, env_settings, *files)
+from moovitamix_assets.setting_sources import Thresholds, Variables
 
 
 class SourceSettings(Variables):
@@ -67,6 +19,13 @@ class SourceSettings(Variables):
 
     api_url: SecretUrl = Field(
         SecretUrl("http://127.0.0.1:8000"), description="The source API, without a trailing slash."
+    )
+    api_token: SecretStr = Field(
+        SecretStr(""), description="Sent with each request as `Authorization: Bearer <token>`; never shown."
+    )
+    api_headers: SecretStr = Field(
+        SecretStr(""),
+        description='More headers for each request, as a JSON object: {"X-Api-Key": "..."}; never shown.',
     )
     page_size: int = Field(100, ge=1, le=100, description="Records a page; the source allows 100.")
     pages_in_flight: int = Field(2, ge=1, le=16, description="Two connections saturate the original server.")
@@ -93,6 +52,32 @@ class SourceSettings(Variables):
         if not value.is_web_address():
             raise ValueError(f"{str(value)!r} is not an http(s) URL; give one such as http://127.0.0.1:8000")
         return value.without_trailing_slash()
+
+    @field_validator("api_headers")
+    @classmethod
+    def _names_and_texts(cls, value: SecretStr) -> SecretStr:
+        try:
+            headers = json.loads(value.get_secret_value() or "{}")
+        except ValueError:
+            headers = None
+        if not isinstance(headers, dict) or not all(isinstance(text, str) for text in headers.values()):
+            raise ValueError('it is not a JSON object of texts; give one such as {"X-Api-Key": "..."}')
+        return value
+
+    @model_validator(mode="after")
+    def _one_authorization(self) -> Self:
+        if self.api_token.get_secret_value() and self.api_url.credentials:
+            raise ValueError(
+                "MOOVITAMIX_API_TOKEN and a user in MOOVITAMIX_API_URL exclude each other; leave one out"
+            )
+        return self
+
+    @property
+    def request_headers(self) -> dict[str, str]:
+        """The secret headers of each request."""
+        headers: dict[str, str] = json.loads(self.api_headers.get_secret_value() or "{}")
+        token = self.api_token.get_secret_value()
+        return headers | ({"Authorization": f"Bearer {token}"} if token else {})
 
 
 class PlausibilitySettings(Variables):
@@ -133,7 +118,7 @@ class WarehouseSettings(Variables):
     )
 
 
-class TrainingSettings(_Thresholds):
+class TrainingSettings(Thresholds):
     """Training, and what an artifact must pass to be used."""
 
     holdout_days: int = Field(7, ge=1, description="The last days, on which a candidate is measured.")
@@ -145,7 +130,7 @@ class TrainingSettings(_Thresholds):
     artifact_minimum_served_share: float = Field(ge=0, le=1)
 
 
-class PromotionSettings(_Thresholds):
+class PromotionSettings(Thresholds):
     """What a candidate must reach to be promoted."""
 
     promotion_metric: Literal["ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", "hit_rate_at_10"]
@@ -154,7 +139,7 @@ class PromotionSettings(_Thresholds):
     promotion_tolerance: float = Field(ge=0, le=1)
 
 
-class MonitoringSettings(_Thresholds):
+class MonitoringSettings(Thresholds):
     """What counts as drift, and as a drop in quality."""
 
     drift_threshold: float = Field(gt=0)
@@ -165,7 +150,7 @@ class MonitoringSettings(_Thresholds):
     quality_reference_days: int = Field(ge=1)
 
 
-class RetrainingSettings(_Thresholds):
+class RetrainingSettings(Thresholds):
     """When a model is trained again, and when a champion is rolled back."""
 
     automatic_retraining: bool = Field(
@@ -259,25 +244,3 @@ def server_or_nothing(value: SecretUrl) -> SecretUrl:
     if value and not value.is_web_address():
         raise ValueError(f"{str(value)!r} is not an http(s) URL; leave it out for what is on this machine")
     return value.without_trailing_slash()
-
-
-def _checked_thresholds(path: Path) -> Path:
-    """The path itself, if it is a thresholds file: a key that nobody reads would change nothing in silence.
-
-    Raises:
-        UnusableThresholds: If it is not.
-    """
-    named = f"MOOVITAMIX_THRESHOLDS_FILE = {path}"
-    try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except OSError as error:
-        raise UnusableThresholds(f"{named}: it cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise UnusableThresholds(f"{named}: it is not YAML ({error})") from error
-    known = yaml.safe_load(_THRESHOLDS.read_text())
-    if not isinstance(content, dict):
-        raise UnusableThresholds(f"{named}: it holds no keys with values, such as promotion_tolerance: 0.1")
-    unknown = ", ".join(sorted(str(key) for key in content.keys() - known.keys()))
-    if unknown:
-        raise UnusableThresholds(f"{named}: {unknown} is unknown; the keys are {', '.join(known)}")
-    return path

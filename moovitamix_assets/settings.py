@@ -24,10 +24,10 @@ from moovitamix_assets.setting_groups import (
     ScheduleSettings,
     SourceSettings,
     TrainingSettings,
-    Variables,
     WarehouseSettings,
     server_or_nothing,
 )
+from moovitamix_assets.setting_sources import Variables
 
 
 class Settings(Variables):

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from moovitamix_assets.setting_groups import UnusableThresholds
+from moovitamix_assets.setting_sources import UnusableThresholds
 from moovitamix_assets.settings import Settings, all_fields
 
 THRESHOLDS = Path(__file__).parents[2] / "moovitamix_assets" / "thresholds.yaml"
@@ -198,3 +198,25 @@ def test_no_setting_prints_its_password(name):
         Settings(**{name: "ftp://user:sesame@host"})
     assert "ftp://host" in str(caught.value)
     assert "sesame" not in str(caught.value)
+
+
+def test_a_token_and_headers_are_sent_with_each_request() -> None:
+    source = Settings(api_token="t0ken", api_headers='{"X-Api-Key": "k3y"}').source
+    assert source.request_headers == {"Authorization": "Bearer t0ken", "X-Api-Key": "k3y"}
+    assert Settings().source.request_headers == {}
+    for shown in (str(source), repr(source), source.model_dump_json()):
+        assert "t0ken" not in shown
+        assert "k3y" not in shown
+
+
+@pytest.mark.parametrize("headers", ["X-Api-Key: k3y", '["k3y"]', '{"X-Api-Key": 3}'])
+def test_headers_that_are_none_are_refused_without_being_shown(headers: str) -> None:
+    with pytest.raises(ValueError, match="JSON object of texts") as caught:
+        Settings(api_headers=headers)
+    assert "k3y" not in str(caught.value)
+
+
+def test_a_token_and_a_user_in_the_url_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="exclude each other") as caught:
+        Settings(api_token="t0ken", api_url="http://user:sesame@host")
+    assert "t0ken" not in str(caught.value)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from foundation.secret_url import SecretUrl
 from moovitamix_assets.cli.interface.errors import fail
@@ -51,7 +51,8 @@ def _unusable(problem: Any, given: dict[str, Any]) -> str:
     variable, file = f"MOOVITAMIX_{name.upper()}", os.environ.get("MOOVITAMIX_THRESHOLDS_FILE")
     from_file = file and variable not in os.environ and name not in given
     field, value = all_fields().get(name), problem["input"]
-    shown = str(SecretUrl(value)) if field and field.annotation is SecretUrl else value
+    kind = field.annotation if field else None
+    shown = "***" if kind is SecretStr else str(SecretUrl(value)) if kind is SecretUrl else value
     return f"{f'{name} of {file}' if from_file else variable} = {shown!r}: {problem['msg']}"
 
 

@@ -6,6 +6,7 @@ and urllib3; when to cut is decided in http_session.py.
 
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
@@ -53,9 +54,16 @@ class Lifeline:
                     _shut(opened)
 
 
-def open_session(lifeline: Lifeline) -> requests.Session:
-    """A session whose connections can all be cut by a lifeline."""
-    session = requests.Session()
+def open_session(lifeline: Lifeline, headers: Mapping[str, str]) -> requests.Session:
+    """A session whose connections can all be cut by a lifeline.
+
+    Args:
+        lifeline: Of the thread.
+        headers: Secret ones, sent to the server asked and to no other one that it redirects to.
+    """
+    session = _DiscreetSession()
+    session.headers.update(headers)
+    session.secret_headers = frozenset(headers)
     for prefix in ("http://", "https://"):
         session.mount(prefix, _CuttableAdapter(lifeline))
     return session
@@ -66,6 +74,23 @@ def _shut(opened: socket.socket) -> None:
     # would take the encryption away from under whoever reads.
     with suppress(OSError):
         socket.socket.shutdown(opened, socket.SHUT_RDWR)
+
+
+class _DiscreetSession(requests.Session):
+    """Keeps secret headers from other servers; requests does so for `Authorization` alone.
+
+    Attributes:
+        secret_headers: Their names.
+    """
+
+    secret_headers: frozenset[str] = frozenset()
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        original, target = response.request.url, prepared_request.url
+        if self.secret_headers and (not original or not target or self.should_strip_auth(original, target)):  # type: ignore[no-untyped-call]
+            for name in self.secret_headers:
+                prepared_request.headers.pop(name, None)
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
 
 
 class _CuttableAdapter(HTTPAdapter):

@@ -6,6 +6,7 @@ Only errors that leave the client belong here. No message carries a record's con
 from moovitamix_assets.ingestion.client.records import Endpoint
 
 _CONTRADICTIONS_SHOWN = 3
+_WANTS_CREDENTIALS = (401, 403)
 
 
 class SourceError(Exception):
@@ -31,6 +32,12 @@ class RequestFailed(SourceError):
                 "MOOVITAMIX_REQUEST_RETRIES, MOOVITAMIX_REQUEST_TIMEOUT_SECONDS and "
                 "MOOVITAMIX_REQUEST_DEADLINE_SECONDS set the patience, and until the first answer of a run "
                 "MOOVITAMIX_CONNECT_PATIENCE_SECONDS"
+            )
+        elif status in _WANTS_CREDENTIALS:
+            how = f"was refused: {cause}"
+            remedy = (
+                "The source wants other credentials: set MOOVITAMIX_API_TOKEN, MOOVITAMIX_API_HEADERS, or user and "
+                "password in MOOVITAMIX_API_URL"
             )
         else:
             how = f"was refused: {cause}"

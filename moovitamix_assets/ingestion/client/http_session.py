@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from itertools import count
 from math import inf
 from time import perf_counter
+from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -61,6 +62,7 @@ class HttpSession:
         policy: RetryPolicy,
         sleep: Callable[[float], None] | None = None,
         randomness: random.Random | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Open nothing yet.
 
@@ -70,10 +72,12 @@ class HttpSession:
             policy: When to try again.
             sleep: Waits so many seconds; by default a wait that ends early when the errand is over.
             randomness: For the jitter.
+            headers: Secret ones, sent to this server only.
         """
         # Without user and password no exception of a library underneath can show them.
         url = SecretUrl(base_url).without_trailing_slash()
         self._base_url, self._credentials = url.without_credentials, url.credentials
+        self._headers = headers
         self._limits = limits
         self._policy = policy
         self._sleep = sleep
@@ -156,7 +160,7 @@ class HttpSession:
         status = response.status_code
         if status == 429 or not 400 <= status < 500:
             return _decoded(response)
-        detail = redact_credentials(_detail(response))
+        detail = self._redacted(_detail(response))
         raise RequestFailed(self.shown_url(path, parameters), f"{status} {detail}", 1, status)
 
     def _cuttable_request(
@@ -203,26 +207,40 @@ class HttpSession:
             reason = error.args[0] if error.args else error
             if isinstance(reason, ReadTimeoutError):  # requests' name for a timeout within the body
                 raise UnusableAnswer("timeout", f"the answer stalled for {timeout:g} s") from error
-            text = redact_credentials(str(getattr(reason, "reason", reason)))
+            text = self._redacted(str(getattr(reason, "reason", reason)))
             raise UnusableAnswer("connection", text, unreached=True) from error
         except (requests.RequestException, ValueError) as error:
             # Not `from error`: what it quotes may be the address of a proxy or a redirect, password and all.
-            cause = redact_credentials(str(error))
+            cause = self._redacted(str(error))
             raise RequestFailed(self.shown_url(path, parameters), cause, 1) from None
+
+    def _redacted(self, text: str) -> str:
+        """A text of somebody else without credentials, and without the secret headers that it may repeat."""
+        for value in self._headers.values():
+            for secret in (value, value.removeprefix("Bearer ")):
+                text = text.replace(secret, "***") if secret else text
+        return redact_credentials(text)
 
     def _session(self) -> tuple[requests.Session, Lifeline]:
         """The session of the thread, and the lifeline that cuts its connections."""
         known: tuple[requests.Session, Lifeline] | None = getattr(self._of_thread, "session", None)
         if known is None:
             lifeline = Lifeline()
-            session = open_session(lifeline)
+            session = open_session(lifeline, self._headers)
             session.headers.update({"Accept": "application/json", "User-Agent": "moovitamix-assets"})
-            session.auth = self._credentials and HTTPBasicAuth(*self._credentials)
+            if self._credentials:
+                session.auth = HTTPBasicAuth(*self._credentials)
+            elif "Authorization" in self._headers:
+                session.auth = _as_it_is  # else a .netrc of the machine would replace the header
             # A proxy from the environment cannot reach this machine's own loopback.
             session.trust_env = not re.match(_LOOPBACK, self._base_url)
             known = self._of_thread.session = session, lifeline
             self._sessions.append(session)
         return known
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _decoded(response: requests.Response) -> object:

@@ -6,7 +6,7 @@ the verification in acceptance.py; storing records belongs to landing.
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from datetime import datetime
@@ -50,6 +50,7 @@ class SourceApi:
         self,
         base_url: str,
         *,
+        headers: Mapping[str, str] | None = None,
         page_size: int = 100,
         pages_in_flight: int = 2,
         timeout_seconds: float = 30.0,
@@ -66,7 +67,7 @@ class SourceApi:
         """Connect to nothing yet; the arguments are those of `Settings`, the last two are for tests."""
         policy = RetryPolicy(retries, backoff_seconds, backoff_limit_seconds)
         limits = Limits(timeout_seconds, request_deadline_seconds, connect_patience_seconds)
-        self._http = HttpSession(base_url, limits, policy, sleep, randomness)
+        self._http = HttpSession(base_url, limits, policy, sleep, randomness, headers or {})
         self._page_size = page_size
         self._pages_in_flight = pages_in_flight
         self._pull_attempts = pull_attempts
@@ -82,6 +83,7 @@ class SourceApi:
         """Make the client that the settings describe."""
         return cls(
             settings.source.api_url.get_secret_value(),
+            headers=settings.source.request_headers,
             page_size=settings.source.page_size,
             pages_in_flight=settings.source.pages_in_flight,
             timeout_seconds=settings.source.request_timeout_seconds,

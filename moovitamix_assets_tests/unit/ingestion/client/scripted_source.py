@@ -53,6 +53,7 @@ class ScriptedSource:
         filtering: Whether the filters that the document lists work.
         asked: The path and query of every request.
         authorizations: The `Authorization` header of every request.
+        api_keys: The `X-Api-Key` header of every request.
         connections: Number of connections opened.
     """
 
@@ -72,6 +73,7 @@ class ScriptedSource:
         self.filtering = True
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.authorizations: list[str | None] = []
+        self.api_keys: list[str | None] = []
         self.connections = 0
         self.visits: dict[tuple[str, int], int] = defaultdict(int)
 
@@ -114,6 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         query, endpoint = dict(parse_qsl(parts.query)), parts.path[1:]
         source.asked.append((parts.path, query))
         source.authorizations.append(self.headers.get("Authorization"))
+        source.api_keys.append(self.headers.get("X-Api-Key"))
         key = (endpoint, int(query.get("page", 0)))
         pending = source.faults.get(key)
         fault = pending.pop(0) if pending else source.always.get(key)

@@ -2,13 +2,14 @@
 
 import base64
 import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from moovitamix_assets.ingestion.client.errors import SourceError
 from moovitamix_assets.ingestion.client.source_api import SourceApi
-from moovitamix_assets_tests.unit.ingestion.client.scripted_source import FAR, ScriptedSource, users
+from moovitamix_assets_tests.unit.ingestion.client.scripted_source import FAR, ScriptedSource, serving, users
 
 SECRET = "se%40cret"
 SHOWN = ("se%40cret", "se@cret", "somebody")
@@ -88,3 +89,54 @@ def test_the_password_is_sent_and_the_url_shown_without(source: ScriptedSource) 
     with SourceApi(source.url) as api:
         api.check()
     assert set(source.authorizations) == {None}
+
+
+HEADERS = {"Authorization": "Bearer t0ken-of-ours", "X-Api-Key": "k3y-of-ours"}
+
+
+def test_secret_headers_are_sent_and_never_shown(source: ScriptedSource) -> None:
+    repeating = (400, {}, b'{"detail": "not with t0ken-of-ours and k3y-of-ours"}')
+    with SourceApi(source.url, headers=HEADERS, retries=0) as api:
+        api.check()
+        source.always["users", 1] = repeating
+        with pytest.raises(SourceError) as caught:
+            api.pull("users", None, FAR)
+    assert set(source.authorizations) == {HEADERS["Authorization"]}
+    assert set(source.api_keys) == {HEADERS["X-Api-Key"]}
+    said = everything_said(caught.value)
+    assert "not with *** and ***" in said
+    assert "of-ours" not in said
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_source_that_wants_other_credentials_names_the_settings(
+    source: ScriptedSource, status: int
+) -> None:
+    source.always["users", 1] = status
+    with (
+        SourceApi(source.url) as api,
+        pytest.raises(SourceError, match="MOOVITAMIX_API_TOKEN, MOOVITAMIX_API_HEADERS"),
+    ):
+        api.pull("users", None, FAR)
+
+
+def test_secret_headers_go_to_no_other_server(source: ScriptedSource) -> None:
+    with serving() as other:
+        source.always["users", 1] = (302, {"Location": f"{other.url}/users?page=1&size=100"})
+        with SourceApi(source.url, headers=HEADERS, retries=0) as api:
+            api.pull("users", None, FAR)
+        assert other.asked
+        assert set(other.authorizations) == {None}
+        assert set(other.api_keys) == {None}
+
+
+def test_a_login_of_the_machine_does_not_replace_the_token(
+    source: ScriptedSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    login = tmp_path / "netrc"
+    login.write_text("machine source.example.org login somebody password else")
+    monkeypatch.setenv("NETRC", str(login))
+    monkeypatch.setenv("http_proxy", source.url)  # the only way to a host that does not exist
+    with SourceApi("http://source.example.org", headers=HEADERS, retries=0) as api:
+        api.check()
+    assert set(source.authorizations) == {HEADERS["Authorization"]}

@@ -1,0 +1,80 @@
+"""Where settings are read from: arguments, environment variables, and for thresholds a file.
+
+Which settings there are is in `setting_groups.py`.
+"""
+
+import os
+from pathlib import Path
+
+import yaml
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from foundation.errors import Explained
+
+_THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
+
+
+class UnusableThresholds(Explained):
+    """A thresholds file that cannot be used; the message names it and what is wrong with it."""
+
+    exit_code = 2
+
+
+class Variables(BaseSettings):
+    """Settings read from arguments and from environment variables, immutable once read."""
+
+    # What was given stays out of errors: it may be a URL with a password.
+    model_config = SettingsConfigDict(
+        env_prefix="MOOVITAMIX_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+
+class Thresholds(Variables):
+    """Settings some of which have their default in `thresholds.yaml`, or in a copy of it."""
+
+    thresholds_file: Path | None = Field(
+        None, description="A copy of thresholds.yaml with values of one's own."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, that over a thresholds file of one's own, that over the defaults."""
+        given = init_settings().get("thresholds_file") or os.environ.get("MOOVITAMIX_THRESHOLDS_FILE")
+        own = [_checked_thresholds(Path(given))] if given else []
+        files = [YamlConfigSettingsSource(settings_cls, yaml_file=path) for path in [*own, _THRESHOLDS]]
+        return (init_settings, env_settings, *files)
+
+
+def _checked_thresholds(path: Path) -> Path:
+    """The path itself, if it is a thresholds file: a key that nobody reads would change nothing in silence.
+
+    Raises:
+        UnusableThresholds: If it is not.
+    """
+    named = f"MOOVITAMIX_THRESHOLDS_FILE = {path}"
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except OSError as error:
+        raise UnusableThresholds(f"{named}: it cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise UnusableThresholds(f"{named}: it is not YAML ({error})") from error
+    known = yaml.safe_load(_THRESHOLDS.read_text())
+    if not isinstance(content, dict):
+        raise UnusableThresholds(f"{named}: it holds no keys with values, such as promotion_tolerance: 0.1")
+    unknown = ", ".join(sorted(str(key) for key in content.keys() - known.keys()))
+    if unknown:
+        raise UnusableThresholds(f"{named}: {unknown} is unknown; the keys are {', '.join(known)}")
+    return path
