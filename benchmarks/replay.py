@@ -30,7 +30,7 @@ from foundation.warehouse.rows import first_row
 from mock_api.server import running_server
 from mock_api.settings import MockApiSettings
 from moovitamix_assets.automation.nightly_runs import UNDER_WAY
-from moovitamix_assets.automation.retraining_runs import lists_to_remake
+from moovitamix_assets.automation.retraining_runs import outdated_recommendations
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
 
@@ -156,7 +156,7 @@ class Replay:
             return False
         try:
             with read_warehouse(self.settings.warehouse_path) as connection:
-                return not list(lists_to_remake(connection, day))
+                return not outdated_recommendations(connection, day)
         except WarehouseLocked:
             return False
 

@@ -16,11 +16,11 @@ from moovitamix_assets.settings import Settings
 # Which partitions exist is a fact of the deployment, recorded at the first load: it comes from the environment.
 DAILY = DailyPartitionsDefinition(start_date=Settings().start_date.isoformat(), timezone="UTC")
 
-# 30 days in one run cost seconds; one run per day, minutes. Dagster calls the parameter beta on every use: known.
+# 30 days in one run cost seconds; one run per day, minutes. Dagster warns of a beta parameter on every use: known.
 warnings.filterwarnings("ignore", category=BetaWarning, message=".*backfill_policy.*")
 RANGE_IN_ONE_RUN = BackfillPolicy.single_run()
 
-# For what looks back at what was made of the day before; before the first day there was nothing.
+# For assets that depend on the day before; before the first day there is none.
 warnings.filterwarnings("ignore", category=BetaWarning, message=".*allow_nonexistent_upstream_partitions.*")
 OF_THE_DAY_BEFORE = TimeWindowPartitionMapping(
     start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
@@ -30,10 +30,10 @@ PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 
-# The day that a nightly run is for: dagster.yaml lets one run with this tag run at a time. Its partitions may begin
-# with days that are only read again for late records; NIGHT_FROM_TAG names the first day that it makes.
-NIGHT_TAG = "moovitamix/night"
-NIGHT_FROM_TAG = "moovitamix/night_from"
+# The day that a nightly run is for: dagster.yaml allows one run with this tag at a time. Its partitions may start
+# with days that are only read again for late records; NIGHTLY_FROM_TAG names the first that it materializes completely.
+NIGHTLY_TAG = "moovitamix/night"
+NIGHTLY_FROM_TAG = "moovitamix/night_from"
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -74,9 +74,9 @@ def partitions_of_run(tags: Mapping[str, str]) -> list[date] | None:
 
 
 def days_to_make(days: Sequence[date], tags: Mapping[str, str]) -> list[date]:
-    """The partitions of a run that are made from the tables: in a nightly run, not those only read again.
+    """The partitions of a run that are computed from the tables: in a nightly run, not those that are only read again.
 
-    What users were recommended on days past, and what it was worth, stays as it was.
+    Recommendations of past days and their quality stay as they were.
     """
-    first = date.fromisoformat(tags[NIGHT_FROM_TAG]) if NIGHT_FROM_TAG in tags else date.min
+    first = date.fromisoformat(tags[NIGHTLY_FROM_TAG]) if NIGHTLY_FROM_TAG in tags else date.min
     return [day for day in days if day >= first]

@@ -1,6 +1,6 @@
-"""What decisions about retraining and rollback rest on: the days served so far, read from the warehouse.
+"""The evidence for decisions about retraining and rollback: the days served so far, read from the warehouse.
 
-What follows from it is in `retraining.py` and `rollback.py`; which runs there were is for Dagster's storage to say.
+The decisions are in `retraining.py` and `rollback.py`; runs are read from Dagster's storage in `retraining_runs.py`.
 All time here is partition time, so that a replay of the same days decides as the live service did.
 """
 
@@ -15,14 +15,14 @@ from foundation.models.decisions import Champion
 from foundation.models.promotions import candidate_outcomes, current_champion
 from foundation.warehouse.rows import first_row
 
-_DAYS_LOOKED_BACK = 60
+_DAYS_READ = 60
 
 TrainingOutcome = Literal["promoted", "rejected", "rolled_back", "failed", "under_way"]
 
 
 @dataclass(frozen=True)
 class DayQuality:
-    """What the lists of one version were worth to everyone measured on a day."""
+    """The quality of one version's recommendations on a day, over all measured users."""
 
     day: date
     model_version: str
@@ -32,7 +32,7 @@ class DayQuality:
 
     @property
     def gain(self) -> float:
-        """What the lists earned beyond popular tracks, with the same people on the same day."""
+        """The gain over popular tracks, for the same users on the same day."""
         return self.ndcg_at_10 - self.popularity_ndcg_at_10
 
 
@@ -49,7 +49,7 @@ class DayDrift:
 
 @dataclass(frozen=True)
 class Training:
-    """A training as of a day, and what became of it."""
+    """A training as of a day, and its outcome."""
 
     day: date
     outcome: TrainingOutcome
@@ -57,16 +57,16 @@ class Training:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a decision may rest on; whatever lies after `day` is not looked at.
+    """Everything that a decision may use; what lies after `day` is ignored.
 
     Attributes:
         day: The newest day for which recommendations exist.
-        champion: The version in force on that day.
+        champion: The champion on that day.
         quality: Ascending; of the last 60 days, and all of the champion's, since its first are its reference.
         drift: Ascending; the days of the last 60 on which drift was computed.
         trainings: Ascending, one per day.
-        asked_on: The newest day for which a person asked for a retraining.
-        listed_versions: Versions whose lists people got at some time.
+        requested_on: The newest day for which a user requested a retraining.
+        recommending_versions: Versions that ever made recommendations.
     """
 
     day: date
@@ -74,11 +74,11 @@ class Evidence:
     quality: tuple[DayQuality, ...]
     drift: tuple[DayDrift, ...]
     trainings: tuple[Training, ...]
-    asked_on: date | None = None
-    listed_versions: frozenset[str] = frozenset()
+    requested_on: date | None = None
+    recommending_versions: frozenset[str] = frozenset()
 
     def judged(self, minimum_users: int) -> "Evidence":
-        """The same without what lies after `day`, and without days on which too few people were measured."""
+        """A copy without what lies after `day`, and without days on which too few users were measured."""
         return replace(
             self,
             quality=tuple(
@@ -86,7 +86,7 @@ class Evidence:
             ),
             drift=tuple(past for past in self.drift if past.day <= self.day),
             trainings=tuple(past for past in self.trainings if past.day <= self.day),
-            asked_on=self.asked_on if self.asked_on and self.asked_on <= self.day else None,
+            requested_on=self.requested_on if self.requested_on and self.requested_on <= self.day else None,
         )
 
     def quality_of(self, model_version: str) -> tuple[DayQuality, ...]:
@@ -97,16 +97,16 @@ class Evidence:
 def read_evidence(
     connection: duckdb.DuckDBPyConnection,
     runs: Sequence[Training] = (),
-    asked_on: date | None = None,
+    requested_on: date | None = None,
     until: date = date.max,
 ) -> Evidence | None:
     """Read what is known on the newest day for which recommendations exist; None while there are none.
 
     Args:
-        connection: The warehouse, read-only will do.
-        runs: Trainings that Dagster's run storage knows of, the newest run first, as it lists them.
-        asked_on: The newest day for which a person asked for a retraining.
-        until: The newest day that has ended; later ones, made under a clock that was ahead, are not looked at.
+        connection: The warehouse; read-only is enough.
+        runs: Trainings that Dagster's run storage knows of, the newest run first, as it returns them.
+        requested_on: The newest day for which a user requested a retraining.
+        until: The newest day that has ended; later ones, from a clock that was ahead, are ignored.
     """
     newest = first_row(
         connection, "SELECT max(generated_for) FROM recommendations WHERE generated_for <= ?", [until]
@@ -122,8 +122,8 @@ def read_evidence(
         quality=_quality(connection, day, champion),
         drift=_drift(connection, day),
         trainings=_trainings(decided, [run for run in runs if run.day <= day]),
-        asked_on=asked_on if asked_on and asked_on <= day else None,
-        listed_versions=_listed_versions(connection, day),
+        requested_on=requested_on if requested_on and requested_on <= day else None,
+        recommending_versions=_recommending_versions(connection, day),
     )
 
 
@@ -134,7 +134,7 @@ def _quality(
         """SELECT day, model_version, users, ndcg_at_10, popularity_ndcg_at_10 FROM recommendation_quality
            WHERE segment = 'all' AND model_version <> 'popularity' AND day <= ? AND (day > ? OR model_version = ?)
            ORDER BY day, model_version""",
-        [day, day - timedelta(days=_DAYS_LOOKED_BACK), champion.model_version if champion else ""],
+        [day, day - timedelta(days=_DAYS_READ), champion.model_version if champion else ""],
     ).fetchall()
     return tuple(DayQuality(*row) for row in rows)
 
@@ -145,20 +145,20 @@ def _drift(connection: duckdb.DuckDBPyConnection, day: date) -> tuple[DayDrift, 
            QUALIFY row_number() OVER (
                PARTITION BY day ORDER BY drifted DESC, value / greatest(threshold, 1e-12) DESC, feature
            ) = 1 ORDER BY day""",
-        [day, day - timedelta(days=_DAYS_LOOKED_BACK)],
+        [day, day - timedelta(days=_DAYS_READ)],
     ).fetchall()
     return tuple(DayDrift(*row) for row in rows)
 
 
 def _trainings(decided: Iterable[Training], runs: Iterable[Training]) -> tuple[Training, ...]:
-    """One per day: what was decided wins over runs, a run under way over those that ended, else the newest."""
+    """One per day: a decision wins over runs, a run under way over those that ended, else the newest."""
     by_day = {training.day: training for training in decided}
     for run in sorted(runs, key=lambda run: run.outcome != "under_way"):
         by_day.setdefault(run.day, run)
     return tuple(by_day[day] for day in sorted(by_day))
 
 
-def _listed_versions(connection: duckdb.DuckDBPyConnection, day: date) -> frozenset[str]:
+def _recommending_versions(connection: duckdb.DuckDBPyConnection, day: date) -> frozenset[str]:
     rows = connection.execute(
         """SELECT model_version FROM recommendations WHERE generated_for <= ? UNION
            SELECT model_version FROM recommendation_quality WHERE day <= ?""",

@@ -1,108 +1,135 @@
-"""Everything people should know of: failed runs, decisions, days that are missing, lists that have become worse.
+"""All problems that operators should know: failed runs, decisions, missed days, late data, degraded recommendations.
 
-Single problems are found in `operations/problems.py`; here they are put together with what only decisions know.
+Problems of runs and decisions are found in `operations/problems.py`; here they are combined with the problems that need
+the evidence or the plan of the nightly run.
 """
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from dagster import DagsterInstance
 
-from foundation.warehouse.errors import WarehouseMissing
-from moovitamix_assets.automation.evidence import read_evidence
-from moovitamix_assets.automation.missed_partitions import read_made
+from foundation.operations.alerts import Problem
+from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
+from moovitamix_assets.automation.evidence import Evidence, read_evidence
+from moovitamix_assets.automation.missed_partitions import read_stored_days
 from moovitamix_assets.automation.retraining import decide_retraining, degradation
-from moovitamix_assets.automation.retraining_runs import asked_on, known_trainings
+from moovitamix_assets.automation.retraining_runs import known_trainings, requested_on
 from moovitamix_assets.clock import due_day, last_ended_day
-from moovitamix_assets.operations.alerts import Problem
-from moovitamix_assets.operations.checks import look_at_freshness
-from moovitamix_assets.operations.problems import decision_problems, run_problems
+from moovitamix_assets.operations.checks import check_freshness
+from moovitamix_assets.operations.freshness import Freshness
+from moovitamix_assets.operations.problems import RUN_KEY, decision_problems, run_problems
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
-from moovitamix_assets.warehouse.future import find_future_days
+from moovitamix_assets.warehouse.future import FutureDays, find_future_days
 
 
-def all_problems(instance: DagsterInstance, settings: Settings, moment: datetime) -> list[Problem]:
-    """Look everywhere.
+@dataclass(frozen=True)
+class Incidents:
+    """The problems found.
+
+    Attributes:
+        problems: All of them.
+        obstacle: Why only the problems of runs could be checked; empty if all could.
+    """
+
+    problems: tuple[Problem, ...]
+    obstacle: str = ""
+
+    def was_checked(self, key: str) -> bool:
+        """Return whether the problem of a key could be checked."""
+        return not self.obstacle or key.startswith(RUN_KEY)
+
+
+def find_incidents(instance: DagsterInstance, settings: Settings, moment: datetime) -> Incidents:
+    """Find every problem.
+
+    While another process holds the warehouse, only Dagster's records are checked: whoever holds it for good makes runs
+    fail, and that is reported.
 
     Args:
         instance: Dagster's records.
         settings: Of the deployment.
         moment: Now, naive UTC.
-
-    Raises:
-        WarehouseLocked: If a run is writing.
     """
-    problems = run_problems(instance, settings)
+    of_runs = run_problems(instance, settings)
     try:
-        problems += _future_days(settings, moment)
-        problems += [*_lateness(instance, settings, moment), *_days_given_up(settings, moment)]
+        return Incidents((*of_runs, *_data_problems(instance, settings, moment)))
+    except WarehouseLocked as error:
+        return Incidents(tuple(of_runs), obstacle=str(error))
+
+
+def _data_problems(instance: DagsterInstance, settings: Settings, moment: datetime) -> list[Problem]:
+    problems: list[Problem] = []
+    ui_url = settings.operations.ui_url
+    try:
+        future = find_future_days(settings, moment)
+        problems += [_future_days(future, ui_url)] if future else []
+        problems += _lateness(check_freshness(instance, settings, moment), ui_url)
+        loaded = read_stored_days(settings.warehouse_path).loaded
+        last = due_day(moment, settings.schedule)
+        problems += _days_given_up(loaded, last, settings.schedule.catch_up_days, ui_url)
         with read_warehouse(settings.warehouse_path) as connection:
-            problems += decision_problems(connection, settings)
+            problems += decision_problems(connection, ui_url)
             evidence = read_evidence(
-                connection, known_trainings(instance), asked_on(instance), last_ended_day(moment)
+                connection, known_trainings(instance), requested_on(instance), last_ended_day(moment)
             )
     except WarehouseMissing:
-        # Nothing was loaded yet: that is a beginning, not an outage.
+        # Nothing was loaded yet: a new deployment, not an outage.
         return problems
-    worse = degradation(evidence, settings) if evidence else None
-    if evidence and worse:
-        problems.append(
-            Problem(
-                key="degraded",
-                title="The recommendations are no longer what they were",
-                since=worse.since.isoformat(),
-                details=worse.findings,
-                done=decide_retraining(evidence, settings).reason,
-                link=f"{settings.operations.ui_url}/assets/recommendation_quality",
-            )
+    return problems + (_degraded(evidence, settings) if evidence else [])
+
+
+def _degraded(evidence: Evidence, settings: Settings) -> list[Problem]:
+    found = degradation(evidence, settings.retraining, settings.monitoring)
+    if not found:
+        return []
+    return [
+        Problem(
+            key="degraded",
+            title="The quality of the recommendations has dropped",
+            since=found.since.isoformat(),
+            details=found.findings,
+            done=decide_retraining(evidence, settings.retraining, settings.monitoring).reason,
+            link=f"{settings.operations.ui_url}/assets/recommendation_quality",
         )
-    return problems
+    ]
 
 
-def _lateness(instance: DagsterInstance, settings: Settings, moment: datetime) -> list[Problem]:
-    late = {
-        f"{asset}/{name}": found
-        for (asset, name), found in look_at_freshness(instance, settings, moment).items()
-        if not found.fresh
-    }
+def _lateness(found: Mapping[tuple[str, str], Freshness], ui_url: str) -> list[Problem]:
+    late = {f"{asset}/{name}": freshness for (asset, name), freshness in found.items() if not freshness.fresh}
     if not late:
         return []
     return [
         Problem(
             key="freshness",
             title=f"{', '.join(sorted({name.partition('/')[0] for name in late}))}: not up to date",
-            since=min(found.expected for found in late.values()),
-            details=tuple(f"{name}: {found.finding}" for name, found in late.items()),
-            done="missed days are filled by themselves; look at the runs and at the source if this stays.",
-            link=f"{settings.operations.ui_url}/runs",
-            explained_by=("run:nightly",),
+            since=min(freshness.expected for freshness in late.values()),
+            details=tuple(f"{name}: {freshness.finding}" for name, freshness in late.items()),
+            done="missed days are filled automatically; check the runs and the source if this stays.",
+            link=f"{ui_url}/runs",
+            explained_by=(f"{RUN_KEY}nightly",),
         )
     ]
 
 
-def _future_days(settings: Settings, moment: datetime) -> list[Problem]:
-    """Days that count as made though they have not ended: nothing is read until they are forgotten."""
-    found = find_future_days(settings, moment)
-    if not found:
-        return []
-    return [
-        Problem(
-            key="future",
-            title="Days that have not ended count as made",
-            since=found.first.isoformat(),
-            details=(found.finding,),
-            done=f"no nightly run is started. {found.remedy}",
-            link=f"{settings.operations.ui_url}/assets/listens",
-        )
-    ]
+def _future_days(found: FutureDays, ui_url: str) -> Problem:
+    """Days that count as loaded although they have not ended: nothing is read until they are deleted."""
+    return Problem(
+        key="future",
+        title="Days that have not ended count as loaded",
+        since=found.first.isoformat(),
+        details=(found.finding,),
+        done=f"no nightly run is started. {found.remedy}",
+        link=f"{ui_url}/assets/listens",
+    )
 
 
-def _days_given_up(settings: Settings, moment: datetime) -> list[Problem]:
+def _days_given_up(loaded: Collection[date], last: date, catch_up_days: int, ui_url: str) -> list[Problem]:
     """Days missed further back than the catch-up reaches."""
-    last = due_day(moment, settings)
-    loaded = read_made(settings).loaded
-    bound = last - timedelta(days=settings.schedule.catch_up_days)
+    bound = last - timedelta(days=catch_up_days)
     missing: list[date] = []
     if loaded and min(loaded) < bound:
         missing = [day for day in days_between(min(loaded), bound) if day not in loaded]
@@ -111,12 +138,10 @@ def _days_given_up(settings: Settings, moment: datetime) -> list[Problem]:
     return [
         Problem(
             key="missed",
-            title=f"{len(missing)} days were missed that nothing fills by itself",
+            title=f"{len(missing)} days were missed that are not filled automatically",
             since=missing[0].isoformat(),
-            details=(
-                f"{missing[0]} to {missing[-1]}: further back than catch_up_days = {settings.schedule.catch_up_days}",
-            ),
+            details=(f"{missing[0]} to {missing[-1]}: further back than catch_up_days = {catch_up_days}",),
             done=f"run `moovitamix run --from {missing[0]} --to {missing[-1]}`.",
-            link=f"{settings.operations.ui_url}/assets/listens",
+            link=f"{ui_url}/assets/listens",
         )
     ]

@@ -1,7 +1,7 @@
 """The jobs: which assets are materialized together.
 
 A job never mixes assets whose range is one run with assets that take one partition per run.
-See https://docs.dagster.io/guides/build/jobs. When jobs start is for schedules and sensors to say.
+See https://docs.dagster.io/guides/build/jobs. Schedules and sensors decide when jobs start.
 """
 
 from dagster import (
@@ -23,18 +23,18 @@ from moovitamix_assets.operations.run_processes import HOST_TAG, THIS_HOST
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, write_warehouse
 
-# They look at the day that is due, whatever a run was about: in a job of their own.
+# They check the day that is due, whatever the partitions of a run: no job of the pipeline includes them.
 FRESHNESS_CHECKS = [
     AssetCheckKey(AssetKey("listens"), NEWEST_LISTEN_CHECK),
     *(AssetCheckKey(AssetKey(asset), FRESHNESS_CHECK) for asset in WATCHED),
 ]
 
-# Like the first partition, a fact of the deployment: jobs are made when the process starts.
+# Like the first partition, fixed per deployment: jobs are defined when the process starts.
 _SETTINGS = Settings()
 
 
 def _run_tags(maximum_hours: float = _SETTINGS.schedule.run_maximum_hours) -> dict[str, str]:
-    """The machine that carries out the runs, and after how long Dagster's run monitoring ends one."""
+    """The machine that executes the runs, and the time after which Dagster's run monitoring ends one."""
     return {HOST_TAG: THIS_HOST, MAX_RUNTIME_SECONDS_TAG: str(round(maximum_hours * 3600))}
 
 
@@ -56,7 +56,7 @@ RECOMMEND_JOB = define_asset_job(
     "recommend",
     run_tags=_run_tags(),
     selection=AssetSelection.groups("recommendations") - AssetSelection.checks(*FRESHNESS_CHECKS),
-    description="Make everyone's lists as of a day, or of each day of a range in one run.",
+    description="Compute every user's recommendations as of a day, or of each day of a range in one run.",
 )
 
 
@@ -66,8 +66,8 @@ NIGHTLY_JOB = define_asset_job(
     selection=AssetSelection.groups("ingestion", "warehouse", "recommendations", "monitoring")
     - AssetSelection.checks(*FRESHNESS_CHECKS),
     description=(
-        "Everything for the day that ended: read, clean, recommend, and measure what yesterday's lists were worth. "
-        "Missed days are filled as a range in one run."
+        "Everything for the day that ended: read, clean, recommend, and measure the quality of yesterday's "
+        "recommendations. Missed days are filled as a range in one run."
     ),
 )
 
@@ -76,17 +76,17 @@ MONITOR_JOB = define_asset_job(
     run_tags=_run_tags(),
     selection=AssetSelection.assets("recommendation_quality", "drift")
     - AssetSelection.checks(*FRESHNESS_CHECKS),
-    description="Measure again what the lists of the day before were worth, and how far a day has drifted.",
+    description="Measure again the quality of the day before's recommendations, and how far a day has drifted.",
 )
 
 
 class Rollback(Config):
     """Why the champion is rolled back, and which one."""
 
-    reason: str = Field("asked for by a person", description="One sentence for the record.")
+    reason: str = Field("requested by a user", description="One sentence for the record.")
     model_version: str = Field(
         "",
-        description="The version to take back; nothing is done if another is in force. Empty: whichever is.",
+        description="The version to roll back; nothing is done if another one is the champion. Empty: the champion.",
     )
 
 
@@ -94,24 +94,24 @@ class Rollback(Config):
 def roll_back_champion(
     context: OpExecutionContext, config: Rollback, settings: ResourceParam[Settings]
 ) -> tuple[str, str] | None:
-    """Put the champion before the current one in force again; nothing is trained."""
+    """Make the previous champion the champion again; nothing is trained."""
     from moovitamix_assets.training.gate.promotion import roll_back
 
     with write_warehouse(settings.warehouse_path) as connection:
         outcome = roll_back(connection, config.reason, only_if=config.model_version or None)
     if outcome is None:
-        context.log.info(f"{config.model_version} is not in force: there is nothing to be done.")
+        context.log.info(f"{config.model_version} is not the champion: there is nothing to do.")
         return None
     now, before = outcome
-    context.log.info(f"{now} is in force again, in place of {before}: {config.reason}")
-    context.add_output_metadata({"in_force": now, "rolled_back": before})
+    context.log.info(f"{now} is the champion again, in place of {before}: {config.reason}")
+    context.add_output_metadata({"champion": now, "rolled_back": before})
     return outcome
 
 
 @job(
     name="rollback",
     run_tags=_run_tags(),
-    description="Make the previous champion the champion again, within seconds. The next recommendations are its.",
+    description="Make the previous champion the champion again, within seconds. It makes the next recommendations.",
 )
 def ROLLBACK_JOB() -> None:  # noqa: N802 - a job is a constant, though it is declared as a function
     """See `roll_back_champion`."""

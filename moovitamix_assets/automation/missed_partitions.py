@@ -1,42 +1,43 @@
-"""Which days a nightly run has to make: the day that ended, and those that were missed, in one run.
+"""The partitions that a nightly run materializes: the day that ended, and those that were missed, in one run.
 
-A pure function from what was made and what was tried to one plan. What a run contains is in `jobs.py`, when
-it is looked for in `schedules.py` and `sensors.py`; what is read here comes from the warehouse alone.
+A pure function from what is stored and what was attempted to one plan; only `read_stored_days` reads, from the
+warehouse. What a run contains is in `jobs.py`; schedule and sensors ask for the plan through `nightly_runs.py`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 from moovitamix_assets.partitions import days_between
-from moovitamix_assets.settings import Settings
+from moovitamix_assets.setting_groups import ScheduleSettings
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.loads import loaded_days, made_days
 
 
 @dataclass(frozen=True)
-class Made:
-    """What the warehouse holds.
+class StoredDays:
+    """The days that the warehouse holds.
 
     Attributes:
         loaded: Days of which every source table is loaded.
-        made: Days of which everything that a nightly run makes of them is there.
+        complete: Days of which everything that a nightly run computes is there.
     """
 
     loaded: frozenset[date]
-    made: frozenset[date]
+    complete: frozenset[date]
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run that was to make the days from `first` to `last`, and has ended.
+    """A run for the days from `first` to `last` that has ended.
 
     Attributes:
         first: Its first day.
         last: Its last day.
-        succeeded: Whether it made them.
-        ended_at: When it ended, naive UTC of the machine's clock.
-        died: Whether its process was ended from outside, so that nothing is known to be wrong with its days.
+        succeeded: Whether it succeeded.
+        ended_at: When it ended, naive UTC by the machine's clock.
+        died: Whether its process was ended from outside, which says nothing about its days.
     """
 
     first: date
@@ -47,14 +48,14 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Night:
+class NightlyRun:
     """One run of the nightly job.
 
     Attributes:
-        read_from: The oldest day that is read, so that records which turned up late are loaded.
-        first: The oldest day that is made; the days before it are loaded again only.
+        read_from: The oldest day that is read, for records that arrived late.
+        first: The oldest day that is materialized completely; the days before it are only loaded again.
         last: The newest day.
-        attempt: Which try this is for that last day, from 1.
+        attempt: The number of this attempt for that last day, from 1.
     """
 
     read_from: date
@@ -70,74 +71,90 @@ class NothingToRun:
     reason: str
 
 
-def read_made(settings: Settings) -> Made:
-    """What the warehouse holds.
+def read_stored_days(warehouse_path: Path) -> StoredDays:
+    """Read which days the warehouse holds.
 
     Raises:
         WarehouseMissing: If nothing was ever loaded.
         WarehouseLocked: If a run is writing.
     """
-    with read_warehouse(settings.warehouse_path) as connection:
-        return Made(frozenset(loaded_days(connection)), frozenset(made_days(connection)))
+    with read_warehouse(warehouse_path) as connection:
+        return StoredDays(frozenset(loaded_days(connection)), frozenset(made_days(connection)))
 
 
-def plan_night(
-    made: Made, last: date, attempts: Sequence[Attempt], machine_time: datetime, settings: Settings
-) -> Night | NothingToRun:
-    """Plan the run that makes the day `last` and every day missed before it, in one run.
+def plan_nightly_run(
+    stored: StoredDays,
+    last: date,
+    attempts: Sequence[Attempt],
+    machine_time: datetime,
+    schedule: ScheduleSettings,
+) -> NightlyRun | NothingToRun:
+    """Plan the run for the day `last` and every day missed before it, in one run.
 
-    Missed is a day after the first one ever loaded, no further back than `catch_up_days`. A run that fails is
-    tried again whole, wherever it failed, each time after twice the wait, `catch_up_attempts` times for one and the
-    same last day; after one that died there is no wait. The last of several tries takes that day alone, if one failed:
-    an older day whose data stop every run must not stop the days after it. It stays missed, and the first run for the
-    next day tries it again.
+    A day counts as missed if it comes after the first one ever loaded, no further back than `catch_up_days`. A run that
+    fails is repeated whole, wherever it failed, each time after twice the wait, at most `catch_up_attempts` times for
+    the same last day; after one that died there is no wait. The last of several attempts takes that day alone, if one
+    failed: an older day whose data stop every run must not hold up the days after it. It stays missed, and the first
+    run for the next day tries it again.
 
     Args:
-        made: What there is.
+        stored: The days that the warehouse holds.
         last: The newest day that is due.
         attempts: Runs that have ended, in any order.
-        machine_time: Now by the machine's clock, naive UTC: waits are waited in real time, also in a replay.
-        settings: The bounds.
+        machine_time: Now by the machine's clock, naive UTC: waits pass in real time, also in a replay.
+        schedule: The bounds.
     """
-    if not made.loaded:
+    if not stored.loaded:
         return NothingToRun(
-            "Nothing was loaded yet: `moovitamix run`, or a backfill of the job `ingest`, makes the first load."
+            "Nothing was loaded yet: `moovitamix run`, or a backfill of the job `ingest`, does the first load."
         )
-    oldest = max(min(made.loaded), last - timedelta(days=settings.schedule.catch_up_days - 1))
-    missing = [day for day in days_between(oldest, last) if day not in made.loaded]
+    oldest = max(min(stored.loaded), last - timedelta(days=schedule.catch_up_days - 1))
+    missing = [day for day in days_between(oldest, last) if day not in stored.loaded]
     of_last = [attempt for attempt in attempts if attempt.last == last]
     failed = [attempt for attempt in of_last if not attempt.succeeded]
     succeeded = len(failed) < len(of_last)
     if succeeded and failed and missing:
-        # The last try took the last day alone.
+        # The last attempt took the last day alone.
         return NothingToRun(
-            f"{_listed(missing)} could not be loaded; the run for the day after {last} tries again."
+            f"{_span(missing)} could not be loaded; the run for the day after {last} tries again."
         )
     if succeeded:
         failed = []
     missing += [attempt.first for attempt in failed if attempt.first >= oldest]
-    if last >= oldest and last not in made.made and not succeeded:
+    if last >= oldest and last not in stored.complete and not succeeded:
         missing.append(last)
     if not missing:
-        return NothingToRun(f"Everything is made up to {last}.")
-    if len(failed) >= settings.schedule.catch_up_attempts:
-        return NothingToRun(
+        return NothingToRun(f"Everything is up to date to {last}.")
+    obstacle = _obstacle(last, failed, machine_time, schedule)
+    if obstacle:
+        return NothingToRun(obstacle)
+    attempt, resting = len(of_last) + 1, any(not past.died for past in failed)
+    if resting and len(failed) + 1 == schedule.catch_up_attempts:
+        return NightlyRun(read_from=last, first=last, last=last, attempt=attempt)
+    first = min(missing)
+    read_from = max(first - timedelta(days=schedule.lookback_days - 1), min(stored.loaded))
+    return NightlyRun(read_from=min(read_from, first), first=first, last=last, attempt=attempt)
+
+
+def _obstacle(
+    last: date, failed: Sequence[Attempt], machine_time: datetime, schedule: ScheduleSettings
+) -> str | None:
+    """Why the run for a day must not be repeated (yet); None if it may."""
+    if len(failed) >= schedule.catch_up_attempts:
+        return (
             f"{len(failed)} runs for {last} failed: the next is for the day after, or one that a user starts."
         )
-    resting = [attempt.ended_at for attempt in failed if not attempt.died]
-    if resting:
-        wait = timedelta(minutes=settings.schedule.catch_up_wait_minutes * 2 ** (len(resting) - 1))
-        again_at = max(resting) + wait
-        if machine_time < again_at:
-            return NothingToRun(f"The run for {last} failed; it is tried again at {again_at:%H:%M:%S} UTC.")
-    attempt = len(of_last) + 1
-    if resting and len(failed) + 1 == settings.schedule.catch_up_attempts:
-        return Night(read_from=last, first=last, last=last, attempt=attempt)
-    first = min(missing)
-    read_from = max(first - timedelta(days=settings.schedule.lookback_days - 1), min(made.loaded))
-    return Night(read_from=min(read_from, first), first=first, last=last, attempt=attempt)
+    ends = [attempt.ended_at for attempt in failed if not attempt.died]
+    if not ends:
+        return None
+    again_at = max(ends) + timedelta(minutes=schedule.catch_up_wait_minutes * 2 ** (len(ends) - 1))
+    return (
+        f"The run for {last} failed; it is repeated at {again_at:%H:%M:%S} UTC."
+        if machine_time < again_at
+        else None
+    )
 
 
-def _listed(days: Sequence[date]) -> str:
+def _span(days: Sequence[date]) -> str:
     shown = sorted(set(days))
     return f"{shown[0]}" if len(shown) == 1 else f"{shown[0]} to {shown[-1]} ({len(shown)} days)"

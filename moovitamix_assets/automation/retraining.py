@@ -1,8 +1,7 @@
-"""When the model is trained anew by itself: a pure function from evidence to a decision with its reason.
+"""Automatic retraining: a pure function from evidence to a decision with its reason.
 
-What the evidence is, and where it is read, is in `evidence.py`; starting the training is the sensor's.
-A training is asked for by a person, by bad quality, by drift or by age, and held back by a cool-down and a budget:
-a trigger that nothing bounds trains every night as long as the world stays odd.
+The evidence is read in `evidence.py`; the sensor starts the training. Triggers are a user's request, bad quality, drift
+and age. A cool-down and a budget bound them: without bounds, a lasting shift would start a training every day.
 """
 
 from collections.abc import Sequence
@@ -15,16 +14,16 @@ from typing import Literal
 from foundation.models.decisions import Champion
 from foundation.statistics.significance import SIGNIFICANCE, chance_of_less
 from moovitamix_assets.automation.evidence import DayQuality, Evidence, Training
-from moovitamix_assets.settings import Settings
+from moovitamix_assets.setting_groups import MonitoringSettings, RetrainingSettings
 
 _BUDGET_DAYS = 30
 
-Trigger = Literal["asked", "degraded", "drift", "age", "no champion"]
+Trigger = Literal["requested", "degraded", "drift", "age", "no champion"]
 
 
 @dataclass(frozen=True)
 class RetrainingDecision:
-    """Whether to train as of a day, what asked for it first, and why (not), in one sentence."""
+    """Whether to train as of a day, the first trigger, and the reason, in one sentence."""
 
     retrain: bool
     day: date
@@ -34,11 +33,11 @@ class RetrainingDecision:
 
 @dataclass(frozen=True)
 class Degradation:
-    """That lists became worse, or the world another one.
+    """Bad quality or drift that lasts.
 
     Attributes:
         since: The first bad day.
-        findings: What was measured, a sentence each.
+        findings: The measurements, a sentence each.
     """
 
     since: date
@@ -47,143 +46,156 @@ class Degradation:
 
 @dataclass(frozen=True)
 class _Finding:
-    """What one trigger has to say; `asks` is None where it asks for nothing, `bad_since` where all is well."""
+    """The state of one trigger; `fires` is None where it does not, `bad_since` where all is well."""
 
-    asks: Trigger | None
-    words: str
+    fires: Trigger | None
+    description: str
     bad_since: date | None = None
 
 
 @dataclass(frozen=True)
 class _Day:
-    """A day as a trigger sees it: bad is beyond its limit, clear is well within; between the two it is neither."""
+    """A day by one trigger's limit: bad is beyond it, clear is well within; between the two it is neither."""
 
     day: date
     bad: bool
     clear: bool
-    words: str
+    description: str
 
 
-def decide_retraining(evidence: Evidence, settings: Settings) -> RetrainingDecision:
-    """Train if something asks for it and neither cool-down nor budget nor a training under way forbids it.
+def decide_retraining(
+    evidence: Evidence, retraining: RetrainingSettings, monitoring: MonitoringSettings
+) -> RetrainingDecision:
+    """Train if a trigger fires and neither cool-down nor budget nor a training under way forbids it.
 
     Args:
-        evidence: What is known; nothing after its day is looked at.
-        settings: The thresholds; `automatic_retraining` off leaves only what a person asked for.
+        evidence: What is known; nothing after its day is considered.
+        retraining: The limits; with `automatic_retraining` off, only a user's request counts.
+        monitoring: What counts as bad quality.
     """
-    known = evidence.judged(settings.monitoring.quality_minimum_users)
-    findings = _findings(known, settings)
-    asking = [finding for finding in findings if finding.asks]
-    if not asking:
-        looked_at = "; ".join(finding.words for finding in findings)
-        return RetrainingDecision(False, known.day, None, f"Nothing asks for a training: {looked_at}.")
-    causes = "; ".join(finding.words for finding in asking)
-    obstacle = _obstacle(known.day, known.trainings, settings)
+    known = evidence.judged(monitoring.quality_minimum_users)
+    findings = _findings(known, retraining, monitoring)
+    firing = [finding for finding in findings if finding.fires]
+    if not firing:
+        states = "; ".join(finding.description for finding in findings)
+        return RetrainingDecision(False, known.day, None, f"No trigger fires: {states}.")
+    causes = "; ".join(finding.description for finding in firing)
+    obstacle = _obstacle(known.day, known.trainings, retraining)
     if obstacle:
-        return RetrainingDecision(
-            False, known.day, None, f"A training is asked for ({causes}) but {obstacle}."
-        )
-    return RetrainingDecision(True, known.day, asking[0].asks, f"A training is due on {known.day}: {causes}.")
+        return RetrainingDecision(False, known.day, None, f"A training is due ({causes}) but {obstacle}.")
+    return RetrainingDecision(
+        True, known.day, firing[0].fires, f"A training is due on {known.day}: {causes}."
+    )
 
 
-def degradation(evidence: Evidence, settings: Settings) -> Degradation | None:
-    """What is wrong with quality or drift, whether or not anything may be done about it; None if nothing is."""
-    known = evidence.judged(settings.monitoring.quality_minimum_users)
+def degradation(
+    evidence: Evidence, retraining: RetrainingSettings, monitoring: MonitoringSettings
+) -> Degradation | None:
+    """What is wrong with quality or drift, whether or not a training is allowed; None if nothing is."""
+    known = evidence.judged(monitoring.quality_minimum_users)
     if known.champion is None:
         return None
-    findings = [_degraded(known, known.champion, settings), _drift(known, settings)]
-    bad = [(finding.bad_since, finding.words) for finding in findings if finding.bad_since]
+    findings = [_degraded(known, known.champion, retraining, monitoring), _drift(known, retraining)]
+    bad = [(finding.bad_since, finding.description) for finding in findings if finding.bad_since]
     return Degradation(min(since for since, _ in bad), tuple(words for _, words in bad)) if bad else None
 
 
-def _findings(known: Evidence, settings: Settings) -> list[_Finding]:
-    """What every trigger says, the most telling first."""
-    asked = _asked(known)
-    if not settings.retraining.automatic_retraining:
-        return [asked, _Finding(None, "retraining by itself is switched off (automatic_retraining)")]
+def _findings(
+    known: Evidence, retraining: RetrainingSettings, monitoring: MonitoringSettings
+) -> list[_Finding]:
+    """The state of every trigger, the most important first."""
+    requested = _requested(known)
+    if not retraining.automatic_retraining:
+        return [requested, _Finding(None, "automatic retraining is switched off (automatic_retraining)")]
     if known.champion is None:
-        return [asked, _Finding("no champion", "no version is in force, everyone gets popular tracks")]
+        return [requested, _Finding("no champion", "there is no champion, all users get popular tracks")]
     return [
-        asked,
-        _degraded(known, known.champion, settings),
-        _drift(known, settings),
-        _age(known.day, known.champion, settings.retraining.retraining_age_days),
+        requested,
+        _degraded(known, known.champion, retraining, monitoring),
+        _drift(known, retraining),
+        _age(known.day, known.champion, retraining.retraining_age_days),
     ]
 
 
-def _asked(known: Evidence) -> _Finding:
-    if known.asked_on is None:
-        return _Finding(None, "nobody asked")
-    answer = next((past.day for past in known.trainings if past.day >= known.asked_on), None)
+def _requested(known: Evidence) -> _Finding:
+    if known.requested_on is None:
+        return _Finding(None, "no user requested one")
+    answer = next((past.day for past in known.trainings if past.day >= known.requested_on), None)
     if answer:
-        return _Finding(None, f"what a person asked for on {known.asked_on} was answered on {answer}")
-    return _Finding("asked", f"a person asked for it on {known.asked_on}")
+        return _Finding(None, f"the request of {known.requested_on} was answered on {answer}")
+    return _Finding("requested", f"a user requested it on {known.requested_on}")
 
 
-def _degraded(known: Evidence, champion: Champion, settings: Settings) -> _Finding:
-    days = {version: _quality_days(known.quality_of(version), settings) for version in _versions(known)}
-    # The episode runs through promotions, but a champion is asked about for days of its own only.
+def _degraded(
+    known: Evidence, champion: Champion, retraining: RetrainingSettings, monitoring: MonitoringSettings
+) -> _Finding:
+    days = {
+        version: _quality_days(known.quality_of(version), retraining, monitoring)
+        for version in _versions(known)
+    }
+    # The episode runs through promotions, but a champion is judged on its own days only.
     episode = sorted((past for of_version in days.values() for past in of_version), key=lambda past: past.day)
     own = days.get(champion.model_version, [])
-    finding = _in_a_row("degraded", "quality", own, episode, known.trainings, settings)
-    if finding.bad_since and _may_be_chance(known.quality_of(champion.model_version), own, settings):
-        return _Finding(None, f"{finding.words}, which may be chance, as days differ")
+    finding = _in_a_row("degraded", "quality", own, episode, known.trainings, retraining)
+    if finding.bad_since and _may_be_chance(known.quality_of(champion.model_version), own, monitoring):
+        return _Finding(None, f"{finding.description}, which may be chance")
     return finding
 
 
-def _may_be_chance(measured: Sequence[DayQuality], days: Sequence[_Day], settings: Settings) -> bool:
-    """Whether the last bad days may be no worse than the reference; days under popularity's figure are no chance."""
+def _may_be_chance(
+    measured: Sequence[DayQuality], days: Sequence[_Day], monitoring: MonitoringSettings
+) -> bool:
+    """Return whether the last bad days may equal the reference by chance; days below popularity are no chance."""
     streak = len(list(takewhile(lambda past: past.bad, reversed(days))))
-    bad, first = measured[-streak:], measured[: settings.monitoring.quality_reference_days]
-    if all(
-        past.ndcg_at_10 < settings.monitoring.quality_minimum_ratio * past.popularity_ndcg_at_10
-        for past in bad
-    ):
+    bad, first = measured[-streak:], measured[: monitoring.quality_reference_days]
+    if all(past.ndcg_at_10 < monitoring.quality_minimum_ratio * past.popularity_ndcg_at_10 for past in bad):
         return False
     figures = ([past.ndcg_at_10 for past in some] for some in (bad, first))
     return chance_of_less(*figures) >= SIGNIFICANCE
 
 
-def _drift(known: Evidence, settings: Settings) -> _Finding:
-    # Measured against whichever champion was in force: what goes on through a promotion is the same episode.
+def _drift(known: Evidence, retraining: RetrainingSettings) -> _Finding:
+    # Measured against the champion of each day: what goes on through a promotion is the same episode.
     days = [
         _Day(
             past.day,
             bad=past.drifted,
-            clear=past.value < settings.retraining.retraining_rearm_share * past.threshold,
-            words=f"{past.feature} moved by {past.value:.3f}, threshold {past.threshold:.3f}",
+            clear=past.value < retraining.retraining_rearm_share * past.threshold,
+            description=f"{past.feature} moved by {past.value:.3f}, threshold {past.threshold:.3f}",
         )
         for past in known.drift
     ]
-    return _in_a_row("drift", "drift", days, days, known.trainings, settings)
+    return _in_a_row("drift", "drift", days, days, known.trainings, retraining)
 
 
 def _age(day: date, champion: Champion, limit: int) -> _Finding:
     age = (day - champion.as_of).days
-    words = f"{champion.model_version} was trained {age} days ago, the limit is {limit}"
-    return _Finding("age" if age >= limit else None, words)
+    description = f"{champion.model_version} was trained {age} days ago, the limit is {limit}"
+    return _Finding("age" if age >= limit else None, description)
 
 
 def _versions(known: Evidence) -> list[str]:
     return sorted({past.model_version for past in known.quality})
 
 
-def _quality_days(of_version: Sequence[DayQuality], settings: Settings) -> list[_Day]:
-    """Each judged day of a version beside what popularity earned, and beside the version's own first days."""
-    first = of_version[: settings.monitoring.quality_reference_days]
+def _quality_days(
+    of_version: Sequence[DayQuality], retraining: RetrainingSettings, monitoring: MonitoringSettings
+) -> list[_Day]:
+    """Each judged day of a version compared with popularity, and with the version's own first days."""
+    first = of_version[: monitoring.quality_reference_days]
     days = []
     for number, past in enumerate(of_version):
-        limit = settings.monitoring.quality_minimum_ratio * past.popularity_ndcg_at_10
-        if number >= settings.monitoring.quality_reference_days:
-            # Only days after those that make the reference are compared with it.
+        limit = monitoring.quality_minimum_ratio * past.popularity_ndcg_at_10
+        if number >= monitoring.quality_reference_days:
+            # Only days after the reference days are compared with the reference.
             reference = fmean(judged.ndcg_at_10 for judged in first)
-            limit = max(limit, (1 - settings.monitoring.quality_drop) * reference)
+            limit = max(limit, (1 - monitoring.quality_drop) * reference)
         days.append(
             _Day(
                 past.day,
                 bad=past.ndcg_at_10 < limit,
-                clear=past.ndcg_at_10 >= limit / settings.retraining.retraining_rearm_share,
-                words=f"ndcg_at_10 {past.ndcg_at_10:.4f}, at least {limit:.4f} wanted",
+                clear=past.ndcg_at_10 >= limit / retraining.retraining_rearm_share,
+                description=f"ndcg_at_10 {past.ndcg_at_10:.4f}, at least {limit:.4f} required",
             )
         )
     return days
@@ -195,19 +207,19 @@ def _in_a_row(
     days: Sequence[_Day],
     episode: Sequence[_Day],
     trainings: Sequence[Training],
-    settings: Settings,
+    retraining: RetrainingSettings,
 ) -> _Finding:
-    """Ask if the last days were all bad, unless a promotion answered already and no day was clear since.
+    """Fire if the last days were all bad, unless a promotion answered already and no day was clear since.
 
-    A candidate that was rejected answers nothing: only the growing wait holds the next one back.
+    A rejected candidate is no answer: only the growing cool-down delays the next one.
     """
     if not days:
         return _Finding(None, f"{name} was not measured yet")
-    wanted = settings.retraining.retraining_days_in_a_row
+    required = retraining.retraining_days_in_a_row
     streak = len(list(takewhile(lambda past: past.bad, reversed(days))))
-    last = f"{days[-1].words} on {days[-1].day}"
-    if streak < wanted:
-        return _Finding(None, f"{name}: {streak} bad days in a row of {wanted} needed ({last})")
+    last = f"{days[-1].description} on {days[-1].day}"
+    if streak < required:
+        return _Finding(None, f"{name}: {streak} bad days in a row of {required} needed ({last})")
     since_clear = list(takewhile(lambda past: not past.clear, reversed(episode)))
     began = min(past.day for past in since_clear if past.bad)
     answer = next((past.day for past in trainings if past.outcome == "promoted" and past.day >= began), None)
@@ -217,26 +229,26 @@ def _in_a_row(
     return _Finding(trigger, f"{name}: bad on the last {streak} days measured, since {began} ({last})", began)
 
 
-def _obstacle(day: date, trainings: Sequence[Training], settings: Settings) -> str | None:
-    """What forbids a training on a day, and until when; None if nothing does."""
+def _obstacle(day: date, trainings: Sequence[Training], retraining: RetrainingSettings) -> str | None:
+    """Why no training is allowed on a day, and until when; None if it is."""
     under_way = [past.day for past in trainings if past.outcome == "under_way"]
     if under_way:
         return f"the training of {under_way[-1]} is under way"
     if not trainings:
         return None
-    in_vain = len(list(takewhile(lambda past: past.outcome != "promoted", reversed(trainings))))
-    cooldown = settings.retraining.retraining_cooldown_days
+    unpromoted = len(list(takewhile(lambda past: past.outcome != "promoted", reversed(trainings))))
+    cooldown = retraining.retraining_cooldown_days
     # A longest wait below the cool-down never shortens it.
-    wait = max(cooldown, min(cooldown * 2**in_vain, settings.retraining.retraining_longest_wait_days))
+    wait = max(cooldown, min(cooldown * 2**unpromoted, retraining.retraining_longest_wait_days))
     rested = trainings[-1].day + timedelta(days=wait)
     if day < rested:
-        said = f", {in_vain} in a row not promoted" if in_vain else ""
-        return f"it waits until {rested}, {wait} days after the training of {trainings[-1].day}{said}"
+        suffix = f", {unpromoted} in a row not promoted" if unpromoted else ""
+        return f"it waits until {rested}, {wait} days after the training of {trainings[-1].day}{suffix}"
     recent = [past.day for past in trainings if past.day > day - timedelta(days=_BUDGET_DAYS)]
-    if len(recent) >= settings.retraining.retraining_budget:
-        free = recent[-settings.retraining.retraining_budget] + timedelta(days=_BUDGET_DAYS)
+    if len(recent) >= retraining.retraining_budget:
+        free = recent[-retraining.retraining_budget] + timedelta(days=_BUDGET_DAYS)
         return (
-            f"it waits until {free}, as the {settings.retraining.retraining_budget} trainings "
+            f"it waits until {free}, as the {retraining.retraining_budget} trainings "
             f"allowed in {_BUDGET_DAYS} days are used up"
         )
     return None

@@ -1,10 +1,11 @@
-"""From decisions about the champion to requests for runs, and what of the decisions Dagster's own records know.
+"""From decisions about the champion to requests for runs, and what Dagster's own records know about past trainings.
 
-Trainings that ran or failed, and what people asked for, are in Dagster's records; the decisions themselves are
-pure functions in `retraining.py` and `rollback.py`.
+Trainings that ran or failed, and users' requests, are in Dagster's records; the decisions themselves are pure functions
+in `champion_decision.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import duckdb
@@ -21,7 +22,8 @@ from dagster import (
 from foundation.errors import Explained
 from foundation.models.promotions import champion_version, newest_trained_day
 from foundation.warehouse.rows import first_row
-from moovitamix_assets.automation.evidence import Training, TrainingOutcome
+from moovitamix_assets.automation.champion_decision import ChampionDecision
+from moovitamix_assets.automation.evidence import Evidence, Training, TrainingOutcome, read_evidence
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.automation.retraining import RetrainingDecision
 from moovitamix_assets.automation.rollback import RollbackDecision
@@ -33,24 +35,54 @@ from moovitamix_assets.warehouse.connection import read_warehouse
 TRIGGER_TAG = "moovitamix/trigger"
 REASON_TAG = "moovitamix/reason"
 
-_ASKED_ABOUT = AssetKey("lightfm_model")
-_ASKED_FOR = "retraining_asked_for"
-_LOOKED_AT = 100
+_REQUESTED_FOR = AssetKey("lightfm_model")
+_REQUEST = "retraining_asked_for"
+_RECORDS_READ = 100
 
 
 class NothingServed(Explained):
     """There are no recommendations yet; the message names the remedy."""
 
 
-def request_retraining(instance: DagsterInstance, settings: Settings, reason: str) -> date:
-    """Put down, in the history of `lightfm_model`, that a person wants a retraining.
+@dataclass(frozen=True)
+class Situation:
+    """What is known about the champion now.
 
-    Returns:
-        The newest day for which there are recommendations, or the day after one that was trained already, since that
-        answers nobody who asks now: as of it, or of a later one, a candidate is trained.
+    Attributes:
+        evidence: For the decision about it.
+        requested_on: The newest day for which a user requested a retraining; it may come after the evidence's.
+        outdated: The request for the newest recommendations again, if another version made them; else empty.
+    """
+
+    evidence: Evidence
+    requested_on: date | None
+    outdated: tuple[RunRequest, ...]
+
+
+def read_situation(instance: DagsterInstance, settings: Settings) -> Situation | None:
+    """Read what is known about the champion; None while there are no recommendations.
 
     Raises:
-        NothingServed: If there are none.
+        WarehouseMissing: If nothing was ever loaded.
+        WarehouseLocked: If a run is writing.
+    """
+    with read_warehouse(settings.warehouse_path) as connection:
+        until, requested = last_ended_day(now(settings)), requested_on(instance)
+        evidence = read_evidence(connection, known_trainings(instance), requested, until)
+        if evidence is None:
+            return None
+        return Situation(evidence, requested, outdated_recommendations(connection, evidence.day))
+
+
+def request_retraining(instance: DagsterInstance, settings: Settings, reason: str) -> date:
+    """Record, in the history of `lightfm_model`, that a user requests a retraining.
+
+    Returns:
+        The day as of which, or of a later one, a candidate is trained: the newest day with recommendations, or the day
+        after one that was trained already, since that training does not answer a request made now.
+
+    Raises:
+        NothingServed: If there are no recommendations.
         WarehouseMissing: If nothing was ever loaded.
     """
     until = last_ended_day(now(settings))
@@ -60,35 +92,44 @@ def request_retraining(instance: DagsterInstance, settings: Settings, reason: st
         )
         decided = newest_trained_day(connection, until)
     if not newest or newest[0] is None:
-        raise NothingServed("There are no recommendations yet: `moovitamix run` makes the first ones.")
+        raise NothingServed("There are no recommendations yet: `moovitamix run` computes the first ones.")
     trained = [run.day for run in known_trainings(instance) if run.outcome != "under_way"]
     trained += [decided] if decided else []
     day: date = max([newest[0], *(past + timedelta(days=1) for past in trained)])
     instance.report_runless_asset_event(
-        AssetObservation(_ASKED_ABOUT, partition=day.isoformat(), metadata={_ASKED_FOR: reason})
+        AssetObservation(_REQUESTED_FOR, partition=day.isoformat(), metadata={_REQUEST: reason})
     )
     return day
 
 
-def asked_on(instance: DagsterInstance) -> date | None:
-    """The newest day for which a person asked."""
-    for record in instance.fetch_observations(_ASKED_ABOUT, limit=_LOOKED_AT).records:
+def requested_on(instance: DagsterInstance) -> date | None:
+    """The newest day for which a user requested a retraining."""
+    for record in instance.fetch_observations(_REQUESTED_FOR, limit=_RECORDS_READ).records:
         observation = record.event_log_entry.asset_observation
-        if observation and observation.partition and _ASKED_FOR in observation.metadata:
+        if observation and observation.partition and _REQUEST in observation.metadata:
             return date.fromisoformat(observation.partition)
     return None
 
 
 def known_trainings(instance: DagsterInstance) -> list[Training]:
-    """The newest trainings by their runs: under way, failed, or ended well (what was decided is in `promotions`)."""
-    runs = instance.get_runs(RunsFilter(job_name=TRAIN_JOB.name), limit=_LOOKED_AT)
+    """The newest trainings by their runs: under way, failed, or successful (decisions are in `promotions`)."""
+    runs = instance.get_runs(RunsFilter(job_name=TRAIN_JOB.name), limit=_RECORDS_READ)
     return [
         Training(days[-1], _outcome(run)) for run in runs if (days := partitions_of_run(run.tags)) is not None
     ]
 
 
+def requests_of(decision: ChampionDecision, outdated: Sequence[RunRequest]) -> list[RunRequest]:
+    """The runs that a decision leads to; after a rollback, new recommendations wait for its run."""
+    if decision.rollback.roll_back:
+        return [rollback_request(decision.rollback)]
+    if decision.retraining.retrain:
+        return [retraining_request(decision.retraining), *outdated]
+    return list(outdated)
+
+
 def rollback_request(decision: RollbackDecision) -> RunRequest:
-    """The run that puts the previous champion in force again."""
+    """The run that makes the previous champion the champion again."""
     config = {"reason": decision.reason, "model_version": decision.model_version}
     return RunRequest(
         job_name=ROLLBACK_JOB.name,
@@ -108,19 +149,22 @@ def retraining_request(decision: RetrainingDecision) -> RunRequest:
     )
 
 
-def lists_to_remake(connection: duckdb.DuckDBPyConnection, day: date) -> Iterator[RunRequest]:
-    """The run that makes the newest lists again, if another version is in force than the one that made them."""
+def outdated_recommendations(connection: duckdb.DuckDBPyConnection, day: date) -> tuple[RunRequest, ...]:
+    """The run that computes a day's recommendations again, if the champion is not the version that made them."""
     version = champion_version(connection, day)
     made_by = connection.execute(
         "SELECT DISTINCT model_version FROM recommendations WHERE generated_for = ?", [day]
     ).fetchall()
-    if version is not None and (version,) not in made_by:
-        yield RunRequest(
+    if version is None or (version,) in made_by:
+        return ()
+    return (
+        RunRequest(
             job_name=RECOMMEND_JOB.name,
             run_key=f"recommend-{day}-{version}",
             partition_key=day.isoformat(),
-            tags={TRIGGER_TAG: "new champion", REASON_TAG: f"{version} is in force."},
-        )
+            tags={TRIGGER_TAG: "new champion", REASON_TAG: f"{version} is the champion."},
+        ),
+    )
 
 
 def _outcome(run: DagsterRun) -> TrainingOutcome:

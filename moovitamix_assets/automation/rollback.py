@@ -1,6 +1,6 @@
-"""When a new champion is taken back by itself: a pure function from evidence to a decision with its reason.
+"""Automatic rollback of a new champion: a pure function from evidence to a decision with its reason.
 
-What the evidence is, and where it is read, is in `evidence.py`; doing it is `training/registry.roll_back`.
+The evidence is read in `evidence.py`; the rollback itself is `training/gate/promotion.roll_back`.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from datetime import date
 from foundation.models.decisions import Champion
 from foundation.statistics.significance import SIGNIFICANCE, chance_of_less
 from moovitamix_assets.automation.evidence import DayQuality, Evidence
-from moovitamix_assets.settings import Settings
+from moovitamix_assets.setting_groups import MonitoringSettings, RetrainingSettings
 
-# Where popular tracks earned nothing at all, everything is a very great multiple of it.
+# Where popular tracks score zero, any score is a very large multiple of it.
 _LEAST = 1e-6
 
 
 @dataclass(frozen=True)
 class RollbackDecision:
-    """Whether to take back a version, which one to return to, and why (not), in one sentence."""
+    """Whether to roll back a version, which one to return to, and the reason, in one sentence."""
 
     roll_back: bool
     day: date
@@ -27,57 +27,65 @@ class RollbackDecision:
     reason: str
 
 
-def decide_rollback(evidence: Evidence, settings: Settings) -> RollbackDecision:
-    """Return to the previous champion if the new one clearly gains less over popularity, and the world stayed.
+def decide_rollback(
+    evidence: Evidence, retraining: RetrainingSettings, monitoring: MonitoringSettings
+) -> RollbackDecision:
+    """Return to the previous champion if the new one clearly gains less over popularity, and nothing drifted.
 
-    Only a champion in its first days is looked at, and only if it was promoted: what was returned to stays, so
-    nothing goes back twice by itself.
+    Only a promoted champion in its first days is judged: a version that was returned to stays, so that nothing is
+    rolled back twice automatically.
 
     Args:
-        evidence: What is known; nothing after its day is looked at.
-        settings: The thresholds; `automatic_retraining` off means never.
+        evidence: What is known; nothing after its day is considered.
+        retraining: The limits; with `automatic_retraining` off, nothing is rolled back.
+        monitoring: How many users a day must have to be judged.
     """
-    known = evidence.judged(settings.monitoring.quality_minimum_users)
+    known = evidence.judged(monitoring.quality_minimum_users)
     champion = known.champion
     version = champion.model_version if champion else None
-    if champion is None or champion.previous_version is None or not settings.retraining.automatic_retraining:
-        return RollbackDecision(False, known.day, version, None, _why_never(champion, settings))
+    if champion is None or champion.previous_version is None or not retraining.automatic_retraining:
+        return RollbackDecision(False, known.day, version, None, _why_never(champion, retraining))
     previous = champion.previous_version
     own = known.quality_of(champion.model_version)
     before = [past for past in known.quality_of(previous) if not own or past.day < own[0].day]
-    compared = before[-settings.retraining.rollback_first_days :]
-    obstacle = _obstacle(champion, previous, known, len(own), len(compared), settings)
+    compared = before[-retraining.rollback_first_days :]
+    obstacle = _obstacle(champion, previous, known, len(own), len(compared), retraining)
     if obstacle:
         return RollbackDecision(False, known.day, version, None, obstacle)
-    worse, figures = _clearly_worse(own, compared, settings.retraining.rollback_drop)
+    worse, figures = _clearly_worse(own, compared, retraining.rollback_drop)
     if not worse:
         return RollbackDecision(False, known.day, version, None, f"Not clearly worse: {figures}.")
     moved = _moved(known, champion, compared[0].day)
     if moved:
-        reason = f"The world moved ({moved}), so retraining is the answer, not going back: {figures}."
+        reason = f"The data drifted ({moved}), so retraining is the remedy, not a rollback: {figures}."
         return RollbackDecision(False, known.day, version, None, reason)
     return RollbackDecision(True, known.day, version, previous, f"Clearly worse: {figures}.")
 
 
-def _why_never(champion: Champion | None, settings: Settings) -> str:
-    if not settings.retraining.automatic_retraining:
-        return "Rolling back by itself is switched off (automatic_retraining)."
+def _why_never(champion: Champion | None, retraining: RetrainingSettings) -> str:
+    if not retraining.automatic_retraining:
+        return "Automatic rollback is switched off (automatic_retraining)."
     if champion is None:
-        return "No version is in force."
+        return "There is no champion."
     return f"{champion.model_version} is the first champion: there is nothing to return to."
 
 
 def _obstacle(
-    champion: Champion, previous: str, known: Evidence, own: int, compared: int, settings: Settings
+    champion: Champion,
+    previous: str,
+    known: Evidence,
+    own: int,
+    compared: int,
+    retraining: RetrainingSettings,
 ) -> str | None:
     """Why the champion cannot be compared with the previous one; None if it can."""
-    version, minimum = champion.model_version, settings.retraining.rollback_minimum_days
+    version, minimum = champion.model_version, retraining.rollback_minimum_days
     if champion.activated_by != "promoted":
-        return f"{version} was itself returned to: it is not left again without a training."
-    if previous not in known.listed_versions:
-        return f"{previous}, which {version} replaced, never made a list that people got."
-    if own > settings.retraining.rollback_first_days:
-        first = settings.retraining.rollback_first_days
+        return f"{version} was returned to by a rollback: only a training replaces it."
+    if previous not in known.recommending_versions:
+        return f"{previous}, which {version} replaced, never made recommendations."
+    if own > retraining.rollback_first_days:
+        first = retraining.rollback_first_days
         return f"{version} was judged on {own} days, and proved itself in the first {first}."
     if own < minimum:
         return f"{version} was judged on {own} of the {minimum} days needed."
@@ -89,10 +97,10 @@ def _obstacle(
 def _clearly_worse(
     own: Sequence[DayQuality], compared: Sequence[DayQuality], drop: float
 ) -> tuple[bool, str]:
-    """Whether the daily gain over popularity fell clearly, and as a multiple of popularity's figure by a share.
+    """Return whether the daily gain over popularity fell significantly, and by a share as a multiple of popularity.
 
-    The multiple alone is too noisy to test, the gain alone follows the world: as people come to know the catalogue,
-    both popular tracks and the model's earn less from week to week.
+    The multiple alone is too noisy to test, and the gain alone follows the data: as users come to know the catalogue,
+    popular tracks and the model's both score less from week to week.
     """
     p = chance_of_less([past.gain for past in own], [past.gain for past in compared])
     now, before = _multiple(own), _multiple(compared)
@@ -104,13 +112,13 @@ def _clearly_worse(
 
 
 def _multiple(days: Sequence[DayQuality]) -> float:
-    """What lists earn beyond popular tracks, as a multiple of what those earn."""
+    """The gain of recommendations over popular tracks, as a multiple of the score of popular tracks."""
     popularity = sum(past.popularity_ndcg_at_10 for past in days)
     return sum(past.gain for past in days) / max(popularity, _LEAST)
 
 
 def _moved(known: Evidence, champion: Champion, compared_from: date) -> str | None:
-    """The drift on the champion's days that the days compared with did not stand under; None if there is none."""
+    """The drift on the champion's days that the days compared with did not have; None if there is none."""
     drifted = [past for past in known.drift if past.drifted and past.day >= compared_from]
     before = {past.feature for past in drifted if past.day <= champion.active_since}
     new = [past for past in drifted if past.day > champion.active_since and past.feature not in before]

@@ -1,15 +1,17 @@
-"""The checks of freshness: is yesterday there, and does the source still tell of new listens?
+"""The checks of freshness: is yesterday there, and does the source still report new listens?
 
-They look at the newest day that is due, whatever partitions a run was about; a sensor looks by itself, these are
-for a person who wants to look now. See https://docs.dagster.io/guides/test/asset-checks.
+They check the newest day that is due, whatever the partitions of a run. The sensor `freshness` evaluates them
+automatically; here they can be run by hand. See https://docs.dagster.io/guides/test/asset-checks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from dagster import (
+    AssetCheckEvaluation,
     AssetCheckExecutionContext,
     AssetCheckResult,
+    AssetCheckSeverity,
     AssetCheckSpec,
     AssetKey,
     DagsterInstance,
@@ -32,13 +34,13 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
 
 
-def look_at_freshness(
+def check_freshness(
     instance: DagsterInstance, settings: Settings, moment: datetime
 ) -> dict[tuple[str, str], Freshness]:
-    """What each check finds, by asset and check.
+    """Evaluate every check, by asset and name.
 
     Args:
-        instance: Whose event log tells which partitions were made; an empty one was made too.
+        instance: Its event log knows which partitions were materialized, empty ones included.
         settings: When days are due.
         moment: Now, naive UTC.
 
@@ -59,6 +61,19 @@ def look_at_freshness(
     return found | {("listens", NEWEST_LISTEN_CHECK): listened}
 
 
+def freshness_evaluations(found: Mapping[tuple[str, str], Freshness]) -> Iterator[AssetCheckEvaluation]:
+    """The events that record what the checks found, for a sensor."""
+    for (asset, name), freshness in found.items():
+        yield AssetCheckEvaluation(
+            asset_key=AssetKey(asset),
+            check_name=name,
+            passed=freshness.fresh,
+            severity=AssetCheckSeverity.ERROR,
+            description=freshness.finding,
+            metadata={"expected": freshness.expected, "newest": freshness.newest},
+        )
+
+
 @multi_asset_check(
     specs=[
         *(
@@ -72,7 +87,7 @@ def look_at_freshness(
         AssetCheckSpec(
             NEWEST_LISTEN_CHECK,
             asset="listens",
-            description="Somebody listened lately: a source that stands still is noticed though runs are green.",
+            description="The newest listen is recent: a source that stands still is noticed although runs are green.",
         ),
     ],
     can_subset=True,
@@ -81,9 +96,9 @@ def look_at_freshness(
 def freshness_checks(
     context: AssetCheckExecutionContext, settings: ResourceParam[Settings]
 ) -> Iterator[AssetCheckResult]:
-    """Look at the day that is due by the clock."""
+    """Check the day that is due by the clock."""
     chosen = {(key.asset_key.path[-1], key.name) for key in context.selected_asset_check_keys}
-    for (asset, name), found in look_at_freshness(context.instance, settings, now(settings)).items():
+    for (asset, name), found in check_freshness(context.instance, settings, now(settings)).items():
         if (asset, name) in chosen:
             yield AssetCheckResult(
                 asset_key=asset,

@@ -1,6 +1,6 @@
-"""Which problems there are, by Dagster's records of runs and by the decisions in the warehouse.
+"""The problems in Dagster's records of runs and in the decisions of the warehouse.
 
-Only looking: whether somebody was told already, and telling, is in `alerts.py`.
+Finding only; `foundation/operations/alerts.py` composes and sends.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, Ru
 
 from foundation.models.decisions import RecordedDecision
 from foundation.models.promotions import decisions_after, newest_decision_day
+from foundation.operations.alerts import Problem
 from foundation.operations.run_failures import FAILURE_EVENTS, failure_causes
 from foundation.warehouse.rows import first_row
-from moovitamix_assets.operations.alerts import Problem
 from moovitamix_assets.partitions import (
     PARTITION_TAG,
     RANGE_END_TAG,
@@ -21,31 +21,34 @@ from moovitamix_assets.partitions import (
 )
 from moovitamix_assets.settings import Settings
 
+RUN_KEY = "run:"
+"""The keys of problems of runs start with it."""
+
 _BY_HAND = "__ASSET_JOB"
 _JOBS = ("nightly", "ingest", "train", "recommend", "monitor", "rollback", _BY_HAND)
-_RUNS_LOOKED_AT = 50
-# A cursor that is lost must not tell the history of years.
+_RUNS_READ = 50
+# A lost cursor must not lead to alerts about the history of years.
 _DAYS_OF_DECISIONS = 7
 
 
 def run_problems(instance: DagsterInstance, settings: Settings) -> list[Problem]:
-    """The jobs that failed and did not succeed since; a run that somebody canceled is no failure."""
+    """The jobs that failed and did not succeed since; a run that a user canceled is no failure."""
     return [problem for job in _JOBS if (problem := _problem_of(job, instance, settings))]
 
 
-def decision_problems(connection: duckdb.DuckDBPyConnection, settings: Settings) -> list[Problem]:
+def decision_problems(connection: duckdb.DuckDBPyConnection, ui_url: str) -> list[Problem]:
     """The candidates rejected and the rollbacks of the last days, oldest first.
 
     Args:
-        connection: The warehouse, to be read.
-        settings: Where the UI is.
+        connection: The warehouse; read-only is enough.
+        ui_url: Of the Dagster UI.
     """
     row = first_row(connection, "SELECT max(generated_for) FROM recommendations")
     newest = (row[0] if row else None) or newest_decision_day(connection)
     if newest is None:
         return []
     decisions = decisions_after(connection, newest - timedelta(days=_DAYS_OF_DECISIONS))
-    link = f"{settings.operations.ui_url}/assets/champion_model"
+    link = f"{ui_url}/assets/champion_model"
     return [
         _rejected(decided, link) if decided.decision == "rejected" else _rolled_back(decided, link)
         for decided in decisions
@@ -59,7 +62,7 @@ def _rejected(decided: RecordedDecision, link: str) -> Problem:
         title=f"The candidate {decided.model_version} was rejected",
         since=str(decided.as_of),
         details=(decided.reason,),
-        done=f"{_in_force(decided.previous_version)}.",
+        done=f"{_kept(decided.previous_version)}.",
         link=link,
         lasting=False,
     )
@@ -71,21 +74,21 @@ def _rolled_back(decided: RecordedDecision, link: str) -> Problem:
         title=f"The champion {decided.previous_version} was rolled back",
         since=str(decided.as_of),
         details=(decided.reason,),
-        done=f"{decided.model_version} is in force again; the next recommendations are its.",
+        done=f"{decided.model_version} is the champion again; it makes the next recommendations.",
         link=link,
         lasting=False,
     )
 
 
-def _in_force(champion: str | None) -> str:
-    return f"the champion {champion} stays in force" if champion else "popular tracks stay in force"
+def _kept(champion: str | None) -> str:
+    return f"{champion} stays the champion" if champion else "users still get popular tracks"
 
 
 def _problem_of(job: str, instance: DagsterInstance, settings: Settings) -> Problem | None:
-    # By their end, not their beginning: a long run may fail after a short one that began later succeeded.
+    # By their end, not their start: a long run may fail after a short one that started later succeeded.
     finished = instance.get_run_records(
         RunsFilter(job_name=job, statuses=[DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]),
-        limit=_RUNS_LOOKED_AT,
+        limit=_RUNS_READ,
         order_by="end_time",
     )
     failed: list[RunRecord] = []
@@ -97,7 +100,7 @@ def _problem_of(job: str, instance: DagsterInstance, settings: Settings) -> Prob
         return None
     newest = failed[0].dagster_run
     return Problem(
-        key=f"run:{job}",
+        key=f"{RUN_KEY}{job}",
         title=_title(newest),
         since=_moment(failed[-1]),
         details=(*_causes(instance, newest), *_attempts(failed)),
@@ -117,13 +120,13 @@ def _title(run: DagsterRun) -> str:
 def _causes(instance: DagsterInstance, run: DagsterRun) -> list[str]:
     entries = instance.all_logs(run.run_id, of_type=FAILURE_EVENTS)
     causes = failure_causes(entry.dagster_event for entry in entries if entry.dagster_event)
-    return causes or ["No step says why: the process of the run was ended, or never began."]
+    return causes or ["No step gives a cause: the process of the run was ended, or never started."]
 
 
 def _attempts(failed: Sequence[RunRecord]) -> list[str]:
     if len(failed) == 1:
         return []
-    number = f"{len(failed)} or more" if len(failed) == _RUNS_LOOKED_AT else str(len(failed))
+    number = f"{len(failed)} or more" if len(failed) == _RUNS_READ else str(len(failed))
     return [f"{number} runs failed since the last success"]
 
 
@@ -136,7 +139,7 @@ def _moment(record: RunRecord) -> str:
 def _done(job: str, settings: Settings) -> str:
     if job == "nightly":
         tries = settings.schedule.catch_up_attempts
-        return f"yesterday's lists stay; the night is run {tries} times at most, after that a person has to look."
+        return f"yesterday's recommendations stay; after {tries} failed runs, an operator has to act."
     if job in ("train", "rollback"):
-        return "the champion stays in force."
-    return "what was made before stays; run it again once the cause is gone."
+        return "the champion stays."
+    return "what was stored before stays; run it again once the cause is gone."

@@ -12,6 +12,7 @@ from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate
 from foundation.tables import empty_frame
 from foundation.warehouse import opening
+from foundation_tests.unit.operations.sinks import webhook_sink
 from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import FRESHNESS_CHECKS, ROLLBACK_JOB
 from moovitamix_assets.operations.freshness import WATCHED
@@ -22,7 +23,6 @@ from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.conftest import FIRST, LAST, small_world
 from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment
-from moovitamix_assets_tests.unit.operations.sinks import webhook_sink
 from moovitamix_assets_tests.unit.warehouse.second_process import holding
 
 NIGHT = LAST + timedelta(days=1)

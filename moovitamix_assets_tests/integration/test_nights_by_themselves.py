@@ -206,7 +206,7 @@ def test_a_failed_night_rests_before_it_is_tried_again(make: Make) -> None:
     service.start("nightly", service.tick("2026-09-07T00:30").run_requests)
     found = service.look("catch_up")
     assert not found.run_requests
-    assert "it is tried again at" in found.skip_message
+    assert "it is repeated at" in found.skip_message
 
 
 def test_a_night_that_failed_at_its_last_step_is_made_again(make: Make) -> None:

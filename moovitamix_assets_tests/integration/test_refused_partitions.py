@@ -99,7 +99,7 @@ def test_a_night_is_refused_until_the_source_is_well(tmp_path: Path, clean: Depl
 
 def request(service: RunningByItself, night: date) -> bool:
     """Carry out the run that is planned for a night."""
-    from moovitamix_assets.automation.nightly_runs import night_requests
+    from moovitamix_assets.automation.nightly_runs import nightly_request
 
-    (planned,) = night_requests(service.instance, service.settings, night)
+    planned = nightly_request(service.instance, service.settings, night)
     return service.carry_out(planned).success

@@ -5,6 +5,7 @@ import requests
 
 from mock_api.server import running_server
 from moovitamix_assets.clock import ClockUnreadable, due_day, last_ended_day, now
+from moovitamix_assets.setting_groups import ScheduleSettings
 from moovitamix_assets.settings import Settings
 from moovitamix_assets_tests.conftest import small_world
 
@@ -48,7 +49,7 @@ def test_the_last_ended_day_is_the_day_before(moment: datetime) -> None:
     ],
 )
 def test_a_day_is_due_when_its_night_has_come(moment: datetime, after: timedelta, day: date) -> None:
-    assert due_day(moment, Settings(nightly_at="00:30"), after) == day
+    assert due_day(moment, ScheduleSettings(nightly_at="00:30"), after) == day
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_a_day_is_due_when_its_night_has_come(moment: datetime, after: timedelta
     ],
 )
 def test_hours_and_minutes_of_the_setting_both_count(nightly_at: str, moment: datetime, day: date) -> None:
-    assert due_day(moment, Settings(nightly_at=nightly_at)) == day
+    assert due_day(moment, ScheduleSettings(nightly_at=nightly_at)) == day
 
 
 def test_a_clock_is_read_with_its_credentials_and_complained_of_without():

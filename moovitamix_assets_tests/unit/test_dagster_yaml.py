@@ -9,7 +9,7 @@ from dagster import DagsterInstance
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.run_coordinator import QueuedRunCoordinator
 
-from moovitamix_assets.partitions import NIGHT_TAG
+from moovitamix_assets.partitions import NIGHTLY_TAG
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 
 PROJECT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def test_runs_of_one_nightly_plan_start_one_at_a_time(instance: DagsterInstance)
     assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
     queue = instance.get_concurrency_config().run_queue_config
     assert queue is not None
-    assert queue.tag_concurrency_limits == [{"key": NIGHT_TAG, "limit": 1}]
+    assert queue.tag_concurrency_limits == [{"key": NIGHTLY_TAG, "limit": 1}]
     # A training does not keep a nightly run waiting.
     assert queue.max_concurrent_runs > 1
 

@@ -15,6 +15,7 @@ import yaml
 
 from foundation.durable import Damaged
 from foundation.landing.first_partition import StartDateDamaged, recorded_first_partition
+from foundation.operations.alerts import unusable_services
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.cli.inspection.symptoms import Symptom
 from moovitamix_assets.cli.interface.error_messages import dagster_home, records_damaged_message
@@ -24,7 +25,6 @@ from moovitamix_assets.ingestion.client.errors import SourceError
 from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
-from moovitamix_assets.operations.alerts import unusable_services
 from moovitamix_assets.settings import Settings, all_fields
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.future import find_future_days
@@ -209,7 +209,7 @@ def _days(settings: Settings) -> Symptom:
 
 
 def _alerts(settings: Settings) -> Symptom:
-    number, unusable = unusable_services(settings)
+    number, unusable = unusable_services(settings.operations.alert_urls.get_secret_value())
     if unusable:
         return Symptom("alerts", False, "; ".join(unusable), "Correct MOOVITAMIX_ALERT_URLS.")
     found = (

@@ -15,10 +15,10 @@ from rich.table import Table
 
 from foundation.models.promotions import all_decisions, current_champion, decision_about
 from moovitamix_assets.automation.evidence import read_evidence
-from moovitamix_assets.automation.incidents import all_problems
-from moovitamix_assets.automation.missed_partitions import read_made
+from moovitamix_assets.automation.incidents import find_incidents
+from moovitamix_assets.automation.missed_partitions import read_stored_days
 from moovitamix_assets.automation.retraining import decide_retraining
-from moovitamix_assets.automation.retraining_runs import asked_on, known_trainings
+from moovitamix_assets.automation.retraining_runs import known_trainings, requested_on
 from moovitamix_assets.clock import due_day, last_ended_day
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
@@ -72,7 +72,7 @@ def read_status(settings: Settings, instance: DagsterInstance, moment: datetime)
         WarehouseMissing: If nothing was ever loaded.
         WarehouseLocked: If a run is writing.
     """
-    loaded, due = read_made(settings).loaded, due_day(moment, settings)
+    loaded, due = read_stored_days(settings.warehouse_path).loaded, due_day(moment, settings.schedule)
     first, last = min(loaded, default=None), max(loaded, default=None)
     missing = [day for day in days_between(first, due) if day not in loaded] if first else []
     with read_warehouse(settings.warehouse_path) as connection:
@@ -80,11 +80,11 @@ def read_status(settings: Settings, instance: DagsterInstance, moment: datetime)
         decision = decision_about(connection, champion.model_version) if champion else None
         quality = _recent_quality(connection)
         evidence = read_evidence(
-            connection, known_trainings(instance), asked_on(instance), last_ended_day(moment)
+            connection, known_trainings(instance), requested_on(instance), last_ended_day(moment)
         )
     incidents = [
         f"{each.title}, since {each.since}"
-        for each in all_problems(instance, settings, moment)
+        for each in find_incidents(instance, settings, moment).problems
         if each.lasting
     ]
     upcoming = [_next_nightly_run(settings, moment)]
@@ -93,7 +93,7 @@ def read_status(settings: Settings, instance: DagsterInstance, moment: datetime)
             f"The catch-up run loads the missing days, if they are within {settings.schedule.catch_up_days} days."
         )
     if evidence:
-        upcoming.append(decide_retraining(evidence, settings).reason)
+        upcoming.append(decide_retraining(evidence, settings.retraining, settings.monitoring).reason)
     return Status(
         first_day=first,
         last_day=last,
@@ -192,7 +192,7 @@ def _print_quality(console: Console, status: Status) -> None:
 
 
 def _next_nightly_run(settings: Settings, moment: datetime) -> str:
-    due = due_day(moment, settings) + timedelta(days=1)
+    due = due_day(moment, settings.schedule) + timedelta(days=1)
     return (
         f"The nightly run for {due} starts on {due + timedelta(days=1)} at {settings.schedule.nightly_at} UTC, "
         "if a Dagster daemon runs."

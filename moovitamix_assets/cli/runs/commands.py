@@ -15,7 +15,7 @@ from moovitamix_assets.cli.interface.invocation import console, say
 from moovitamix_assets.cli.interface.options import DAY_FORMATS, DataDir, Reason, SourceUrl, read_settings
 from moovitamix_assets.settings import Settings
 
-_BY_A_USER = "asked for by a user"
+_BY_A_USER = "requested by a user"
 
 
 def run(

@@ -54,7 +54,7 @@ class ServedWorld:
     trainings: dict[date, str] = field(default_factory=dict)
     due: dict[date, tuple[date, str, float]] = field(default_factory=dict)
     listed: set[str] = field(default_factory=set)
-    asked_on: date | None = None
+    requested_on: date | None = None
 
     def live(self, phases: list[Phase]) -> Iterator[Decided]:
         """Go through the phases, one day after another."""
@@ -69,9 +69,12 @@ class ServedWorld:
         self._finish(today)
         self._measure(today, phase)
         if self.random.random() < phase.ask_share:
-            self.asked_on = today
+            self.requested_on = today
         known = self._known(today)
-        retraining, rollback = decide_retraining(known, settings), decide_rollback(known, settings)
+        retraining, rollback = (
+            decide_retraining(known, settings.retraining, settings.monitoring),
+            decide_rollback(known, settings.retraining, settings.monitoring),
+        )
         if rollback.roll_back:
             self._roll_back(today, str(rollback.to))
         elif retraining.retrain:
@@ -98,8 +101,8 @@ class ServedWorld:
             quality=tuple(self.quality),
             drift=tuple(self.drift),
             trainings=tuple(Training(past, self.trainings[past]) for past in sorted(self.trainings)),
-            asked_on=self.asked_on,
-            listed_versions=frozenset(self.listed),
+            requested_on=self.requested_on,
+            recommending_versions=frozenset(self.listed),
         )
 
     def _finish(self, today: date) -> None:

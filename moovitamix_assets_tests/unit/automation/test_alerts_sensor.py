@@ -15,9 +15,9 @@ from dagster import (
     build_sensor_context,
 )
 
+from foundation.operations.alerts import AlertNotSent, Message
 from foundation.warehouse.errors import WarehouseLocked
-from moovitamix_assets.automation import sensors
-from moovitamix_assets.operations.alerts import AlertNotSent, Message
+from moovitamix_assets.automation import incidents, sensors
 from moovitamix_assets.operations.freshness import WATCHED
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
@@ -30,7 +30,7 @@ IN_TIME, LATE = datetime(2026, 9, 7, 3, 29), datetime(2026, 9, 7, 3, 31)
 
 
 class Watch:
-    """A deployment made up to the day before DAY, the sensors' cursors, and the messages that a service took."""
+    """A deployment made up to the day before DAY, the sensors' cursors, and the messages that a service accepted."""
 
     def __init__(self, data_dir: Path, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
         self.instance = instance
@@ -47,9 +47,9 @@ class Watch:
             add_session(connection, date(2026, 9, 5), 1, [10], datetime(2026, 9, 6, 12))
         self.made(date(2026, 9, 5))
 
-    def _send(self, message: Message, settings: Settings, log: logging.Logger) -> None:
+    def _send(self, message: Message, urls: str, setting: str, log: logging.Logger) -> None:
         if not self.service_answers:
-            raise AlertNotSent("No service took it.")
+            raise AlertNotSent("No service accepted it.")
         self.sent.append(message)
 
     def made(self, day: date, *assets: str) -> None:
@@ -126,7 +126,7 @@ def test_while_the_warehouse_is_locked_runs_are_reported_and_nothing_else_is_ove
         raise WarehouseLocked("Process 7 holds the warehouse.")
 
     with watch.patch.context() as patch:
-        patch.setattr(sensors, "all_problems", locked)
+        patch.setattr(incidents, "find_future_days", locked)
         assert watch.titles() == []
         put_down_run(watch.instance, "ingest", DagsterRunStatus.FAILURE)
         watch.instance.delete_run(failed.run_id)
@@ -170,7 +170,7 @@ def test_a_locked_or_missing_warehouse_changes_no_finding(watch: Watch, tmp_path
         raise WarehouseLocked("Process 7 holds the warehouse.")
 
     with watch.patch.context() as patch:
-        patch.setattr(sensors, "look_at_freshness", locked)
+        patch.setattr(sensors, "check_freshness", locked)
         assert watch.look("freshness").skip_message == "Process 7 holds the warehouse."
     watch.settings = Settings(data_dir=tmp_path / "nowhere")
     assert "moovitamix run" in watch.look("freshness").skip_message

@@ -100,8 +100,8 @@ def test_everything_is_read_over_a_read_only_connection(connection, tmp_path):
             Training(day(12), "failed"),
             Training(day(14), "promoted"),
         ),
-        asked_on=day(13),
-        listed_versions=frozenset({A, B}),
+        requested_on=day(13),
+        recommending_versions=frozenset({A, B}),
     )
 
 
@@ -123,7 +123,7 @@ def test_only_everyones_quality_with_the_models_lists_counts(connection):
 def test_versions_that_served_long_ago_are_known_by_their_quality(connection):
     recommend(connection, 15, B)
     judge(connection, 12, A)
-    assert read_evidence(connection).listed_versions == {A, B}
+    assert read_evidence(connection).recommending_versions == {A, B}
 
 
 def test_a_rejected_candidate_is_a_training_and_no_champion(connection):
@@ -241,13 +241,13 @@ def test_a_decision_of_a_day_rests_on_that_day_and_on_none_after_it():
         quality=quality(2, [0.08] * 3),
         drift=drifted(2, [0.1] * 3),
         trainings=trainings((2, "failed"), (3, "promoted"), (4, "under_way")),
-        asked_on=day(3),
+        requested_on=day(3),
     ).judged(minimum_users=300)
     assert [past.day for past in known.quality] == [day(2), day(3)]
     assert [past.day for past in known.drift] == [day(2), day(3)]
     assert known.trainings == trainings((2, "failed"), (3, "promoted"))
-    assert known.asked_on == day(3)
-    assert evidence(3, asked_on=day(4)).judged(300).asked_on is None
+    assert known.requested_on == day(3)
+    assert evidence(3, requested_on=day(4)).judged(300).requested_on is None
     assert known.judged(301).quality == ()
 
 
@@ -268,8 +268,8 @@ def test_two_features_as_far_over_their_thresholds_are_told_in_the_order_of_thei
 
 def test_what_a_request_was_for_is_known_on_its_day_and_not_before(connection):
     recommend(connection, 20, A)
-    assert read_evidence(connection, asked_on=day(20)).asked_on == day(20)
-    assert read_evidence(connection, asked_on=day(21)).asked_on is None
+    assert read_evidence(connection, requested_on=day(20)).requested_on == day(20)
+    assert read_evidence(connection, requested_on=day(21)).requested_on is None
     assert read_evidence(connection, [Training(day(20), "failed")]).trainings == (
         Training(day(20), "failed"),
     )

@@ -84,7 +84,9 @@ def test_a_rollback_returns_once_and_to_what_served(story, settings, seed):
         in_force |= {champion.model_version} if champion else set()
         if past.rollback.roll_back:
             assert past.rollback.model_version == champion.model_version
-            assert past.rollback.to in past.evidence.listed_versions & in_force - {champion.model_version}
+            assert past.rollback.to in past.evidence.recommending_versions & in_force - {
+                champion.model_version
+            }
             assert champion.activated_by == "promoted"
             assert champion.model_version not in taken_back
             taken_back.add(champion.model_version)
@@ -97,7 +99,7 @@ def test_a_rollback_returns_once_and_to_what_served(story, settings, seed):
 def test_with_the_switch_off_only_a_person_can_ask(story, settings, seed):
     for past in lived(story, settings, seed):
         if not past.settings.retraining.automatic_retraining:
-            assert past.retraining.trigger in (None, "asked")
+            assert past.retraining.trigger in (None, "requested")
             assert not past.rollback.roll_back
 
 
@@ -134,7 +136,10 @@ def test_a_decision_follows_from_what_is_known_on_its_day(story, settings, seed)
             trainings=(*known.trainings, Training(known.day + later, "under_way")),
         )
         decided = [
-            (decide_retraining(evidence, past.settings), decide_rollback(evidence, past.settings))
+            (
+                decide_retraining(evidence, past.settings.retraining, past.settings.monitoring),
+                decide_rollback(evidence, past.settings.retraining, past.settings.monitoring),
+            )
             for evidence in (known, known, told_more)
         ]
         assert decided[0] == decided[1] == decided[2]
@@ -169,7 +174,7 @@ def test_the_stories_tell_of_everything():
             reached.add("rollback" if past.rollback.roll_back else None)
             reached |= {training.outcome for training in past.evidence.trainings}
     assert reached >= {
-        "asked",
+        "requested",
         "degraded",
         "drift",
         "age",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from dagster import AssetMaterialization, DagsterInstance, DagsterRunStatus
 
-from moovitamix_assets.automation.incidents import all_problems
-from moovitamix_assets.operations.alerts import Problem
+from foundation.operations.alerts import Problem
+from moovitamix_assets.automation.incidents import find_incidents
 from moovitamix_assets.operations.freshness import WATCHED
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
@@ -43,7 +43,7 @@ def load(settings: Settings, *missing: date, first: date = FIRST) -> None:
 
 
 def found(instance: DagsterInstance, settings: Settings, moment: datetime = MOMENT) -> dict[str, Problem]:
-    return {problem.key: problem for problem in all_problems(instance, settings, moment)}
+    return {problem.key: problem for problem in find_incidents(instance, settings, moment).problems}
 
 
 def test_a_deployment_in_order_has_no_problem(instance: DagsterInstance, settings: Settings) -> None:

@@ -19,14 +19,14 @@ GOOD, BAD = 0.08, 0.06  # the reference 0.08 allows 0.068
 
 
 def decided(today: int, settings: Settings = SETTINGS, **known) -> RetrainingDecision:
-    return decide_retraining(evidence(today, **known), settings)
+    return decide_retraining(evidence(today, **known), settings.retraining, settings.monitoring)
 
 
-def test_nothing_asks_and_the_reason_says_what_was_looked_at():
+def test_no_trigger_fires_and_the_reason_gives_their_state():
     decision = decided(9, quality=quality(2, [GOOD] * 8), drift=drift(2, [0.2] * 8))
     assert decision == RetrainingDecision(False, day(9), None, decision.reason)
     for said in (
-        "nobody asked",
+        "no user requested one",
         "ndcg_at_10 0.0800, at least 0.0680",
         "moved by 0.200, threshold 1.000",
         "8 days ago",
@@ -43,16 +43,18 @@ def test_without_any_measurement_nothing_asks():
 
 @pytest.mark.parametrize("outcome", ["promoted", "rejected", "failed", "rolled_back"])
 def test_what_a_person_asked_for_is_done_once(outcome: str):
-    assert decided(9, asked_on=day(8)).trigger == "asked"
-    assert decided(9, asked_on=day(8), trainings=trainings((5, outcome))).retrain is (outcome == "promoted")
+    assert decided(9, requested_on=day(8)).trigger == "requested"
+    assert decided(9, requested_on=day(8), trainings=trainings((5, outcome))).retrain is (
+        outcome == "promoted"
+    )
     for answered_on in (8, 9):
-        decision = decided(40, asked_on=day(8), trainings=trainings((answered_on, outcome)))
+        decision = decided(40, requested_on=day(8), trainings=trainings((answered_on, outcome)))
         assert (decision.retrain, decision.trigger) == (False, None)
         assert "was answered on" in decision.reason
 
 
 def test_a_person_waits_for_the_cool_down_too():
-    known = {"asked_on": day(11), "trainings": trainings((10, "promoted"))}
+    known = {"requested_on": day(11), "trainings": trainings((10, "promoted"))}
     decision = decided(12, **known)
     assert not decision.retrain
     assert "waits until 2026-09-13, 3 days after the training of 2026-09-10" in decision.reason
@@ -60,7 +62,7 @@ def test_a_person_waits_for_the_cool_down_too():
 
 
 def test_what_is_asked_for_later_is_not_known_yet():
-    assert not decided(9, asked_on=day(10)).retrain
+    assert not decided(9, requested_on=day(10)).retrain
 
 
 def test_with_the_switch_off_only_a_person_can_ask():
@@ -70,7 +72,7 @@ def test_with_the_switch_off_only_a_person_can_ask():
     assert not decision.retrain
     assert "switched off" in decision.reason
     assert not decided(30, off, champion=None).retrain
-    assert decided(30, off, asked_on=day(30), **known).trigger == "asked"
+    assert decided(30, off, requested_on=day(30), **known).trigger == "requested"
 
 
 # No champion, age
@@ -240,7 +242,7 @@ def test_the_budget_holds_for_any_thirty_days():
     decision = decided(89, settings, trainings=past)
     assert not decision.retrain
     assert "waits until 2026-11-29, as the 3 trainings allowed in 30 days are used up" in decision.reason
-    assert decision.reason.startswith("A training is asked for (")
+    assert decision.reason.startswith("A training is due (")
     assert decided(90, settings, trainings=past).retrain
     # More than the budget, since a person launched some: two of the four have to be past.
     assert "waits until 2026-11-29" in decided(79, settings, trainings=past).reason
@@ -252,12 +254,12 @@ def test_none_while_one_is_under_way():
     assert "the training of 2026-09-20 is under way" in decision.reason
 
 
-def test_all_that_asks_is_named_the_most_telling_first():
+def test_every_trigger_that_fires_is_named_the_most_important_first():
     known = {"quality": quality(2, [GOOD] * 3 + [BAD] * 3), "drift": drift(2, [1.2] * 3)}
-    everything = decided(9, Settings(), asked_on=day(9), **known)
-    assert everything.trigger == "asked"
+    everything = decided(9, Settings(), requested_on=day(9), **known)
+    assert everything.trigger == "requested"
     places = [
-        everything.reason.index(word) for word in ("a person asked", "quality:", "drift:", "was trained")
+        everything.reason.index(word) for word in ("a user requested", "quality:", "drift:", "was trained")
     ]
     assert places == sorted(places)
     assert decided(9, Settings(), **known).trigger == "degraded"

@@ -11,9 +11,9 @@ from foundation.warehouse.errors import WarehouseMissing
 from moovitamix_assets.automation.evidence import Training
 from moovitamix_assets.automation.retraining_runs import (
     NothingServed,
-    asked_on,
     known_trainings,
     request_retraining,
+    requested_on,
 )
 from moovitamix_assets.partitions import PARTITION_TAG, range_tags
 from moovitamix_assets.settings import Settings
@@ -80,7 +80,7 @@ def test_a_request_needs_recommendations_that_it_could_improve(
         decide_about(connection, A)
     with pytest.raises(NothingServed, match="moovitamix run"):
         request_retraining(instance, settings, "why not")
-    assert asked_on(instance) is None
+    assert requested_on(instance) is None
 
 
 def test_a_request_is_for_the_newest_day_unless_that_was_trained_already(
@@ -88,7 +88,7 @@ def test_a_request_is_for_the_newest_day_unless_that_was_trained_already(
 ) -> None:
     def asked() -> str:
         day = request_retraining(instance, settings, "why not")
-        assert asked_on(instance) == day
+        assert requested_on(instance) == day
         return day.isoformat()
 
     with write_warehouse(settings.warehouse_path) as connection:
@@ -129,4 +129,4 @@ def test_other_observations_of_the_model_are_no_requests(
         AssetObservation(AssetKey("champion_model"), partition="2026-09-19"),
     ):
         instance.report_runless_asset_event(observation)
-    assert asked_on(instance) == date(2026, 9, 16)
+    assert requested_on(instance) == date(2026, 9, 16)

@@ -99,7 +99,7 @@ def test_a_warehouse_that_is_written_is_looked_at_later(
     def locked(path: Path) -> None:
         raise WarehouseLocked("Process 7 holds the warehouse.")
 
-    monkeypatch.setattr("moovitamix_assets.automation.sensors.read_warehouse", locked)
+    monkeypatch.setattr("moovitamix_assets.automation.retraining_runs.read_warehouse", locked)
     assert watch.said() == "Process 7 holds the warehouse."
 
 
@@ -121,16 +121,16 @@ def test_a_day_is_decided_about_once_and_the_next_day_anew(watch: Watch) -> None
     assert [request.run_key for request in watch.requests()] == [f"retrain-{DAY + timedelta(days=1)}"]
 
 
-def test_what_a_person_asks_for_and_a_switch_that_is_turned_are_decided_about_at_once(watch: Watch) -> None:
+def test_a_users_request_and_a_changed_switch_are_decided_about_at_once(watch: Watch) -> None:
     watch.fill(promoted(B), listed(B))
-    assert "Leave it." in watch.said()
-    assert "Decided already: Leave it." in watch.said()
+    assert "Keep it." in watch.said()
+    assert "Decided already: Keep it." in watch.said()
     watch.switch(automatic_retraining=False)
     assert "switched off" in watch.said()
     assert "Decided already" in watch.said()
     request_retraining(watch.instance, watch.settings, "the catalogue was cleaned")
     (training,) = watch.requests()
-    assert training.tags["moovitamix/trigger"] == "asked"
+    assert training.tags["moovitamix/trigger"] == "requested"
     assert watch.requests() == []
 
 

@@ -29,9 +29,9 @@ def decided(
     defaults = {
         "champion": champion(SECOND, previous=FIRST),
         "quality": quality(16 - len(before), before) + quality(16, own, SECOND),
-        "listed_versions": frozenset({FIRST, SECOND}),
+        "recommending_versions": frozenset({FIRST, SECOND}),
     }
-    return decide_rollback(evidence(today, **(defaults | known)), settings)
+    return decide_rollback(evidence(today, **(defaults | known)), settings.retraining, settings.monitoring)
 
 
 def test_a_clearly_worse_champion_is_taken_back():
@@ -113,10 +113,10 @@ def test_days_of_the_previous_version_beside_the_champions_own_do_not_count():
 
 def test_only_what_was_promoted_over_a_version_that_served_is_taken_back():
     cases = {
-        "No version is in force": {"champion": None},
+        "There is no champion": {"champion": None},
         "is the first champion": {"champion": champion(SECOND)},
-        "was itself returned to": {"champion": champion(SECOND, by="rolled_back", previous=FIRST)},
-        "never made a list": {"listed_versions": frozenset({SECOND})},
+        "was returned to by a rollback": {"champion": champion(SECOND, by="rolled_back", previous=FIRST)},
+        "never made recommendations": {"recommending_versions": frozenset({SECOND})},
     }
     for said, known in cases.items():
         decision = decided(WORSE, **known)
@@ -134,7 +134,7 @@ def test_where_the_world_moved_the_model_is_not_to_blame():
     calm, moved = drift(9, [0.2] * 7), drift(16, [0.2, 1.5, 0.2])
     decision = decided(WORSE, drift=calm + moved)
     assert not decision.roll_back
-    assert "The world moved (listen_hour by 1.500 on 2026-09-17" in decision.reason
+    assert "The data drifted (listen_hour by 1.500 on 2026-09-17" in decision.reason
     assert decided(BEFORE, drift=calm + moved).reason.startswith("Not clearly worse")
 
 

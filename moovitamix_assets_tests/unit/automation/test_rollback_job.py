@@ -1,4 +1,4 @@
-"""The job that takes a version back, by itself or by a person."""
+"""The job that rolls a version back, automatically or for a user."""
 
 from datetime import date
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_a_version_is_taken_back_once_however_often_it_is_asked_for(settings: Se
     assert decisions(settings) == [("b", "Worse.", "c")]
 
 
-def test_a_person_who_names_no_version_takes_back_whichever_is_in_force(settings: Settings):
+def test_a_user_who_names_no_version_rolls_back_the_champion(settings: Settings):
     assert rolled_back(settings, reason="I say so.").output_for_node("roll_back_champion") == ("b", "c")
     assert rolled_back(settings).output_for_node("roll_back_champion") == ("a", "b")
-    assert [row[1] for row in decisions(settings)] == ["I say so.", "asked for by a person"]
+    assert [row[1] for row in decisions(settings)] == ["I say so.", "requested by a user"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetMaterialization, DagsterInstance
 
-from moovitamix_assets.operations.checks import look_at_freshness
+from moovitamix_assets.operations.checks import check_freshness
 from moovitamix_assets.operations.freshness import (
     WATCHED,
     expected_day,
@@ -114,7 +114,7 @@ def test_each_watched_asset_is_judged_by_its_own_partitions(tmp_path: Path) -> N
         for asset in WATCHED:
             for made in ("2026-09-05", "2026-09-07" if asset == "recommendations" else "2026-09-06"):
                 instance.report_runless_asset_event(AssetMaterialization(asset, partition=made))
-        found = look_at_freshness(instance, settings, datetime(2026, 9, 7, 3, 30))
+        found = check_freshness(instance, settings, datetime(2026, 9, 7, 3, 30))
     assert {key: each.fresh for key, each in found.items()} == {
         ("listens", "made_in_time"): True,
         ("listens", "newest_listen"): True,

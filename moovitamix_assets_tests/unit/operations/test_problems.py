@@ -38,7 +38,7 @@ def test_a_run_that_failed_is_told_with_what_was_raised(instance: DagsterInstanc
     assert problem.title == "The job nightly failed for 2026-10-01 to 2026-10-04"
     assert problem.details == ("users: Page 2 of users could not be read",)
     assert problem.link == f"http://ui/runs/{failed.run_id}"
-    assert "3 times" in problem.done
+    assert "after 3 failed runs" in problem.done
     assert problem.lasting
 
 
@@ -47,7 +47,7 @@ def test_a_check_that_stopped_a_run_is_told_with_its_finding(instance: DagsterIn
     (problem,) = run_problems(instance, SETTINGS)
     assert problem.title == "The job train failed for 2026-10-04"
     assert "users/nothing_lost: 3 records are lost" in problem.details
-    assert "champion stays in force" in problem.done
+    assert "champion stays" in problem.done
 
 
 def test_an_outage_begins_with_its_first_failure_and_counts_its_runs(instance: DagsterInstance) -> None:
@@ -139,7 +139,7 @@ def warehouse(tmp_path: Path) -> Path:
 
 def told(path: Path) -> list[tuple[str, str, str]]:
     with read_warehouse(path) as connection:
-        problems = decision_problems(connection, SETTINGS)
+        problems = decision_problems(connection, SETTINGS.operations.ui_url)
     assert all(not problem.lasting and problem.link.startswith("http://ui/assets/") for problem in problems)
     return [(problem.key, problem.details[0], problem.done) for problem in problems]
 
@@ -157,13 +157,13 @@ def listed(path: Path, day: date) -> None:
 def test_the_decisions_of_the_last_week_are_events(warehouse: Path) -> None:
     listed(warehouse, NEWEST)
     assert told(warehouse) == [
-        ("rejected:v2", "not better than popularity", "popular tracks stay in force."),
+        ("rejected:v2", "not better than popularity", "users still get popular tracks."),
         (
             "rollback:v3:2026-10-17",
             "worse for 3 days",
-            "v3 is in force again; the next recommendations are its.",
+            "v3 is the champion again; it makes the next recommendations.",
         ),
-        ("rejected:v5", "worse than the champion", "the champion v3 stays in force."),
+        ("rejected:v5", "worse than the champion", "v3 stays the champion."),
     ]
 
 

@@ -55,8 +55,8 @@ def test_a_clock_that_differs_from_the_clock_of_the_source_is_found(source_url: 
     [
         ("", True, "not sent anywhere: they are warnings in the sensor's log"),
         (f"json://{SECRET}@hooks.example.org/music", True, "sent to 1 services"),
-        ("nonsense", False, "what it begins with is no URL"),
-        (f"jsn://{SECRET}@hooks.example.org", False, "jsn (URL 1) is no URL Apprise accepts"),
+        ("nonsense", False, "its beginning is not a URL"),
+        (f"jsn://{SECRET}@hooks.example.org", False, "jsn (URL 1) is not a URL that Apprise accepts"),
     ],
 )
 def test_alerts_that_would_reach_nobody_are_found_before_there_is_one(

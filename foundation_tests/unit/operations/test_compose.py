@@ -1,4 +1,4 @@
-"""One outage is one alert: told once, over any sequence of looks."""
+"""One outage is one alert: notified once, over any sequence of looks."""
 
 from collections import Counter
 from dataclasses import replace
@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moovitamix_assets.operations.alerts import Problem, Told, compose
+from foundation.operations.alerts import Notified, Problem, compose
+
+SENDER = "Music"
 
 
 def problem(key: str, **more: object) -> Problem:
@@ -34,12 +36,14 @@ LOOKS = st.lists(
 )
 
 
-def looked(looks: list[list[Problem]], told: Told | None = None) -> list[tuple[str, Told]]:
-    """The text told at each look, the state passing through the cursor's text each time."""
+def looked(looks: list[list[Problem]], notified: Notified | None = None) -> list[tuple[str, Notified]]:
+    """The text notified at each look, the state passing through the cursor's text each time."""
     outcomes = []
     for look in looks:
-        message, told = compose(look, Told.from_json(told.to_json() if told else None))
-        outcomes.append((f"{message.title}\n{message.body}" if message else "", told))
+        message, notified = compose(
+            look, Notified.from_json(notified.to_json() if notified else None), SENDER
+        )
+        outcomes.append((f"{message.title}\n{message.body}" if message else "", notified))
     return outcomes
 
 
@@ -48,19 +52,19 @@ def texts(*looks: list[Problem]) -> list[str]:
 
 
 def alerts(text: str) -> Counter[str]:
-    """Keys of the problems told in full; the link stands once in each."""
+    """Keys of the problems notified in full; the link stands once in each."""
     return Counter(line.removeprefix("  - ")[0] for line in text.splitlines() if line.endswith("says why"))
 
 
 @given(LOOKS)
-def test_an_event_is_told_once(looks: list[list[Problem]]) -> None:
-    told = sum((alerts(text) for text in texts(*looks)), Counter())
+def test_an_event_is_notified_once(looks: list[list[Problem]]) -> None:
+    notified = sum((alerts(text) for text in texts(*looks)), Counter())
     reported = {event.key for look in looks for event in look if not event.lasting}
-    assert {key: told[key] for key in "xyz" if told[key]} == dict.fromkeys(reported, 1)
+    assert {key: notified[key] for key in "xyz" if notified[key]} == dict.fromkeys(reported, 1)
 
 
 @given(LOOKS)
-def test_what_nothing_explains_is_told_once_an_outage(looks: list[list[Problem]]) -> None:
+def test_what_nothing_explains_is_notified_once_an_outage(looks: list[list[Problem]]) -> None:
     before: set[str] = set()
     for look, text in zip(looks, texts(*looks), strict=True):
         reported = {each.key for each in look}
@@ -71,67 +75,67 @@ def test_what_nothing_explains_is_told_once_an_outage(looks: list[list[Problem]]
 
 
 @given(LOOKS)
-def test_every_lasting_problem_is_told_or_explained_by_one_that_is(looks: list[list[Problem]]) -> None:
-    for look, (_, told) in zip(looks, looked(looks), strict=True):
+def test_every_lasting_problem_is_notified_or_explained_by_one_that_is(looks: list[list[Problem]]) -> None:
+    for look, (_, notified) in zip(looks, looked(looks), strict=True):
         lasting = {each.key: each for each in look if each.lasting}
-        assert told.open.keys() <= lasting.keys()
-        for key in lasting.keys() - told.open.keys():
+        assert notified.open.keys() <= lasting.keys()
+        for key in lasting.keys() - notified.open.keys():
             causes, met = set(lasting[key].explained_by), {key}
             while causes - met:
                 met |= causes
                 causes |= {more for cause in causes & lasting.keys() for more in lasting[cause].explained_by}
-            assert causes & told.open.keys(), key
+            assert causes & notified.open.keys(), key
 
 
 @given(LOOKS, st.lists(st.sampled_from(["details", "since", "title"])))
-def test_nothing_is_told_of_a_state_that_did_not_change(
+def test_nothing_is_notified_of_a_state_that_did_not_change(
     looks: list[list[Problem]], changed: list[str]
 ) -> None:
-    told = looked(looks)[-1][1] if looks else Told()
+    notified = looked(looks)[-1][1] if looks else Notified()
     again = [
         replace(each, **{name: ("new",) if name == "details" else "new" for name in changed})
         for each in (looks[-1] if looks else [])
     ]
-    assert compose(again, told) == (None, told)
+    assert compose(again, notified, SENDER) == (None, notified)
 
 
 @given(LOOKS)
 def test_the_state_survives_its_text(looks: list[list[Problem]]) -> None:
-    for _, told in looked(looks):
-        assert Told.from_json(told.to_json()) == told
+    for _, notified in looked(looks):
+        assert Notified.from_json(notified.to_json()) == notified
 
 
 @pytest.mark.parametrize(
     "damaged", [None, "", "{", "null", "[1]", '{"open": 3}', '{"open": [], "events": []}']
 )
 def test_a_damaged_state_starts_anew(damaged: str | None) -> None:
-    assert Told.from_json(damaged) == Told()
+    assert Notified.from_json(damaged) == Notified()
 
 
 def test_one_message_holds_everything_new() -> None:
     (text,) = texts([NIGHTLY, REJECTED])
     assert text == (
-        "MooVitamix: <run:nightly>, and 1 more\n"
+        "Music: <run:nightly>, and 1 more\n"
         "<run:nightly>\nSince: 2026-10-04\n  - run:nightly says why\nDone: nothing\nhttp://ui/runs/1\n\n"
         "<rejected:v2>\nSince: 2026-10-04\n  - rejected:v2 says why\nDone: nothing\nhttp://ui/runs/1"
     )
 
 
-def test_a_consequence_is_told_with_its_cause_and_alone_once_the_cause_is_over() -> None:
+def test_a_consequence_is_notified_with_its_cause_and_alone_once_the_cause_is_over() -> None:
     together, unchanged, alone, over = texts([NIGHTLY, LATE], [NIGHTLY, LATE], [LATE], [])
     assert "With it: <freshness>" in together
     assert "freshness says why" not in together
     assert unchanged == ""
     assert "freshness says why" in alone
     assert "Over: run:nightly, open since 2026-10-04" in alone
-    assert over.startswith("MooVitamix: over: freshness\n")
+    assert over.startswith("Music: over: freshness\n")
 
 
 def test_a_consequence_that_comes_later_adds_nothing() -> None:
     assert texts([NIGHTLY], [NIGHTLY, LATE], [NIGHTLY])[1:] == ["", ""]
 
 
-def test_what_was_told_before_its_cause_is_over_only_when_it_is_gone() -> None:
+def test_what_was_notified_before_its_cause_is_over_only_when_it_is_gone() -> None:
     _, with_cause, cause_alone = texts([LATE], [LATE, NIGHTLY], [NIGHTLY])
     assert "Over" not in with_cause
     assert "freshness" not in with_cause
@@ -140,13 +144,13 @@ def test_what_was_told_before_its_cause_is_over_only_when_it_is_gone() -> None:
 
 def test_only_so_many_events_are_remembered_but_all_that_are_reported() -> None:
     many = [problem(f"event {number}", lasting=False) for number in range(300)]
-    told = compose(many, Told())[1]
-    assert len(told.events) == 300
-    assert compose(many, told)[0] is None
-    assert len(compose([REJECTED], told)[1].events) == 200
+    notified = compose(many, Notified(), SENDER)[1]
+    assert len(notified.events) == 300
+    assert compose(many, notified, SENDER)[0] is None
+    assert len(compose([REJECTED], notified, SENDER)[1].events) == 200
 
 
-def test_nobodys_name_or_password_is_told() -> None:
+def test_no_name_or_password_is_sent() -> None:
     details = (
         "GET https://robot:pa55@api.example.org/users failed",
         "a row of jane.doe@example.org",
@@ -159,7 +163,7 @@ def test_nobodys_name_or_password_is_told() -> None:
     assert len(text) < 1000
 
 
-def test_so_many_details_are_told_and_the_others_counted() -> None:
+def test_so_many_details_are_notified_and_the_others_counted() -> None:
     details = tuple(f"detail {number}" for number in range(1, 10))
     (all_of_them,) = texts([problem("run:ingest", details=details[:8])])
     assert "detail 8" in all_of_them
@@ -178,10 +182,10 @@ def test_a_detail_is_one_line_of_bearable_length() -> None:
     assert f"  - {'y' * 400} ..." in lines
 
 
-def test_a_problem_that_comes_back_after_it_was_over_is_told_again() -> None:
+def test_a_problem_that_comes_back_after_it_was_over_is_notified_again() -> None:
     first, over, again = texts([NIGHTLY], [], [NIGHTLY])
     assert alerts(first) == alerts(again) == {"run:nightly"[0]: 1}
-    assert over == "MooVitamix: over: run:nightly\nOver: run:nightly, open since 2026-10-04"
+    assert over == "Music: over: run:nightly\nOver: run:nightly, open since 2026-10-04"
 
 
 def test_secrets_are_kept_from_a_message_wherever_they_stand_in_what_was_raised() -> None:
