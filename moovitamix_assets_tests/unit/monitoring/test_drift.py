@@ -41,7 +41,7 @@ def sessions(random, count, people, tracks, weights, day):
 
 @pytest.fixture(scope="module")
 def world():
-    return taste_world(people=300)
+    return taste_world(users=300)
 
 
 @pytest.fixture(scope="module")

@@ -75,8 +75,8 @@ def test_a_training_set_is_cut_as_many_days_ago_as_the_settings_say(holdout, val
     known = before - validation
     assert plays["plays_before_validation"].tolist() == [1] * known + [0] * (days - known)
     for name, cut in (("", days), ("_before_holdout", before), ("_before_validation", known)):
-        faded = [1000 * 0.5 ** ((cut - day) / 7) if day < cut else 0 for day in range(days)]
-        assert plays[f"faded_plays{name}"].tolist() == pytest.approx(faded, abs=0.5)
+        decayed = [1000 * 0.5 ** ((cut - day) / 7) if day < cut else 0 for day in range(days)]
+        assert plays[f"faded_plays{name}"].tolist() == pytest.approx(decayed, abs=0.5)
         recent = [int(cut - 30 <= day < cut) for day in range(days)]
         assert made.tracks[f"plays_last_30_days{name}"].tolist() == [*recent, 0]
 
@@ -104,7 +104,7 @@ def test_a_day_that_was_not_loaded_is_not_trained_on(tmp_path):
 def model():
     recipe = Recipe((WeightedComponent(LightFM(embedding_size=2, epochs=1), 1.0),))
     return Recommender.fit(
-        taste_world(people=20, tracks=30, listens=300), recipe, Settings().training, "as_of"
+        taste_world(users=20, tracks=30, listens=300), recipe, Settings().training, "as_of"
     )
 
 

@@ -1,4 +1,4 @@
-"""The check of a trained model: it blocks, and it looks at the files that would be served."""
+"""The check of a trained model: it blocks, and it reads the files that would be served."""
 
 from dataclasses import replace
 from datetime import date
@@ -34,9 +34,7 @@ def stored(tmp_path):
     """Two candidates, the older one sound, the vectors of the newer one reversed on disk."""
     settings = Settings(data_dir=tmp_path)
     recipe = Recipe((WeightedComponent(LightFM(embedding_size=4, epochs=2), 1.0),))
-    model = Recommender.fit(
-        taste_world(people=20, tracks=30, listens=300), recipe, settings.training, "as_of"
-    )
+    model = Recommender.fit(taste_world(users=20, tracks=30, listens=300), recipe, settings.training, "as_of")
     older = replace(model, as_of=EARLIER, model_version=f"{EARLIER}-older")
     evaluations = {"candidate": Evaluation(empty_frame(MODEL_EVALUATIONS), empty_frame(MODEL_EVALUATIONS))}
     for each in (older, model):

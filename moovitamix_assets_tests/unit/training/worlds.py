@@ -1,4 +1,4 @@
-"""Small worlds with a known taste: everyone belongs to a genre and mostly plays its tracks."""
+"""Small worlds with a known taste: every user belongs to a genre and mostly plays its tracks."""
 
 from datetime import date, datetime, timedelta
 
@@ -15,38 +15,38 @@ VALIDATION_DAYS = 7
 
 
 def taste_world(
-    people: int = 80, tracks: int = 120, listens: int = 5000, seed: int = 1, moved_on: int | None = None
+    users: int = 80, tracks: int = 120, listens: int = 5000, seed: int = 1, moved_on: int | None = None
 ) -> TrainingSet:
-    """Return a training set in which person p loves genre p mod 4, and track t is of genre t mod 4.
+    """Return a training set in which user u loves genre u mod 4, and track t is of genre t mod 4.
 
-    From the day `moved_on`, counted from 0, everyone loves the next genre; then it is known how faded plays are.
-    The last person has never played anything; the last four tracks appear on the first hold-out day.
+    From the day `moved_on`, counted from 0, all users love the next genre; then the set has decayed plays.
+    The last user has never played anything; the last four tracks appear on the first hold-out day.
     """
     random = np.random.default_rng(seed)
-    user_ids = np.arange(people) * 3 + 100
+    user_ids = np.arange(users) * 3 + 100
     track_ids = np.arange(tracks) * 7 + 1000
-    person = random.integers(0, people - 1, listens)
+    user = random.integers(0, users - 1, listens)
     loyal = random.random(listens) < 0.85
     other = random.integers(0, 4, listens)
     place = np.floor(np.square(random.random(listens)) * (tracks // 4)).astype(int)
     day = np.sort(random.integers(0, DAYS, listens))
     moved = 0 if moved_on is None else (day >= moved_on).astype(int)
-    genre = np.where(loyal, (person + moved) % 4, other)
+    genre = np.where(loyal, (user + moved) % 4, other)
     track = np.minimum(place * 4 + genre, tracks - 1)
     track = np.where((track >= tracks - 4) & (day < DAYS - HOLDOUT_DAYS), track - 4, track)
-    plays = pd.DataFrame({"user_id": user_ids[person], "track_id": track_ids[track], "day": day})
+    plays = pd.DataFrame({"user_id": user_ids[user], "track_id": track_ids[track], "day": day})
     return TrainingSet(
         as_of=AS_OF,
         users=pd.DataFrame(
             {
                 "user_id": user_ids,
-                "favorite_genres": [[GENRES[number % 4]] for number in range(people)],
-                "gender": [("Female", "Agender", None)[number % 3] for number in range(people)],
-                "created_at": [datetime(2026, 1, 1)] * people,
+                "favorite_genres": [[GENRES[number % 4]] for number in range(users)],
+                "gender": [("Female", "Agender", None)[number % 3] for number in range(users)],
+                "created_at": [datetime(2026, 1, 1)] * users,
             }
         ),
         tracks=_tracks(plays, track_ids),
-        interactions=_interactions(plays) if moved_on is None else _with_faded(plays),
+        interactions=_interactions(plays) if moved_on is None else _with_decayed(plays),
     )
 
 
@@ -74,17 +74,17 @@ def _tracks(plays: pd.DataFrame, track_ids: np.ndarray) -> pd.DataFrame:
     return frame
 
 
-def _with_faded(plays: pd.DataFrame) -> pd.DataFrame:
+def _with_decayed(plays: pd.DataFrame) -> pd.DataFrame:
     cuts = {
         "faded_plays": DAYS,
         "faded_plays_before_holdout": DAYS - HOLDOUT_DAYS,
         "faded_plays_before_validation": DAYS - HOLDOUT_DAYS - VALIDATION_DAYS,
     }
     for name, cut in cuts.items():
-        worth = np.round(1000 * 0.5 ** ((cut - plays["day"]) / 7)).where(plays["day"] < cut, 0)
-        plays[name] = worth.astype(np.int64)
-    faded = plays.groupby(["user_id", "track_id"], as_index=False)[list(cuts)].sum()
-    return _interactions(plays).merge(faded, on=["user_id", "track_id"])
+        weights = np.round(1000 * 0.5 ** ((cut - plays["day"]) / 7)).where(plays["day"] < cut, 0)
+        plays[name] = weights.astype(np.int64)
+    decayed = plays.groupby(["user_id", "track_id"], as_index=False)[list(cuts)].sum()
+    return _interactions(plays).merge(decayed, on=["user_id", "track_id"])
 
 
 def _interactions(plays: pd.DataFrame) -> pd.DataFrame:

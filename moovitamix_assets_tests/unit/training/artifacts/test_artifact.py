@@ -15,7 +15,7 @@ BLOCKS = [component for component in COMPONENTS.values() if component.stored_typ
 
 @pytest.fixture(scope="module")
 def view():
-    return split(taste_world(people=30, tracks=60, listens=1000), "before_holdout")
+    return split(taste_world(users=30, tracks=60, listens=1000), "before_holdout")
 
 
 @pytest.fixture(scope="module")

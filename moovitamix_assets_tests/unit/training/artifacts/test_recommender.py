@@ -109,10 +109,10 @@ def test_without_a_block_there_is_nothing_to_add(world):
     )
 
 
-def test_people_get_tracks_of_their_taste(world, model):
+def test_users_get_tracks_of_their_taste(world, model):
     view = split(world, "before_holdout")
-    lists = rank(model.blend, np.arange(40), seen=view.plays, length=5)
-    loyal = [genre(model.track_ids[track]) == user % 4 for user, row in enumerate(lists) for track in row]
+    ranked = rank(model.blend, np.arange(40), seen=view.plays, length=5)
+    loyal = [genre(model.track_ids[track]) == user % 4 for user, row in enumerate(ranked) for track in row]
     assert np.mean(loyal) > 0.8
     assert evaluate(view, model.blend).value("hit_rate_at_10") > 0.6
 
@@ -171,7 +171,7 @@ def test_a_recipe_without_lightfm_is_refused(world):
         )
 
 
-def test_nothing_of_a_person_but_the_id_is_in_the_artifact(model, tmp_path):
+def test_nothing_of_a_user_but_the_id_is_in_the_artifact(model, tmp_path):
     model.save(tmp_path)
     content = json.loads((tmp_path / "recipe.json").read_text())
     assert set(content) == {"model_version", "as_of", "fit_on", "lightfm_width", "recipe", "blocks"}
@@ -179,11 +179,11 @@ def test_nothing_of_a_person_but_the_id_is_in_the_artifact(model, tmp_path):
 
 
 def test_a_newcomer_is_the_mean_of_the_tracks_played_however_often(model):
-    heard = sparse.lil_matrix((4, len(model.track_ids)), dtype=np.float32)
-    heard[1, 7] = 1
-    heard[2, 7], heard[2, 11] = 3, 1
-    heard[3, [2, 3, 5]] = 1
-    vectors = model.newcomer_vectors(heard.tocsr())
+    played = sparse.lil_matrix((4, len(model.track_ids)), dtype=np.float32)
+    played[1, 7] = 1
+    played[2, 7], played[2, 11] = 3, 1
+    played[3, [2, 3, 5]] = 1
+    vectors = model.newcomer_vectors(played.tocsr())
     tracks = model.track_vectors[:, : model.lightfm_width - 1]
     assert vectors.shape == (4, model.lightfm_width)
     assert (vectors[:, -1] == 1).all()
@@ -212,7 +212,7 @@ def test_the_nearest_of_the_tracks_played_is_the_most_similar_of_them(model):
     played = np.array([3, 1000, 1007, 1014, 1021, 1056])
     for track in (1000, 1028, 1042):
         in_order = model.similar_tracks(track, len(model.track_ids))
-        expected = next(pair for pair in in_order if pair[0] in played)
+        expected = next(found for found in in_order if found[0] in played)
         found = model.nearest_of(track, played)
         assert found == (expected[0], pytest.approx(expected[1], abs=1e-5))
     assert model.nearest_of(1000, np.array([1000, 3])) is None
@@ -242,7 +242,7 @@ def test_seed_data_and_weights_are_not_ignored(world):
     assert np.array_equal(half.user_vectors[:, : half.lightfm_width], alone.user_vectors)
 
 
-def test_people_who_said_and_played_nothing_are_not_known(world):
+def test_users_without_profile_and_plays_are_not_known(world):
     users = world.users.assign(
         favorite_genres=lambda frame: frame["favorite_genres"].where(frame.index != 79, None)
     )

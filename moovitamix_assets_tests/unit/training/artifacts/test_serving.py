@@ -48,7 +48,7 @@ def test_people_without_plays_get_popular_tracks_of_their_genre(world, twin):
 
 
 def test_a_model_of_an_earlier_day_serves_whom_and_what_it_knows(world, twin):
-    smaller = taste_world(people=60, tracks=100)
+    smaller = taste_world(users=60, tracks=100)
     earlier = Recommender.fit(smaller, RECIPE, Settings().training, cutoff="as_of")
     view = split(world, "before_holdout")
     everyone = np.arange(len(view.user_ids))
@@ -69,7 +69,7 @@ def test_a_model_of_an_earlier_day_serves_whom_and_what_it_knows(world, twin):
 def test_each_user_is_served_in_one_way_decided_by_what_is_known(world, twin):
     view = split(world, "before_holdout")
     context = ServingContext.of_view(world, view)
-    earlier = Recommender.fit(taste_world(people=60, tracks=100), RECIPE, Settings().training, cutoff="as_of")
+    earlier = Recommender.fit(taste_world(users=60, tracks=100), RECIPE, Settings().training, cutoff="as_of")
     trained = earlier.coverage(view.user_ids) == "plays"
     has_plays = np.diff(view.plays.indptr) > 0
     ways = ways_of_serving(earlier, context)
@@ -84,7 +84,7 @@ def test_each_user_is_served_in_one_way_decided_by_what_is_known(world, twin):
 
 def test_newcomers_get_the_scores_of_their_plays(world, twin):
     view = split(world, "before_holdout")
-    earlier = Recommender.fit(taste_world(people=60, tracks=100), RECIPE, Settings().training, cutoff="as_of")
+    earlier = Recommender.fit(taste_world(users=60, tracks=100), RECIPE, Settings().training, cutoff="as_of")
     scorer = ServedScorer.on(earlier, world, view)
     newcomer = np.flatnonzero(scorer.serving.ways == "newcomer")[:1]
     played = view.track_ids[view.plays[newcomer[0]].indices]

@@ -63,7 +63,7 @@ def test_weight_zero_leaves_a_component_out():
     assert np.array_equal(with_zero.scores(EVERYONE), blend([factors(1)], [1.0]).scores(EVERYONE))
 
 
-def test_someone_of_whom_a_component_knows_nothing_is_ranked_by_the_others():
+def test_a_user_unknown_to_a_component_is_ranked_by_the_others():
     silent = factors(2)
     silent.user_vectors[3] = 0.0
     blended = blend([factors(1), silent], [1.0, 1.0]).scores(np.array([3]))

@@ -64,7 +64,7 @@ def test_what_learns_taste_beats_popularity_three_times_over(view, parameters):
     assert learnt > 3 * popular
 
 
-def test_only_lightfm_knows_people_and_tracks_without_plays(view):
+def test_only_lightfm_knows_users_and_tracks_without_plays(view):
     silent = len(view.user_ids) - 1
     assert view.user_plays[silent] == 0
     by_name = {parameters.name: parameters.fit(view, seed=1, threads=1) for parameters in SMALL[:3]}
@@ -76,7 +76,7 @@ def test_only_lightfm_knows_people_and_tracks_without_plays(view):
         assert by_name[name].covered_tracks[:-4].all()
 
 
-def test_lightfm_guesses_the_genre_of_people_and_tracks_it_never_saw(view):
+def test_lightfm_guesses_the_genre_of_users_and_tracks_it_never_saw(view):
     fitted = LightFM(embedding_size=16, epochs=20, feature_weight=2.0).fit(view, seed=1, threads=1)
     embeddings = fitted.track_vectors[:, :-1]
     silent = len(view.user_ids) - 1
@@ -97,20 +97,20 @@ def test_lightfm_without_features_has_nothing_to_say_of_new_tracks(view):
 
 
 def test_stopping_after_some_epochs_is_training_for_so_many(view):
-    looks = list(LIGHTFM.epoch_by_epoch(view, seed=1, threads=1, every=5))
+    steps = list(LIGHTFM.epoch_by_epoch(view, seed=1, threads=1, every=5))
     short = replace(LIGHTFM, epochs=5).fit(view, seed=1, threads=1)
-    assert len(looks) == 2
-    assert np.array_equal(looks[0].user_vectors, short.user_vectors)
-    assert not np.array_equal(looks[1].user_vectors, short.user_vectors)
+    assert len(steps) == 2
+    assert np.array_equal(steps[0].user_vectors, short.user_vectors)
+    assert not np.array_equal(steps[1].user_vectors, short.user_vectors)
 
 
-def test_history_moves_people_who_played_towards_the_mean_of_their_tracks(view):
+def test_history_moves_users_who_played_towards_the_mean_of_their_tracks(view):
     alone = LIGHTFM.fit(view, seed=1, threads=1)
     whole = replace(LIGHTFM, history_weight=1.0).fit(view, seed=1, threads=1)
     half = replace(LIGHTFM, history_weight=0.5).fit(view, seed=1, threads=1)
-    heard = view.plays[3].indices
+    played = view.plays[3].indices
     np.testing.assert_allclose(
-        whole.user_vectors[3, :-1], alone.track_vectors[heard, :-1].mean(axis=0), rtol=1e-4, atol=1e-6
+        whole.user_vectors[3, :-1], alone.track_vectors[played, :-1].mean(axis=0), rtol=1e-4, atol=1e-6
     )
     np.testing.assert_allclose(half.user_vectors, (alone.user_vectors + whole.user_vectors) / 2, atol=1e-5)
     silent = len(view.user_ids) - 1
@@ -123,7 +123,7 @@ def test_history_moves_people_who_played_towards_the_mean_of_their_tracks(view):
     [ALS(embedding_size=16, feature_weight=0.5), EASE(regularization=50.0, feature_weight=1.0)],
     ids=names,
 )
-def test_features_as_listeners_make_new_tracks_known_to_the_fans_of_their_genre(view, parameters):
+def test_features_as_users_make_new_tracks_known_to_the_fans_of_their_genre(view, parameters):
     fitted = parameters.fit(view, seed=1, threads=1)
     assert fitted.covered_tracks.all()
     assert fitted.covered_users.sum() == len(view.user_ids) - 1
@@ -183,7 +183,7 @@ def test_lightfm_ranks_by_what_everybody_plays_too(view):
     ids=names,
 )
 def test_a_component_with_decay_learns_from_decayed_plays(parameters):
-    view = split(taste_world(people=30, tracks=60, listens=1000, moved_on=20), "before_holdout")
+    view = split(taste_world(users=30, tracks=60, listens=1000, moved_on=20), "before_holdout")
     decayed = replace(view, plays=view.decayed_plays(2.0), freshness=None)
     users = np.arange(len(view.user_ids))
     usual = parameters.fit(view, seed=1, threads=1).scores(users)
@@ -193,7 +193,7 @@ def test_a_component_with_decay_learns_from_decayed_plays(parameters):
 
 
 def test_history_decays_as_plays_do():
-    view = split(taste_world(people=30, tracks=60, listens=1000, moved_on=20), "before_holdout")
+    view = split(taste_world(users=30, tracks=60, listens=1000, moved_on=20), "before_holdout")
     parameters = LightFM(embedding_size=8, epochs=2, time_decay=2.0)
     alone = parameters.fit(view, seed=1, threads=1)
     weights = view.freshness[3].data ** 2.0

@@ -18,24 +18,24 @@ def closed_form_scores(view, l2, weighting):
     return plays @ weights
 
 
-@pytest.mark.parametrize(("people", "side"), [(60, "users"), (300, "tracks")])
+@pytest.mark.parametrize(("users", "side"), [(60, "users"), (300, "tracks")])
 @pytest.mark.parametrize("weighting", ["ones", "log"])
-def test_scores_are_those_of_the_closed_form(people, side, weighting):
-    view = split(taste_world(people=people), "before_holdout")
+def test_scores_are_those_of_the_closed_form(users, side, weighting):
+    view = split(taste_world(users=users), "before_holdout")
     fitted = EASE(regularization=50.0, weighting=weighting).fit(view, seed=1, threads=1)
     assert fitted.side == side
     known = fitted.covered_tracks
     expected = closed_form_scores(view, 50.0, weighting)
-    np.testing.assert_allclose(fitted.scores(np.arange(people))[:, known], expected[:, known], atol=2e-5)
+    np.testing.assert_allclose(fitted.scores(np.arange(users))[:, known], expected[:, known], atol=2e-5)
 
 
 def test_both_sides_give_one_diagonal():
-    plays = weighted(split(taste_world(people=60), "as_of").plays, "log")
+    plays = weighted(split(taste_world(users=60), "as_of").plays, "log")
     np.testing.assert_allclose(_user_side(plays, 30.0)[1], _track_side(plays, 30.0)[1], rtol=1e-5)
 
 
 def test_both_sides_agree_with_features_too():
-    view = split(taste_world(people=60), "before_holdout")
+    view = split(taste_world(users=60), "before_holdout")
     few = EASE(regularization=50.0, feature_weight=1.0)
     fitted = few.fit(view, seed=1, threads=1)
     rows = with_features_as_users(weighted(view.plays, "ones"), view.track_features, 1.0)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from moovitamix_assets.training.dataset.features import track_features, user_features
 
 words = st.sampled_from(["Jazz", "Pop", "R&B", "Hip Hop", "été"])
-people = st.lists(st.tuples(st.lists(words, max_size=4), st.none() | words), min_size=1, max_size=12)
+users = st.lists(st.tuples(st.lists(words, max_size=4), st.none() | words), min_size=1, max_size=12)
 
 
 def users_frame(rows):
@@ -14,7 +14,7 @@ def users_frame(rows):
 
 
 @settings(max_examples=40, deadline=None)
-@given(people)
+@given(users)
 def test_rows_sum_to_one_or_have_nothing(rows):
     matrix = user_features(users_frame(rows))
     assert matrix.shape[0] == len(rows)
@@ -24,8 +24,8 @@ def test_rows_sum_to_one_or_have_nothing(rows):
 
 
 @settings(max_examples=40, deadline=None)
-@given(people)
-def test_people_who_say_the_same_have_equal_rows(rows):
+@given(users)
+def test_users_with_equal_profiles_have_equal_rows(rows):
     matrix = user_features(users_frame([*rows, *rows])).toarray()
     assert np.array_equal(matrix[: len(rows)], matrix[len(rows) :])
 

@@ -58,7 +58,7 @@ def test_what_a_session_played_is_one_observation_shared_out():
     assert found["listen_popularity"].shares == {"4": 0.75, "9": 0.25}
 
 
-def test_people_and_tracks_are_observations_of_their_own():
+def test_users_and_tracks_are_observations_of_their_own():
     found = described()
     assert found["user_genre"].rows == 2
     assert found["user_genre"].shares == {"pop": 0.75, "jazz": 0.25}

@@ -56,7 +56,7 @@ def test_a_set_is_serialised_once(tmp_path, monkeypatch):
     monkeypatch.setattr(
         TrainingSet, "_parquet", lambda self, name: serialised.append(name) or parquet(self, name)
     )
-    world = taste_world(people=10, tracks=20, listens=100)
+    world = taste_world(users=10, tracks=20, listens=100)
     world.write(tmp_path)
     read = TrainingSet.read(tmp_path)
     assert read.manifest == read.manifest == world.manifest

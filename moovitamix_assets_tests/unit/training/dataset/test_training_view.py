@@ -63,7 +63,7 @@ def test_an_interaction_named_twice_or_an_unknown_user_is_refused():
     [("before_validation", "_before_validation"), ("before_holdout", "_before_holdout"), ("as_of", "")],
 )
 def test_popularity_and_time_decay_know_what_the_plays_of_a_view_know(cutoff, suffix):
-    world = taste_world(people=20, tracks=40, listens=400, moved_on=0)
+    world = taste_world(users=20, tracks=40, listens=400, moved_on=0)
     view = split(world, cutoff)
     assert view.recent_plays.tolist() == world.tracks[f"plays_last_30_days{suffix}"].tolist()
     played = world.interactions[world.interactions[f"plays{suffix}"] > 0]

@@ -147,7 +147,7 @@ def test_the_table_has_the_form_of_model_evaluations():
 
 
 def test_users_are_warm_or_cold_by_five_plays():
-    view = split(taste_world(people=400, listens=1500), "before_holdout")
+    view = split(taste_world(users=400, listens=1500), "before_holdout")
     table = evaluate(view, Popularity().fit(view, 1, 1)).table
     users = table[table["metric"] == "ndcg_at_10"].set_index("segment")["users"]
     cold = (view.user_plays[view.test_users] <= 5).sum()
@@ -185,7 +185,7 @@ def test_a_place_that_was_not_filled_is_no_track():
     test = np.zeros((10, 10), dtype=np.float32)
     test[:3, [5, 9]] = 1
     view = replace(
-        split(taste_world(people=10, tracks=10, listens=60), "before_holdout"),
+        split(taste_world(users=10, tracks=10, listens=60), "before_holdout"),
         plays=sparse.csr_matrix(plays),
         test=sparse.csr_matrix(test),
     )

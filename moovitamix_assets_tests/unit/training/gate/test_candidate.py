@@ -33,7 +33,7 @@ def quickly_chosen(monkeypatch):
 @pytest.fixture(scope="module")
 def world():
     """Some people have plays on the hold-out days only."""
-    return taste_world(people=120, listens=400)
+    return taste_world(users=120, listens=400)
 
 
 def measured(scorer, world):
@@ -46,7 +46,7 @@ def as_served(model, world):
 
 def champion_of(day, settings):
     """A champion of a smaller world, trained on all of it and stored."""
-    earlier = replace(taste_world(people=60, tracks=100, listens=3000), as_of=day)
+    earlier = replace(taste_world(users=60, tracks=100, listens=3000), as_of=day)
     model = Recommender.fit(earlier, CHAMPIONS_RECIPE, settings.training, "as_of")
     model.save(settings.models_dir / model.model_version)
     return model

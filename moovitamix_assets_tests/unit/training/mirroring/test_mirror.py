@@ -86,7 +86,7 @@ def train(settings: Settings, version: str) -> None:
     folder.mkdir(parents=True)
     (folder / "recipe.json").write_text(json.dumps({"model_version": version, "recipe": RECIPE}))
     np.save(folder / "track_vectors.npy", np.ones((3, 2), dtype=np.float32))
-    (folder / "per_user.parquet").write_bytes(b"people's figures")
+    (folder / "per_user.parquet").write_bytes(b"metrics per user")
     candidates = settings.models_dir / "candidates"
     candidates.mkdir(exist_ok=True)
     (candidates / version[:10]).write_text(version)
@@ -110,11 +110,11 @@ def plan(settings: Settings):
 
 
 def named(settings: Settings) -> dict[str, str]:
-    """The aliases, having checked that the champion is the version in force."""
+    """The aliases, after checking that the champion is the active version."""
     with read_warehouse(settings.warehouse_path) as connection:
-        in_force = champion_version(connection, datetime(9999, 1, 1).date())
+        active = champion_version(connection, datetime(9999, 1, 1).date())
         found = mirror_plan(connection, settings).aliases
-    assert found.get("champion") == in_force
+    assert found.get("champion") == active
     return found
 
 

@@ -29,7 +29,7 @@ from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 @dataclass(frozen=True)
 class Oracle:
-    """A component that knows what is tested, as far as its noise lets it."""
+    """A component that knows the test interactions, blurred by noise."""
 
     view: object
     noise: float
@@ -50,14 +50,14 @@ class Oracle:
 
 @dataclass(frozen=True)
 class Rehearsed(LightFM):
-    """LightFM whose every look is as good as was written down: what it knows of the test, less so much noise."""
+    """LightFM whose training steps are scripted: each knows the test interactions, blurred by so much noise."""
 
     noises: tuple[float, ...] = ()
-    looks: list = field(default_factory=list, compare=False)
+    steps: list = field(default_factory=list, compare=False)
 
     def epoch_by_epoch(self, view, seed, threads, every):
         for noise in self.noises:
-            self.looks.append(every)
+            self.steps.append(every)
             random = np.random.default_rng(1)
             users = view.test.toarray() + noise * random.normal(size=view.test.shape)
             tracks = np.eye(view.test.shape[1])
@@ -106,14 +106,14 @@ def test_early_stopping_names_the_epochs_it_kept(view):
     assert np.array_equal(again.user_vectors, trial.fitted.user_vectors)
 
 
-def test_training_stops_after_two_looks_without_a_gain_and_keeps_the_best(view):
+def test_training_stops_after_two_steps_without_a_gain_and_keeps_the_best(view):
     at_once = Rehearsed(epochs=40, noises=(0.5, 0.8, 0.9, 0.01))
     assert best_trial(view, [at_once], seed=1, threads=1).component.epochs == 5
-    assert at_once.looks == [5, 5, 5]
+    assert at_once.steps == [5, 5, 5]
     later = Rehearsed(epochs=40, noises=(0.8, 0.9, 0.5, 0.7, 0.5, 0.01))
     trial = best_trial(view, [later], seed=1, threads=1)
     assert trial.component.epochs == 15
-    assert len(later.looks) == 5
+    assert len(later.steps) == 5
     assert trial.ndcg_at_10 > best_trial(view, [at_once], seed=1, threads=1).ndcg_at_10 - 1e-9
 
 
@@ -126,32 +126,32 @@ def test_a_recipe_starts_with_lightfm_and_survives_json(view):
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
 
 
-def test_too_few_people_on_the_validation_days_choose_nothing():
-    world = taste_world(people=15)
+def test_too_few_users_on_the_validation_days_choose_nothing():
+    world = taste_world(users=15)
     recipe = choose_recipe(world, Settings().training)
     assert [part.component.name for part in recipe.components] == ["lightfm"]
     assert recipe.validation_ndcg_at_10 == {}
 
 
 def test_the_choice_does_not_see_the_holdout_days():
-    world = taste_world(people=30, tracks=60, listens=1500)
+    world = taste_world(users=30, tracks=60, listens=1500)
     known = world.interactions["plays_before_holdout"] > 0
-    pairs = world.interactions[known].assign(plays=lambda frame: frame["plays_before_holdout"])
+    interactions = world.interactions[known].assign(plays=lambda frame: frame["plays_before_holdout"])
     tracks = world.tracks.assign(plays_last_30_days=0, plays_last_30_days_before_holdout=0)
-    blind = replace(world, interactions=pairs, tracks=tracks)
+    blind = replace(world, interactions=interactions, tracks=tracks)
     assert choose_recipe(world, Settings().training) == choose_recipe(blind, Settings().training)
 
 
-def test_only_so_many_people_decide(view):
-    people = MOST_USERS + 50
-    many = replace(view, test=view.test[np.zeros(people, dtype=int) + view.test_users[0]])
+def test_only_so_many_users_decide(view):
+    users = MOST_USERS + 50
+    many = replace(view, test=view.test[np.zeros(users, dtype=int) + view.test_users[0]])
     fewer = with_fewer_test_users(many, seed=1)
     assert len(fewer.test_users) == MOST_USERS
     assert np.array_equal(fewer.test_users, with_fewer_test_users(many, seed=1).test_users)
     assert with_fewer_test_users(view, seed=1) is view
 
 
-def test_few_epochs_are_looked_at_one_by_one(view):
+def test_few_epochs_are_evaluated_one_by_one(view):
     tried = [LightFM(embedding_size=4, epochs=FEWEST_EPOCHS)]
     trial = best_trial(view, tried, seed=1, threads=1)
     one_by_one = [
@@ -192,7 +192,7 @@ def test_what_is_tried_are_the_champions_settings_and_as_many_more_as_asked_for_
             WeightedComponent(ALS(alpha=7.0), 0.5),
         )
     )
-    choose_recipe(taste_world(people=60, tracks=40, listens=800), Settings(seed=9).training, theirs, trials)
+    choose_recipe(taste_world(users=60, tracks=40, listens=800), Settings(seed=9).training, theirs, trials)
     ((seed, threads, kinds),) = given
     assert (seed, threads) == (9, 1)
     assert sum(map(len, kinds)) == max(trials, 4)
@@ -212,8 +212,8 @@ def test_what_got_no_weight_is_no_component_of_the_recipe(view):
     }
 
 
-def test_weights_are_chosen_by_everyone_of_a_crowd():
-    crowd = split(taste_world(people=500, tracks=100, listens=8000), "before_validation")
+def test_weights_are_chosen_by_every_user_of_a_crowd():
+    crowd = split(taste_world(users=500, tracks=100, listens=8000), "before_validation")
     assert len(crowd.test_users) > 300
     fitted = Random().fit(crowd, 3, 1)
     _, reached = choose_weights(crowd, [Trial(Random(), fitted, 0.1)])

@@ -1,4 +1,4 @@
-"""Plays of long ago count less where tastes move, and as much as ever where they stay."""
+"""Old plays decay where tastes move, and keep their weight where they stay."""
 
 import numpy as np
 import pytest
@@ -34,10 +34,10 @@ def test_plays_decay_by_their_share_and_keep_their_places(moved, view):
     decayed = view.decayed_plays(1.0)
     assert (decayed.indptr == view.plays.indptr).all()
     assert (decayed.indices == view.plays.indices).all()
-    pairs = moved.interactions[moved.interactions["plays_before_holdout"] > 0]
-    left = pairs["faded_plays_before_holdout"].to_numpy() / 1000
+    played = moved.interactions[moved.interactions["plays_before_holdout"] > 0]
+    left = played["faded_plays_before_holdout"].to_numpy() / 1000
     np.testing.assert_allclose(decayed.data, left * view.plays.sum() / left.sum(), rtol=1e-3)
-    share = left / pairs["plays_before_holdout"].to_numpy()
+    share = left / played["plays_before_holdout"].to_numpy()
     twice = view.decayed_plays(2.0).data / (view.plays.data * share**2)
     np.testing.assert_allclose(twice, twice[0], rtol=1e-3)
 
@@ -49,7 +49,7 @@ def test_without_time_decay_plays_are_what_they_are(view):
     assert timeless.decayed_plays(2.0) is timeless.plays
 
 
-def test_a_set_keeps_its_faded_plays_and_one_without_stays_without(tmp_path, moved):
+def test_a_set_keeps_its_decayed_plays_and_one_without_stays_without(tmp_path, moved):
     moved.write(tmp_path / "with")
     assert TrainingSet.read(tmp_path / "with").manifest == moved.manifest
     read = TrainingSet.read(tmp_path / "with").interactions
