@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lightfm import LightFM as LightFMModel
 
 MOST_EPOCHS = 40
-"""Where training stops in any case."""
+"""The limit of epochs in any case."""
 
 MOST_UPDATES = 60_000_000
 """Interactions processed in one fit, beyond which the epochs are fewer: more data moves each vector more often in

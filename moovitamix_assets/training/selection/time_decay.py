@@ -15,7 +15,7 @@ TIME_DECAYS = (1.0, 2.0, 4.0)
 """Values that are tried as the components' `time_decay`, in addition to 0."""
 
 MINIMUM_GAIN = 1.02
-"""How many times NDCG@10 must grow before old plays decay."""
+"""The factor by which NDCG@10 must grow before old plays decay."""
 
 MOST_USERS = 20_000
 """Of more users so many, with all they played, are drawn by the seed: tastes move for all of them."""

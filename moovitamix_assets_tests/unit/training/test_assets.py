@@ -25,7 +25,7 @@ from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
 from moovitamix_assets_tests.unit.warehouse.rows import add_tracks, add_users, mark_loaded
 
-PEOPLE = 40
+USERS = 40
 
 
 def run(asset, settings):
@@ -119,7 +119,7 @@ def decided(tmp_path, model):
                 empty_frame(MODEL_EVALUATIONS),
                 pd.DataFrame(
                     {"ndcg_at_10": 0.1, "recall_at_20": 0.1} | {metric: 0.5 * factor},
-                    index=pd.Index(range(PEOPLE), name="user_id"),
+                    index=pd.Index(range(USERS), name="user_id"),
                 ),
             )
             for subject, factor in ({"candidate": 1.0} | rivals).items()
@@ -158,8 +158,8 @@ def test_the_first_candidate_that_beats_popularity_is_promoted(decided):
         ({"popularity": 0.97}, {}, "rejected"),
         ({"popularity": 0.97}, {"promotion_minimum_ratio": 1.0}, "promoted"),
         ({"popularity": 0.5}, {"promotion_minimum_ratio": 2.5}, "rejected"),
-        ({"popularity": 0.5}, {"promotion_minimum_users": PEOPLE}, "promoted"),
-        ({"popularity": 0.5}, {"promotion_minimum_users": PEOPLE + 1}, "rejected"),
+        ({"popularity": 0.5}, {"promotion_minimum_users": USERS}, "promoted"),
+        ({"popularity": 0.5}, {"promotion_minimum_users": USERS + 1}, "rejected"),
         ({}, {}, "rejected"),
     ],
     ids=str,

@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import sparse
 
 from moovitamix_assets.training.components.als import ALS
-from moovitamix_assets.training.components.base import Factors, weighted
 from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.item_knn import ItemKNN
-from moovitamix_assets.training.components.lightfm import LightFM, mixed_with_history
+from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.components.popularity import Popularity
 from moovitamix_assets.training.components.random import Random
 from moovitamix_assets.training.components.registry import COMPONENTS
@@ -76,48 +74,6 @@ def test_only_lightfm_knows_users_and_tracks_without_plays(view):
         assert by_name[name].covered_tracks[:-4].all()
 
 
-def test_lightfm_guesses_the_genre_of_users_and_tracks_it_never_saw(view):
-    fitted = LightFM(embedding_size=16, epochs=20, feature_weight=2.0).fit(view, seed=1, threads=1)
-    embeddings = fitted.track_vectors[:, :-1]
-    silent = len(view.user_ids) - 1
-    liking = fitted.user_vectors[silent, :-1] @ embeddings.T
-    by_genre = [liking[:-4][np.arange(len(liking) - 4) % 4 == genre].mean() for genre in range(4)]
-    assert int(np.argmax(by_genre)) == silent % 4
-    new = len(view.track_ids) - 2
-    fans = np.flatnonzero(np.arange(silent) % 4 == new % 4)
-    others = np.flatnonzero(np.arange(silent) % 4 != new % 4)
-    interest = fitted.user_vectors[:, :-1] @ embeddings[new]
-    assert interest[fans].mean() > interest[others].mean() + interest.std()
-
-
-def test_lightfm_without_features_has_nothing_to_say_of_new_tracks(view):
-    fitted = replace(LIGHTFM, feature_weight=0.0).fit(view, seed=1, threads=1)
-    assert not fitted.covered_tracks[-4:].any()
-    assert not fitted.track_vectors[-4:].any()
-
-
-def test_stopping_after_some_epochs_is_training_for_so_many(view):
-    steps = list(LIGHTFM.epoch_by_epoch(view, seed=1, threads=1, every=5))
-    short = replace(LIGHTFM, epochs=5).fit(view, seed=1, threads=1)
-    assert len(steps) == 2
-    assert np.array_equal(steps[0].user_vectors, short.user_vectors)
-    assert not np.array_equal(steps[1].user_vectors, short.user_vectors)
-
-
-def test_history_moves_users_who_played_towards_the_mean_of_their_tracks(view):
-    alone = LIGHTFM.fit(view, seed=1, threads=1)
-    whole = replace(LIGHTFM, history_weight=1.0).fit(view, seed=1, threads=1)
-    half = replace(LIGHTFM, history_weight=0.5).fit(view, seed=1, threads=1)
-    played = view.plays[3].indices
-    np.testing.assert_allclose(
-        whole.user_vectors[3, :-1], alone.track_vectors[played, :-1].mean(axis=0), rtol=1e-4, atol=1e-6
-    )
-    np.testing.assert_allclose(half.user_vectors, (alone.user_vectors + whole.user_vectors) / 2, atol=1e-5)
-    silent = len(view.user_ids) - 1
-    assert np.array_equal(whole.user_vectors[silent], alone.user_vectors[silent])
-    assert np.array_equal(whole.user_vectors[:, -1], alone.user_vectors[:, -1])
-
-
 @pytest.mark.parametrize(
     "parameters",
     [ALS(embedding_size=16, feature_weight=0.5), EASE(regularization=50.0, feature_weight=1.0)],
@@ -134,49 +90,6 @@ def test_features_as_users_make_new_tracks_known_to_the_fans_of_their_genre(view
         assert scores[fans, new].mean() > scores[~fans, new].mean() + scores[:, new].std()
 
 
-def test_lightfm_refuses_a_past_without_plays(view):
-    empty = replace(view, plays=sparse.csr_matrix(view.plays.shape, dtype=np.float32))
-    with pytest.raises(ValueError, match="nothing to learn from"):
-        LIGHTFM.fit(empty, seed=1, threads=1)
-
-
-def test_popularity_is_recent_plays_then_all_plays(view):
-    recent = np.zeros(len(view.track_ids))
-    recent[[5, 9]] = [2.0, 7.0]
-    fitted = Popularity().fit(replace(view, recent_plays=recent), 1, 1)
-    order = np.argsort(-fitted.scores(np.array([0]))[0], kind="stable")
-    assert order[:2].tolist() == [9, 5]
-    rest = view.track_plays[order[2:]]
-    assert (np.diff(rest) <= 0).all()
-
-
-def test_als_gives_new_tracks_the_mean_vector(view):
-    fitted = ALS(embedding_size=16).fit(view, seed=1, threads=1)
-    assert isinstance(fitted, Factors)
-    known = fitted.covered_tracks
-    np.testing.assert_allclose(
-        fitted.track_vectors[~known][0], fitted.track_vectors[known].mean(axis=0), rtol=1e-4, atol=1e-6
-    )
-
-
-def test_weighting_replaces_counts_and_leaves_the_plays_alone(view):
-    before = view.plays.data.copy()
-    assert set(weighted(view.plays, "ones").data.tolist()) == {1.0}
-    np.testing.assert_allclose(weighted(view.plays, "log").data, np.log1p(before))
-    assert np.array_equal(weighted(view.plays, "plays").data, before)
-    assert np.array_equal(view.plays.data, before)
-
-
-def test_lightfm_ranks_by_what_everybody_plays_too(view):
-    fitted = LIGHTFM.fit(view, seed=1, threads=1)
-    played = view.track_plays > 0
-    biases = fitted.track_vectors[:, -1]
-    assert np.corrcoef(biases[played], np.log(view.track_plays[played]))[0, 1] > 0.5
-    users = np.arange(5)
-    liking = fitted.user_vectors[users, :-1] @ fitted.track_vectors[:, :-1].T
-    np.testing.assert_allclose(fitted.scores(users), liking + biases, rtol=1e-5, atol=1e-5)
-
-
 @pytest.mark.parametrize(
     "parameters",
     [LightFM(embedding_size=8, epochs=2), ALS(embedding_size=8), EASE(regularization=50.0, weighting="log")],
@@ -190,16 +103,3 @@ def test_a_component_with_decay_learns_from_decayed_plays(parameters):
     found = replace(parameters, time_decay=2.0).fit(view, seed=1, threads=1).scores(users)
     np.testing.assert_allclose(found, parameters.fit(decayed, seed=1, threads=1).scores(users), atol=1e-5)
     assert not np.allclose(found, usual, atol=1e-3)
-
-
-def test_history_decays_as_plays_do():
-    view = split(taste_world(users=30, tracks=60, listens=1000, moved_on=20), "before_holdout")
-    parameters = LightFM(embedding_size=8, epochs=2, time_decay=2.0)
-    alone = parameters.fit(view, seed=1, threads=1)
-    weights = view.freshness[3].data ** 2.0
-    expected = weights @ alone.track_vectors[view.plays[3].indices, :-1] / weights.sum()
-    for mixed in (
-        mixed_with_history(alone, view, 1.0, time_decay=2.0),
-        replace(parameters, history_weight=1.0).fit(view, seed=1, threads=1),
-    ):
-        np.testing.assert_allclose(mixed.user_vectors[3, :-1], expected, rtol=1e-4, atol=1e-6)
