@@ -1,6 +1,6 @@
-"""Threads that wait for the source, and for which nobody has to wait.
+"""Threads that may wait for a server without keeping the program alive.
 
-What they run is the callers' affair.
+What they run is decided by the callers.
 """
 
 import queue
@@ -18,12 +18,12 @@ _Work = tuple[Future[Any], Callable[[], Any]]
 class DaemonThreads(Executor):
     """An executor whose threads do not outlive the program.
 
-    The interpreter joins the threads of a `ThreadPoolExecutor` at exit, so that one of them which waits for a
-    name server, or for a host that does not answer, keeps a run alive that was terminated.
+    The interpreter joins the threads of a `ThreadPoolExecutor` at exit, so that a thread waiting for a name server, or
+    for a host that does not answer, keeps a terminated run alive.
     """
 
     def __init__(self, count: int, name: str) -> None:
-        """Start none yet, and never more than `count` of them."""
+        """Start no thread yet, and never more than `count` of them."""
         self._count, self._name = count, name
         self._lock = threading.Lock()
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
@@ -50,13 +50,13 @@ class DaemonThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
-        """Let each thread end once it has done what it is doing; what was not begun is cancelled.
+        """Let each thread end after its current work; work that was not begun is cancelled.
 
         Raises:
-            ValueError: If asked to wait, or to go on: such threads are there not to be waited for.
+            ValueError: If asked to wait or to continue: these threads exist so that nothing waits for them.
         """
         if wait or not cancel_futures:
-            raise ValueError("these threads are neither waited for nor do they finish what waits")
+            raise ValueError("these threads are not waited for, and queued work is not finished")
         with self._lock:
             if self._closed:
                 return

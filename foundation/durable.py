@@ -1,6 +1,6 @@
-"""Files that appear whole, survive a power cut, and can be checked later: writing them, and what damage is called.
+"""Durable files: they appear whole, survive a power cut, and can be verified later; and the error for damage.
 
-Every stage writes through here. What is in a file, and which command mends a damaged one, is said by its owner.
+Every stage writes through here. A file's owner knows its content, and which command repairs a damaged one.
 """
 
 import errno
@@ -21,11 +21,11 @@ _SAYS_FULL = re.compile(
 
 
 class Damaged(Explained, ValueError):
-    """What is kept is not what was written; the message names the file, what is lost and what mends it."""
+    """A stored file is not what was written; the message names the file, what is lost and the remedy."""
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error, or what caused it, is a disk without room."""
+    """Whether an error, or its cause, is a full disk."""
     seen: BaseException | None = error
     while seen is not None:
         if (isinstance(seen, OSError) and seen.errno in _FULL) or says_disk_full(str(seen)):
@@ -35,7 +35,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def says_disk_full(message: str) -> bool:
-    """Whether a message is that of a disk without room."""
+    """Whether a message reports a full disk."""
     return _SAYS_FULL.search(message) is not None
 
 
@@ -45,7 +45,7 @@ def sha256(content: bytes) -> str:
 
 
 def write_file(target: Path, content: bytes) -> None:
-    """Write a file that appears by rename once its bytes are on the disk; its folder is made if absent.
+    """Write a file that appears by rename once its bytes are on the disk; its folder is created if absent.
 
     Raises:
         OSError: If it cannot be written; where the disk is full, the message says how many bytes were needed.
@@ -68,7 +68,7 @@ def write_file(target: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder reach the disk: a renamed file is lost in a power cut without it."""
+    """Have the names in a folder reach the disk: without it, a power cut loses a renamed file."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -87,18 +87,18 @@ def read_checked_text(path: Path) -> str:
     One line alone was written by hand or by an earlier version, which kept no hash: it is returned as it is.
 
     Raises:
-        ValueError: If the text is not the one its hash was made of.
+        ValueError: If the text does not match its hash.
     """
     content = path.read_bytes()
     text, _, rest = content.partition(b"\n")
-    # A line as long as a hash has swallowed one: its end was altered.
+    # A line as long as a hash includes one: its end was altered.
     if (rest or len(text) >= len(sha256(b""))) and content != b"%s\n%s\n" % (text, sha256(text).encode()):
-        raise ValueError("its text is not the one its SHA-256 was made of")
+        raise ValueError("its text does not match its SHA-256")
     return text.decode()
 
 
 def free_place(folder: Path, name: str) -> Path:
-    """A path in a folder (made if absent) that nothing has yet: `name`, or `name.2` and so on."""
+    """A path in a folder (created if absent) that does not exist yet: `name`, or `name.2` and so on."""
     folder.mkdir(parents=True, exist_ok=True)
     place, repeat = folder / name, 1
     while place.exists():

@@ -1,6 +1,6 @@
 """Pictures and tables for the Dagster UI, as Markdown.
 
-How figures come to be does not belong here; nor does any personal field: callers leave those out.
+Computing the figures does not belong here; callers leave personal fields out.
 """
 
 import base64
@@ -27,70 +27,72 @@ def _in_a_cell(value: object) -> str:
     return str(value).replace("|", "\\|")
 
 
-def listens_per_hour(listened_at: pd.Series) -> str:
-    """Listens by hour of the day (UTC), as an inline picture."""
+def events_per_hour(moments: pd.Series, label: str) -> str:
+    """The number of events by hour of the day (UTC), as an inline picture; `label` names the events."""
     from matplotlib.figure import Figure
 
-    per_hour = pd.to_datetime(listened_at).dt.hour.value_counts().reindex(range(24), fill_value=0)
+    per_hour = pd.to_datetime(moments).dt.hour.value_counts().reindex(range(24), fill_value=0)
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     axes = figure.add_subplot()
     axes.bar(per_hour.index, per_hour.to_numpy(), color="#4f6bed")
-    axes.set(xlabel="hour of the day, UTC", ylabel="listens", xticks=range(0, 24, 3))
+    axes.set(xlabel="hour of the day, UTC", ylabel=label, xticks=range(0, 24, 3))
     return _inline(figure)
 
 
-def metrics_beside(evaluations: pd.DataFrame, metrics: list[str], segment: str = "all") -> str:
+def metrics_by_subject(evaluations: pd.DataFrame, metrics: list[str], segment: str = "all") -> str:
     """Bars of each metric for every subject measured, with standard errors, as an inline picture.
 
     Args:
         evaluations: Rows of `model_evaluations`.
-        metrics: Which metrics, in order.
-        segment: Whose lists.
+        metrics: The metrics shown, in order.
+        segment: The segment shown.
 
     Returns:
-        The picture, or a sentence where nobody was measured.
+        The picture, or a sentence where no user was measured.
     """
     from matplotlib.figure import Figure
 
     shown = evaluations[(evaluations["segment"] == segment) & evaluations["metric"].isin(metrics)]
     if shown["value"].isna().all():
-        return "Nobody heard anything new on the hold-out days."
+        return "No user played anything new on the hold-out days."
     values = shown.pivot_table(index="metric", columns="subject", values="value").reindex(metrics)
     errors = shown.pivot_table(index="metric", columns="subject", values="standard_error", dropna=False)
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     axes = figure.add_subplot()
     values.plot.bar(ax=axes, yerr=errors.reindex_like(values).fillna(0), rot=0, width=0.8)
-    axes.set(xlabel="", ylabel="value", title=f"hold-out, {segment} people")
+    axes.set(xlabel="", ylabel="value", title=f"hold-out, {segment} users")
     return _inline(figure)
 
 
 def quality_by_day(rows: pd.DataFrame) -> str:
-    """NDCG@10 of each version's lists by day, beside what popularity would have earned, as an inline picture.
+    """NDCG@10 of each version's recommendations by day, compared with popularity, as an inline picture.
 
     Args:
-        rows: Rows of `recommendation_quality`, without those of too few people to tell anything.
+        rows: Rows of `recommendation_quality`, without those of too few users to be meaningful.
 
     Returns:
         The picture, or a sentence where nothing was measured.
     """
     from matplotlib.figure import Figure
 
-    everyone = rows[rows["segment"] == "all"].sort_values("day")
-    if everyone.empty:
-        return "On none of these days were the lists of enough people measured."
+    all_users = rows[rows["segment"] == "all"].sort_values("day")
+    if all_users.empty:
+        return "On none of these days were the recommendations of enough users measured."
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     axes = figure.add_subplot()
-    for version, days in everyone.groupby("model_version"):
+    for version, days in all_users.groupby("model_version"):
         (line,) = axes.plot(days["day"], days["ndcg_at_10"], marker="o", markersize=3, label=str(version))
         axes.plot(days["day"], days["popularity_ndcg_at_10"], linestyle=":", color=line.get_color())
-    axes.set(ylabel="ndcg_at_10", ylim=(0, None), title="lists as served; dotted: popularity, same people")
+    axes.set(
+        ylabel="ndcg_at_10", ylim=(0, None), title="recommendations as served; dotted: popularity, same users"
+    )
     axes.tick_params(axis="x", rotation=30)
     axes.legend(fontsize="small")
     return _inline(figure)
 
 
-def drift_beside_thresholds(rows: pd.DataFrame) -> str:
-    """A bar for how far each feature is from the reference, with its threshold as a line, as an inline picture.
+def drift_against_thresholds(rows: pd.DataFrame) -> str:
+    """A bar for each feature's distance from the reference, with its threshold as a line, as an inline picture.
 
     Args:
         rows: Rows of `drift`, of one day.

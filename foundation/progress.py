@@ -1,6 +1,6 @@
-"""How long work tells how far it is: bars in a terminal, nothing where nobody looks.
+"""Reporting the progress of long work: bars in a terminal, nothing elsewhere.
 
-What the work is does not belong here.
+The work itself does not belong here.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,15 +15,15 @@ OnProgress = Callable[[int, int], None]
 
 
 class Progress(Protocol):
-    """Told of pieces of long work by name."""
+    """Receives the progress of pieces of long work by name."""
 
     def track(self, description: str) -> AbstractContextManager[OnProgress]:
-        """A context that gives a callable, to be told the steps done and the steps in all."""
+        """A context that yields a callable, to be called with the steps done and the steps in total."""
         ...
 
 
 class NoProgress:
-    """Says nothing: for runs that nobody watches."""
+    """Reports nothing: for unattended runs."""
 
     @contextmanager
     def track(self, description: str) -> Iterator[OnProgress]:

@@ -33,15 +33,14 @@ def test_a_table_is_markdown_with_days_as_days_and_no_cell_torn() -> None:
 
 
 def test_a_picture_is_inline_png() -> None:
-    picture = plots.listens_per_hour(pd.Series(pd.to_datetime(["2026-09-01 08:00"])))
+    picture = plots.events_per_hour(pd.Series(pd.to_datetime(["2026-09-01 08:00"])), "listens")
     data = picture.removeprefix("![plot](data:image/png;base64,").removesuffix(")")
     assert base64.b64decode(data).startswith(PNG)
 
 
 def test_every_hour_of_the_day_has_its_bar(drawn: list[Figure]) -> None:
-    plots.listens_per_hour(
-        pd.Series(pd.to_datetime(["2026-09-01 00:10", "2026-09-02 23:59", "2026-09-02 23:00"]))
-    )
+    moments = pd.Series(pd.to_datetime(["2026-09-01 00:10", "2026-09-02 23:59", "2026-09-02 23:00"]))
+    plots.events_per_hour(moments, "listens")
     heights = [bar.get_height() for bar in drawn[0].axes[0].patches]
     assert heights == [1, *[0] * 22, 2]
 
@@ -59,7 +58,7 @@ def evaluations() -> pd.DataFrame:
 
 
 def test_the_metrics_asked_for_stand_side_by_side_in_their_order(drawn: list[Figure]) -> None:
-    plots.metrics_beside(evaluations(), ["recall_at_20", "ndcg_at_10"])
+    plots.metrics_by_subject(evaluations(), ["recall_at_20", "ndcg_at_10"])
     (axes,) = drawn[0].axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["recall_at_20", "ndcg_at_10"]
     by_subject = {
@@ -69,10 +68,10 @@ def test_the_metrics_asked_for_stand_side_by_side_in_their_order(drawn: list[Fig
     assert by_subject["popularity"] == [0.3, 0.1]
 
 
-def test_where_nobody_was_measured_a_sentence_says_so() -> None:
+def test_where_no_user_was_measured_a_sentence_says_so() -> None:
     nobody = evaluations().assign(value=None)
-    assert plots.metrics_beside(nobody, ["ndcg_at_10"]).startswith("Nobody")
-    assert plots.metrics_beside(evaluations(), ["ndcg_at_10"], "warm").startswith("Nobody")
+    assert plots.metrics_by_subject(nobody, ["ndcg_at_10"]).startswith("No user")
+    assert plots.metrics_by_subject(evaluations(), ["ndcg_at_10"], "warm").startswith("No user")
 
 
 def quality() -> pd.DataFrame:
@@ -114,7 +113,7 @@ def test_a_feature_that_drifted_is_red_and_each_has_its_own_threshold(drawn: lis
             "drifted": [False, True],
         }
     )
-    plots.drift_beside_thresholds(rows)
+    plots.drift_against_thresholds(rows)
     (axes,) = drawn[0].axes
     assert [bar.get_width() for bar in axes.patches] == [0.1, 0.4]
     calm, drifted = (bar.get_facecolor() for bar in axes.patches)

@@ -1,4 +1,4 @@
-"""Appraisal of the source at hand: what a pull and the source's first page say, counted and judged.
+"""Appraisal of the source: counts of a pull and of the source's first page, and their judgements.
 
 Counting only; verdicts are in `plausibility.py`, landing files are read in `known_records.py`.
 """
@@ -47,7 +47,7 @@ def appraise_pull(source_api: SourceApi, pull: Pull, days: Sequence[date], setti
 
     Args:
         source_api: Asked once more, where the server filtered.
-        pull: What it brought.
+        pull: The pull.
         days: The partitions of the run, oldest first.
         settings: The shares, and where landing is.
 
@@ -62,9 +62,9 @@ def appraise_pull(source_api: SourceApi, pull: Pull, days: Sequence[date], setti
     sample = source_api.probe(pull.endpoint)
     appraisal = appraise_sample(sample, days, settings)
     if days[0] != settings.start_date:
-        # Of a part only: few records, and on a calm day most of them may be undated ones.
+        # A part only: few records, and on a quiet day most of them may be undated.
         return appraisal
-    # The first partition takes everything older: empty, though the first page shows such records, it is wrong.
+    # The first partition takes everything older: it cannot be empty where the first page shows such records.
     until = days[-1] + timedelta(days=1)
     older = sum(record.changed_at is None or record.changed_at.date() < until for record in sample.records)
     number = judge_number(pull.endpoint, pull.statistics.total or sample.received - older, settings)
@@ -85,7 +85,7 @@ def appraise_sample(sample: Sample, days: Collection[date], settings: Settings) 
     number = judge_number(sample.endpoint, sample.received, settings)
     undated = sum(record.changed_at is None for record in sample.records)
     dates = judge_dates(sample.endpoint, "on its first page", sample.received, undated, settings)
-    # A run from the first partition on reads all that is known: what was read of its days before has to do.
+    # A run from the first partition on reads all that is known: the earlier readings of its days have to suffice.
     reads_all = settings.start_date in days
     by_day: dict[date, list[Record]] = defaultdict(list)
     for record in sample.records:
@@ -108,7 +108,7 @@ def appraise_sample(sample: Sample, days: Collection[date], settings: Settings) 
 
 
 def refuse_implausible(source_api: SourceApi, settings: Settings) -> None:
-    """Look at every endpoint's first page, one request each.
+    """Check every endpoint's first page, one request each.
 
     Raises:
         ImplausibleSource: If the source could not be loaded as it is.

@@ -1,7 +1,7 @@
-"""raw_users, raw_tracks, raw_listens: what the source API says changed on each day, landed as received.
+"""raw_users, raw_tracks, raw_listens: the records of the source API that changed on each day, landed as received.
 
-One pull serves every partition of the run; a source that is wrong as a whole, or a day that has not ended, is refused
-before anything is landed. What a single record is worth is the warehouse's affair.
+One pull serves every partition of the run; an implausible source, or a day that has not ended, is refused before
+anything is landed. Single records are judged by the warehouse.
 See https://docs.dagster.io/guides/build/assets.
 """
 
@@ -38,7 +38,7 @@ _LANDED_COLUMNS = TableSchema(
     columns=[
         TableColumn("record", "string", "The record as received: canonical JSON."),
         TableColumn("changed_at", "timestamp", "The greatest readable of created_at and updated_at, UTC."),
-        TableColumn("observed_at", "timestamp", "When the pull that brought it began, UTC."),
+        TableColumn("observed_at", "timestamp", "When the pull that returned it began, UTC."),
         TableColumn("run_id", "string", "The run that landed it."),
     ]
 )
@@ -47,7 +47,7 @@ _LANDED_COLUMNS = TableSchema(
 def _raw_asset(name: str, endpoint: Endpoint, what: str) -> AssetsDefinition:
     @asset(
         name=name,
-        description=f"{what} that changed on each day, as `GET /{endpoint}` gave them; append-only Parquet.",
+        description=f"{what} that changed on each day, as `GET /{endpoint}` returned them; append-only Parquet.",
         partitions_def=DAILY,
         backfill_policy=RANGE_IN_ONE_RUN,
         group_name="ingestion",
@@ -66,7 +66,7 @@ def _raw_asset(name: str, endpoint: Endpoint, what: str) -> AssetsDefinition:
                 "source_not_regenerated",
                 asset=name,
                 blocking=True,
-                description="Most of the records known before are still there; where most are gone, nothing is landed.",
+                description="Most of the known records still exist; where most are gone, nothing is landed.",
             ),
         ],
     )
@@ -130,7 +130,7 @@ def _check_result(name: str, judgement: Judgement) -> AssetCheckResult:
         passed=judgement.verdict == "plausible",
         severity=AssetCheckSeverity.WARN if noticeable else AssetCheckSeverity.ERROR,
         description=judgement.finding,
-        metadata={"records_looked_at": judgement.looked_at, "records_wrong": judgement.wrong},
+        metadata={"records_checked": judgement.checked, "records_wrong": judgement.wrong},
     )
 
 
@@ -155,6 +155,6 @@ def _pull_metadata(pull: Pull) -> dict[str, Any]:
     }
 
 
-raw_users = _raw_asset("raw_users", "users", "People")
+raw_users = _raw_asset("raw_users", "users", "Users")
 raw_tracks = _raw_asset("raw_tracks", "tracks", "Tracks")
 raw_listens = _raw_asset("raw_listens", "listen_history", "Listening sessions")

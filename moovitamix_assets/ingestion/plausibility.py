@@ -1,7 +1,7 @@
 """Judgements of a source as a whole: is it empty, has it lost its dates, was it regenerated, has the day ended?
 
-Pure functions from counts, times and settings to a verdict in plain words. What is counted, and where, is in
-`appraisal.py` and `known_records.py`; single records are judged by the warehouse's cleaning.
+Pure functions from counts, times and settings to a verdict in plain words. The counting is in `appraisal.py` and
+`known_records.py`; single records are judged by the warehouse's cleaning.
 """
 
 from collections.abc import Sequence
@@ -33,14 +33,14 @@ class Judgement:
 
     Attributes:
         verdict: `noticeable` warns, `blocking` keeps the tables from being loaded, `implausible` landing too.
-        finding: What was found and, if anything is to be done, what.
-        looked_at: The records it rests on.
+        finding: The finding, with the remedy if there is one.
+        checked: The number of records checked.
         wrong: Those of them that are undated, gone or unknown.
     """
 
     verdict: Verdict
     finding: str
-    looked_at: int
+    checked: int
     wrong: int
 
     @property
@@ -50,7 +50,7 @@ class Judgement:
 
 
 def worst(judgements: Sequence[Judgement]) -> Judgement:
-    """The gravest of some judgements, the first of equals.
+    """The worst of some judgements, the first of equals.
 
     Raises:
         ValueError: If there are none.
@@ -59,13 +59,13 @@ def worst(judgements: Sequence[Judgement]) -> Judgement:
 
 
 def judge_number(endpoint: str, received: int, settings: Settings) -> Judgement:
-    """Judge an endpoint by whether it holds anything at all."""
+    """Judge an endpoint by whether it holds any records."""
     if received or settings.plausibility.accept_empty_endpoints:
         return Judgement("plausible", f"{received} records of {endpoint}.", received, 0)
     return Judgement(
         "implausible",
         f"{endpoint}: the source holds no record at all (0 received). {_NOT_LANDED} These days would be closed with "
-        "nothing in them. Check that the source is well and that MOOVITAMIX_API_URL is the right one, then run "
+        "nothing in them. Check that the source is healthy and that MOOVITAMIX_API_URL is the right one, then run "
         "again; MOOVITAMIX_ACCEPT_EMPTY_ENDPOINTS=true accepts an endpoint without records, as of a service that has "
         "just opened.",
         0,
@@ -82,7 +82,7 @@ def judge_dates(endpoint: str, where: str, received: int, undated: int, settings
     Args:
         endpoint: The endpoint.
         where: Where the records come from, such as "received" or "on its first page".
-        received: Records looked at.
+        received: Records checked.
         undated: Those without a readable time.
         settings: The shares.
     """
@@ -125,7 +125,7 @@ def judge_identities(
         looked_for: Records compared.
         missing: Those that were not found.
         settings: The shares.
-        minimum: Fewer records compared say nothing.
+        minimum: With fewer records compared, the source is plausible.
     """
     if looked_for < minimum:
         nothing = "Nothing to compare: a first load, or too few records that should be known."
@@ -159,12 +159,12 @@ def judge_identities(
 def refuse_unless_ended(
     day: date, machine_time: datetime, source_time: datetime | None, settings: Settings
 ) -> None:
-    """Refuse a partition that is not over yet.
+    """Refuse a partition whose day has not ended.
 
     Args:
         day: The newest partition to be read.
         machine_time: Now by the clock that the deployment follows, naive UTC.
-        source_time: Now by the source's own clock, naive UTC; None where it does not say.
+        source_time: Now by the source's own clock, naive UTC; None where it sends none.
         settings: `clock_tolerance_minutes`, by which the source's clock may be behind.
 
     Raises:
@@ -184,7 +184,7 @@ def refuse_unless_ended(
 def both_clocks(machine_time: datetime, source_time: datetime | None) -> str:
     """The two clocks, in words."""
     theirs = (
-        "the source does not say" if source_time is None else f"{source_time:%Y-%m-%d %H:%M} by the source's"
+        "the source sends no time" if source_time is None else f"{source_time:%Y-%m-%d %H:%M} by the source's"
     )
     return f"it is {machine_time:%Y-%m-%d %H:%M} UTC by the machine's clock, {theirs}"
 

@@ -124,7 +124,7 @@ def drift(
     metadata: dict[str, Any] = {
         "written_from": days[0].isoformat(),
         "last_day": MetadataValue.md(plots.markdown_table(frames[-1].round(4))),
-        "compared_with_thresholds": MetadataValue.md(plots.drift_beside_thresholds(frames[-1])),
+        "compared_with_thresholds": MetadataValue.md(plots.drift_against_thresholds(frames[-1])),
     }
     return Output(pd.concat([empty_frame(DRIFT), *frames], ignore_index=True), metadata=metadata)
 

@@ -195,7 +195,7 @@ def _metrics(evaluations: Any) -> dict[str, Any]:
     shown = overall[overall["metric"].isin(_SHOWN_METRICS)]
     return {
         "metrics": MetadataValue.md(plots.markdown_table(table)),
-        "metrics_against_popularity": MetadataValue.md(plots.metrics_beside(evaluations, _SHOWN_METRICS)),
+        "metrics_against_popularity": MetadataValue.md(plots.metrics_by_subject(evaluations, _SHOWN_METRICS)),
         **{
             f"{subject}_{metric}": float(value)
             for subject, metric, value in zip(shown["subject"], shown["metric"], shown["value"], strict=True)

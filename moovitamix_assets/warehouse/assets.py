@@ -1,6 +1,6 @@
-"""users, tracks, listens: the accepted rows of each day, with what was rejected and what became of the rest.
+"""users, tracks, listens: the accepted rows of each day, with the rejected records and the counts of the others.
 
-Each rebuilds its partitions from the landing files alone. Reading the source does not belong here.
+Each computes its partitions from the landing files alone. Reading the source does not belong here.
 See https://docs.dagster.io/guides/build/assets.
 """
 
@@ -109,7 +109,7 @@ def _without_refused(
     judged: Finding,
     left_out: Sequence[date],
 ) -> CleanedPartitions:
-    """Leave out what must not be loaded, and let the check say so: it does not run where its asset failed."""
+    """Leave out refused partitions, and report the check: it does not run where its asset failed."""
     days = ", ".join(map(str, left_out[:3])) + (" ..." if len(left_out) > 3 else "")
     refused = cleaned.without(left_out, "").refused_records
     received = int(
@@ -136,9 +136,9 @@ def _without_refused(
 
 
 def _reasons(rejected: pd.DataFrame) -> dict[str, int]:
-    """How many records were rejected for what, most frequent first.
+    """The number of rejected records by reason, most frequent first.
 
-    Before the colon stand fixed words only: what was found in the record, perhaps a name, stays in its table.
+    The part of a reason before the colon is fixed; the value found, perhaps a name, stays in its table.
     """
     counts = rejected["reasons"].explode().astype("str").str.split(":").str[0].value_counts()
     return {str(reason): int(count) for reason, count in counts.items()}
@@ -155,7 +155,7 @@ def _table_metadata(table: str, cleaned: CleanedPartitions) -> dict[str, Any]:
     }
     if table == "listens" and len(cleaned.accepted):
         metadata["listens_per_hour"] = MetadataValue.md(
-            plots.listens_per_hour(cleaned.accepted["listened_at"])
+            plots.events_per_hour(cleaned.accepted["listened_at"], "listens")
         )
     return metadata
 

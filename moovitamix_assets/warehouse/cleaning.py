@@ -1,6 +1,6 @@
 """From landed records to accepted and rejected rows: pure functions on frames, one column at a time.
 
-Which version of a record counts within a partition is decided here. Reading one record is the affair of
+Which version of a record counts within a partition is decided here. Parsing one record is the concern of
 `parsing.py`; reading landing files and writing tables do not belong here.
 """
 
@@ -25,14 +25,14 @@ def clean(
 ) -> CleanedPartitions:
     """Sort the records of some partitions into accepted rows, rejected records, duplicates and superseded ones.
 
-    A record is judged by its newest observation: one that cannot be used counts as superseded, not as rejected, once
-    a newer observation of the same session was landed, or a later reading of the partition no longer brought it.
+    A record is judged by its newest observation: an unusable one counts as superseded, not as rejected, once a newer
+    observation of the same session was landed, or a later reading of the partition no longer returned it.
 
     Args:
         table: `users`, `tracks` or `listens`.
         landed: One row per record: `record` (canonical JSON), `changed_at`, `observed_at`, `changed_on`, and
-            `withdrawn` where landing knows of withdrawn records (see `ingestion/landing.py`).
-        partitions: Every partition being loaded; each gets its line in `loads`, whether it has records or not.
+            `withdrawn` where landing knows of withdrawn records (see `foundation/landing/partitions.py`).
+        partitions: Every partition being loaded; each gets its row in `loads`, with or without records.
         loaded_at: Wall clock, naive UTC.
     """
     distinct = landed.sort_values("observed_at", kind="stable").drop_duplicates(
@@ -76,7 +76,7 @@ def _newest_versions(table: str, usable: pd.DataFrame, values: list[tuple[Any, .
     Args:
         table: The table.
         usable: The records, numbered from 0.
-        values: What each of them says; the key stands first.
+        values: The values of each of them, beginning with the key.
 
     Returns:
         The rows of `usable` that count, under their numbers, by partition and key.
@@ -85,7 +85,7 @@ def _newest_versions(table: str, usable: pd.DataFrame, values: list[tuple[Any, .
     columns = SOURCE_TABLES[table].columns
     keyed = usable.assign(
         **{
-            key: typed_values(columns[key], [said[place] for said in values])
+            key: typed_values(columns[key], [parsed[place] for parsed in values])
             for place, key in enumerate(keys)
         }
     )
@@ -123,17 +123,17 @@ def _observed_again(
 
 
 def _accepted_rows(table: str, changed_on: pd.Series, values: list[Any], loaded_at: datetime) -> pd.DataFrame:
-    """The table's rows: one per person or track, one per item of a session that is a track id."""
+    """The table's rows: one per user or track, one per item of a session that is a track id."""
     rows = _listens(changed_on, values) if table == "listens" else _profiles(table, changed_on, values)
     return rows.assign(loaded_at=_repeated(loaded_at, len(rows)))[list(SOURCE_TABLES[table].columns)]
 
 
 def _profiles(table: str, changed_on: pd.Series, values: list[tuple[Any, ...]]) -> pd.DataFrame:
     columns = SOURCE_TABLES[table].columns
-    said = zip(*values, strict=True) if values else ((),) * len(PROFILE_COLUMNS[table])
+    by_column = zip(*values, strict=True) if values else ((),) * len(PROFILE_COLUMNS[table])
     rows = {
-        name: typed_values(columns[name], told)
-        for name, told in zip(PROFILE_COLUMNS[table], said, strict=True)
+        name: typed_values(columns[name], column_values)
+        for name, column_values in zip(PROFILE_COLUMNS[table], by_column, strict=True)
     }
     return pd.DataFrame(rows | {"changed_on": changed_on.to_numpy()})
 
@@ -180,7 +180,7 @@ def _repeated(moment: datetime, times: int) -> np.ndarray[Any, np.dtype[np.datet
 def _loads(
     table: str, partitions: Sequence[date], loaded_at: datetime, **records: pd.DataFrame
 ) -> pd.DataFrame:
-    """A line per partition, from the frames of records that each step left."""
+    """A row per partition, from the frames of records that each step left."""
     counts = pd.DataFrame(
         {step: frame.groupby("changed_on").size() for step, frame in records.items()},
         index=pd.DatetimeIndex(np.array(partitions, dtype="datetime64[s]"), name="changed_on"),

@@ -1,6 +1,7 @@
-"""Days that the warehouse cannot have: those that have not ended, made under a clock that was ahead.
+"""Future days: partitions that have not ended, written under a clock that was ahead.
 
-Finding and forgetting them in tables. Landing and Dagster's records are the command's affair (`cli/recovery/`).
+Finding them in tables, and deleting them there. Landing and Dagster's records are handled by the command
+(`cli/recovery/`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +23,8 @@ _DAY_OF = {
     for table, schema in TABLES.items()
     if any(column in schema.columns for column in _DAY_COLUMNS)
 }
-# Whoever has one of the others has these.
-_TELLING = (
+# Future days in any other table come with future days in these.
+_CHECKED = (
     "partition_loads", "recommendations", "recommendation_quality", "drift", "promotions", "partitions_made",
 )  # fmt: skip
 # Loaded before the day's end, or later than it is now.
@@ -36,10 +37,10 @@ class DaysOfTheFuture(Explained):
 
 @dataclass(frozen=True)
 class FutureDays:
-    """What cannot be; false if there is nothing of it.
+    """The future days found; false if there are none.
 
     Attributes:
-        moment: When it was looked for, naive UTC of the clock that the deployment follows.
+        moment: The time of the search, naive UTC of the clock that the deployment follows.
         by_table: The first and the last day after the newest one that has ended, and their number, by table.
         misread: Days up to that one that were loaded before their end, or by a clock ahead of the present.
     """
@@ -67,21 +68,22 @@ class FutureDays:
                 "loaded before the end of the day or by a clock ahead of the present"
             )
         return (
-            f"Days that have not ended by {self.moment:%Y-%m-%d %H:%M} UTC count as made: {'; '.join(found)}."
+            f"Days that have not ended by {self.moment:%Y-%m-%d %H:%M} UTC are recorded as written: "
+            f"{'; '.join(found)}."
         )
 
     @property
     def remedy(self) -> str:
-        """The command that mends it."""
+        """The command that fixes it."""
         return (
-            f"They were made under a clock that was ahead. `moovitamix forget --after {last_ended_day(self.moment)}` "
-            "removes them, and `moovitamix run` then reads each day after its end; if it is the present clock that "
-            "is wrong, set it instead."
+            "They were written under a clock that was ahead. "
+            f"`moovitamix forget --after {last_ended_day(self.moment)}` removes them, and `moovitamix run` then reads "
+            "each day after its end; if the current clock is the wrong one, set it instead."
         )
 
 
 def find_future_days(settings: Settings, moment: datetime) -> FutureDays:
-    """Look for days after the newest one that has ended, and for days that were loaded under a wrong clock.
+    """Find days after the newest one that has ended, and days that were loaded under a wrong clock.
 
     Args:
         settings: Where the warehouse is, and how far clocks may differ.
@@ -94,7 +96,7 @@ def find_future_days(settings: Settings, moment: datetime) -> FutureDays:
     last = last_ended_day(moment)
     with read_warehouse(settings.warehouse_path) as connection:
         by_table = {}
-        for table in _TELLING:
+        for table in _CHECKED:
             column = _DAY_OF[table]
             [(first, newest, number)] = connection.execute(
                 f"SELECT min({column}), max({column}), count(DISTINCT {column}) FROM {table} WHERE {column} > ?",
@@ -112,7 +114,7 @@ def find_future_days(settings: Settings, moment: datetime) -> FutureDays:
 def forget_days_after(
     connection: duckdb.DuckDBPyConnection, settings: Settings, last: date
 ) -> tuple[dict[str, int], list[date]]:
-    """Remove every row of the days after `last`, and the marks of days up to it that were loaded under a wrong clock.
+    """Delete every row of the days after `last`, and the loads of days up to it under a wrong clock.
 
     Args:
         connection: The warehouse, inside a transaction.
@@ -120,7 +122,7 @@ def forget_days_after(
         last: The newest day to keep.
 
     Returns:
-        The number of rows removed, by table, and the days that count as loaded no more, oldest first.
+        The number of rows deleted, by table, and the days that no longer count as loaded, oldest first.
     """
     misread = [last, _present(settings)]
     days = connection.execute(
@@ -143,7 +145,7 @@ def _deleted(connection: duckdb.DuckDBPyConnection, statement: str, values: Sequ
 
 
 def _present(settings: Settings) -> datetime:
-    """The latest moment a load can have happened: `loaded_at` is the machine's clock, also in a replay."""
+    """The latest possible time of a load: `loaded_at` is the machine's clock, also in a replay."""
     return datetime.now(UTC).replace(tzinfo=None) + timedelta(
         minutes=settings.plausibility.clock_tolerance_minutes
     )

@@ -1,7 +1,7 @@
-"""Reading one landed record: the values of a person, a track or a session, or why it cannot be used.
+"""Parsing one landed record: the values of a user, a track or a session, or why it cannot be used.
 
-Only what cannot be used is refused; any other bad field becomes None. Pure functions of one record: what becomes of
-several of them together does not belong here.
+Only an unusable record is refused; any other bad field becomes None. Pure functions of one record: choosing between
+several does not belong here.
 """
 
 import json
@@ -24,7 +24,7 @@ class Unusable:
     """A record that cannot become rows.
 
     Attributes:
-        reasons: Why, in plain words. Before a colon stand fixed words only; what was found stands after it.
+        reasons: The reasons, in plain words. The part before a colon is fixed; the value found follows it.
         key: The record's key, as far as it is readable: a session without a usable track still names its user and
             time, so that a newer observation of it can be recognised.
     """
@@ -34,13 +34,13 @@ class Unusable:
 
 
 class Session(NamedTuple):
-    """What a listening session says.
+    """The values of a listening session.
 
     Attributes:
-        user_id: Who listened.
+        user_id: The user.
         listened_at: The session's `created_at`, naive UTC.
         session_updated_at: Naive UTC; None if missing or unreadable.
-        track_ids: What was played, in order; None where an item is no id.
+        track_ids: The tracks played, in order; None where an item is not an id.
     """
 
     user_id: int
@@ -50,30 +50,30 @@ class Session(NamedTuple):
 
 
 def parse_record(table: str, record: str) -> tuple[Any, ...] | Unusable:
-    """What a record says.
+    """Parse a record.
 
     Args:
         table: `users`, `tracks` or `listens`.
         record: Its JSON.
 
     Returns:
-        A `Session`, or a person's or track's values in the order of `PROFILE_COLUMNS`; or why it is unusable.
+        A `Session`, or a user's or track's values in the order of `PROFILE_COLUMNS`; or why it is unusable.
     """
     try:
         return _PARSERS[table](json.loads(record))
     except (ValueError, RecursionError):
-        # Numbers of thousands of digits and nesting without end are JSON, but nothing that could be read.
+        # Numbers of thousands of digits and nesting without end are JSON, but not readable.
         return Unusable(["not readable as JSON"])
 
 
 def email(value: object) -> str | None:
-    """An address that could be one."""
+    """Read a plausible email address; None for anything else."""
     address = text(value)
     return address if address and _EMAIL.fullmatch(address) else None
 
 
 def duration_seconds(value: object) -> int | None:
-    """Seconds of "MM:SS"; None for anything else, and for no time at all."""
+    """Read the seconds of "MM:SS"; None for anything else, and for zero."""
     found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     return (int(found[1]) * 60 + int(found[2]) or None) if found else None
 

@@ -219,7 +219,7 @@ def test_a_first_load_has_nothing_to_compare_with(new_house: Callable[..., House
     ]
     assert evaluation.passed
     assert "Nothing to compare" in (evaluation.description or "")
-    assert evaluation.metadata["records_looked_at"].value == 0
+    assert evaluation.metadata["records_checked"].value == 0
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])

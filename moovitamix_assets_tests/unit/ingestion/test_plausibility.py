@@ -92,7 +92,7 @@ def test_a_share_above_one_is_never_reached() -> None:
 )
 def test_known_records_that_are_gone(missing: int, looked_for: int, minimum: int, verdict: Verdict) -> None:
     judgement = judge_identities("users", "are gone", looked_for, missing, SETTINGS, minimum)
-    assert (judgement.verdict, judgement.looked_at, judgement.wrong) == (verdict, looked_for, missing)
+    assert (judgement.verdict, judgement.checked, judgement.wrong) == (verdict, looked_for, missing)
 
 
 def test_the_worst_judgement_counts() -> None:
