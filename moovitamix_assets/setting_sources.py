@@ -4,6 +4,7 @@ Which settings there are is in `setting_groups.py`.
 """
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
@@ -74,7 +75,9 @@ def _checked_thresholds(path: Path) -> Path:
     known = yaml.safe_load(_THRESHOLDS.read_text())
     if not isinstance(content, dict):
         raise UnusableThresholds(f"{named}: it holds no keys with values, such as promotion_tolerance: 0.1")
-    unknown = ", ".join(sorted(str(key) for key in content.keys() - known.keys()))
+    unknown = sorted(str(key) for key in content.keys() - known.keys())
     if unknown:
-        raise UnusableThresholds(f"{named}: {unknown} is unknown; the keys are {', '.join(known)}")
+        nearest = get_close_matches(unknown[0], list(known), 1)
+        meant = f"did you mean {nearest[0]}?" if nearest else "docs/settings.md has the keys."
+        raise UnusableThresholds(f"{named}: {', '.join(unknown)} is unknown; {meant}")
     return path

@@ -4,8 +4,10 @@ Nothing but settings belongs here; those of the stages are in `setting_groups.py
 `mock_api/settings.py`.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
@@ -119,6 +121,17 @@ def all_fields() -> dict[str, FieldInfo]:
     for kind in groups.values():
         fields |= kind.model_fields
     return fields
+
+
+def unknown_variables() -> dict[str, str | None]:
+    """Environment variables with the prefix that are no setting, each with the one it may be a misspelling of."""
+    prefix, known = "MOOVITAMIX_", [name.upper() for name in all_fields()]
+    given = {
+        name: name.upper().removeprefix(prefix) for name in os.environ if name.upper().startswith(prefix)
+    }
+    unknown = {name: bare for name, bare in sorted(given.items()) if bare not in known}
+    nearest = {name: get_close_matches(bare, known, 1) for name, bare in unknown.items()}
+    return {name: prefix + matches[0] if matches else None for name, matches in nearest.items()}
 
 
 def _groups() -> Iterator[tuple[str, type[Variables]]]:

@@ -4,6 +4,9 @@ Assembly only. Each folder next to this module has its commands in `commands.py`
 outcome; heavy libraries are imported in them, so that `--help` answers at once.
 """
 
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
 from moovitamix_assets.cli.inspection.commands import doctor, history, recommend, status
@@ -22,6 +25,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(metadata.version("moovitamix-assets"))
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Accept what stands before a command."""
+
 
 for _command in (
     run,

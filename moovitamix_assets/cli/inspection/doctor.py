@@ -25,7 +25,7 @@ from moovitamix_assets.ingestion.client.errors import SourceError
 from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
-from moovitamix_assets.settings import Settings, all_fields
+from moovitamix_assets.settings import Settings, unknown_variables
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.future import find_future_days
 
@@ -80,13 +80,12 @@ def _disk(settings: Settings) -> Symptom:
 
 
 def _variables(settings: Settings) -> Symptom:
-    known = {f"MOOVITAMIX_{name.upper()}" for name in all_fields()}
-    set_here = {name for name in os.environ if name.upper().startswith("MOOVITAMIX_")}
-    unknown = sorted(name for name in set_here if name.upper() not in known)
+    unknown = unknown_variables()
     if unknown:
-        remedy = "They change nothing: see moovitamix_assets/settings.py and setting_groups.py for the names."
+        remedy = "They change nothing: docs/settings.md has the names."
         return Symptom("variables", False, f"{', '.join(unknown)}: unknown", remedy)
-    return Symptom("variables", True, f"{len(set_here)} settings from the environment")
+    given = [name for name in os.environ if name.upper().startswith("MOOVITAMIX_")]
+    return Symptom("variables", True, f"{len(given)} settings from the environment")
 
 
 def _start_date(settings: Settings) -> Symptom:

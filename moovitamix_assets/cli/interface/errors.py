@@ -34,6 +34,11 @@ class Commands(TyperGroup):
             fail(message, code=error.exit_code if isinstance(error, Explained) else 1)
 
 
+def warn(message: str) -> None:
+    """Print a warning; the command goes on."""
+    _errors.print(message, style="yellow", soft_wrap=True, markup=False)
+
+
 def fail(*messages: str, code: int = 1) -> NoReturn:
     """End the command with a message."""
     for message in messages:

@@ -17,7 +17,8 @@ console = Console(width=None if sys.stdout.isatty() else 110)
 
 # The commands that take --data-dir, where a text names one of them.
 _COMMAND = re.compile(
-    r"\bmoovitamix (run|recommend|rollback|retrain|rebuild|mirror|exporter|doctor|status|forget|reset)\b(?! --data-dir)"
+    r"\bmoovitamix (run|status|history|recommend|rollback|retrain|rebuild|mirror|exporter|doctor|forget|reset)\b"
+    r"(?! --data-dir)"
 )
 
 

@@ -11,9 +11,9 @@ import typer
 from pydantic import SecretStr, ValidationError
 
 from foundation.secret_url import SecretUrl
-from moovitamix_assets.cli.interface.errors import fail
+from moovitamix_assets.cli.interface.errors import fail, warn
 from moovitamix_assets.cli.interface.invocation import Invocation, invocation
-from moovitamix_assets.settings import Settings, all_fields
+from moovitamix_assets.settings import Settings, all_fields, unknown_variables
 
 GREATEST_ID = 2**63 - 1
 """The greatest id of a user or a track."""
@@ -43,12 +43,17 @@ def read_settings(data_dir: Path | None = None, source_url: str | None = None) -
     except ValidationError as error:
         fail(*(_unusable(problem, given) for problem in error.errors()), code=2)
     invocation.set(Invocation(settings.data_dir, data_dir))
+    for name, nearest in unknown_variables().items():
+        meant = f"; did you mean {nearest}?" if nearest else ": docs/settings.md has the names."
+        warn(f"{name} is no setting and changes nothing{meant}")
     return settings
 
 
 def _unusable(problem: Any, given: dict[str, Any]) -> str:
     name = str(problem["loc"][-1])
     variable, file = f"MOOVITAMIX_{name.upper()}", os.environ.get("MOOVITAMIX_THRESHOLDS_FILE")
+    if problem["type"] == "missing":
+        return f"{variable} has no value: the thresholds file of this installation lacks {name}."
     from_file = file and variable not in os.environ and name not in given
     field, value = all_fields().get(name), problem["input"]
     kind = field.annotation if field else None

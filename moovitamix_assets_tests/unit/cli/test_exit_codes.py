@@ -1,5 +1,6 @@
 """How every command ends when what it does fails: 1 with the message, 2 for what a user gave; never a traceback."""
 
+import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import date
@@ -149,3 +150,17 @@ def test_a_run_makes_both_ends_of_its_range_and_says_what_was_not_done(
     nothing_less = Missing([date(2026, 9, 1)], decision=False, made=False)
     monkeypatch.setattr(pipeline, "run_pipeline", lambda *_, **__: Outcome(nothing_less))
     assert "No" not in invoke(*RUN).output.replace("MooVitamix", "")
+
+
+def test_a_misspelt_setting_is_named_with_the_one_that_is_meant(invoke, monkeypatch) -> None:
+    monkeypatch.setenv("MOOVITAMIX_DATADIR", "elsewhere")
+    monkeypatch.setenv("MOOVITAMIX_XYZ", "1")
+    said = invoke("history").output
+    assert "MOOVITAMIX_DATADIR is no setting and changes nothing; did you mean MOOVITAMIX_DATA_DIR?" in said
+    assert "MOOVITAMIX_XYZ is no setting and changes nothing: docs/settings.md has the names." in said
+
+
+def test_the_version_is_printed(invoke) -> None:
+    result = invoke("--version")
+    assert result.exit_code == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", result.output)

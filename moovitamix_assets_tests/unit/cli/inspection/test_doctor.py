@@ -142,7 +142,7 @@ def test_variables_are_distinguished_by_their_whole_name_and_other_programs_own_
     symptom = found("variables")
     assert not symptom.is_well
     assert symptom.finding == "MOOVITAMIX_, MOOVITAMIX_SEEDS: unknown"
-    assert "settings.py" in symptom.remedy
+    assert "docs/settings.md" in symptom.remedy
 
 
 @pytest.mark.parametrize(("gigabytes", "well"), [(1.99, False), (2.0, True)])
