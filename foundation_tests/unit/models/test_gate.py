@@ -52,18 +52,18 @@ def test_an_identical_candidate_is_not_worse():
     assert decision.reason.startswith("Not worse than")
 
 
-def test_too_few_people_tell_nothing():
+def test_with_too_few_users_a_candidate_is_rejected():
     decision = decided(ndcg_of_users(0.9, 29, 1), None, ndcg_of_users(0.01, 29, 2))
     assert decision == Decision("rejected", decision.reason)
     assert "29" in decision.reason
 
 
-def test_nobody_measured_is_rejected():
+def test_without_users_a_candidate_is_rejected():
     assert decide("ndcg_at_10", NO_USERS_MEASURED, None, **THRESHOLDS).decision == "rejected"
 
 
 def test_hardly_any_candidate_that_is_a_tenth_worse_is_let_in():
-    """Twice the tolerance below the champion, seen through the noise of people: at most one in twenty."""
+    """Twice the tolerance below the champion, seen through the noise of users: at most one in twenty."""
     champion = ndcg_of_users(0.08, 1000, 100)
     popularity = ndcg_of_users(0.02, 1000, 101)
     promoted = 0

@@ -70,7 +70,7 @@ def test_a_missing_model_is_named_with_the_remedy(store: ModelStore[str], tmp_pa
 
 def test_damage_is_named_with_the_remedy(store: ModelStore[str]) -> None:
     file = store.folder(FIRST) / "model.txt"
-    file.write_text("Somebody else")
+    file.write_text("another model")
     with pytest.raises(
         ModelDamaged, match=rf"{file} is damaged: .*{FIRST} cannot be used\. mend 2026-09-10\."
     ):

@@ -164,7 +164,7 @@ def test_of_an_empty_table_nothing_is_known(connection):
     assert aliases(all_decisions(connection)) == {}
 
 
-def test_everyone_who_asks_gets_the_same_champion(connection):
+def test_every_question_has_the_same_champion_for_an_answer(connection):
     """The champion, its origin and its alias agree after any history."""
     first, second, third = (f"2026-09-{number}-00000000" for number in (10, 12, 14))
     decide_about(connection, first, day(10))

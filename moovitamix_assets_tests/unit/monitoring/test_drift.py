@@ -27,14 +27,14 @@ from moovitamix_assets_tests.unit.training.worlds import taste_world
 DAY = date(2026, 10, 20)
 
 
-def sessions(random, count, people, tracks, weights, day):
+def sessions(random, count, users, tracks, weights, day):
     """Sessions of four tracks drawn by weight."""
     rows = []
     for number in range(count):
         began = datetime.combine(day, datetime.min.time()) + timedelta(seconds=int(random.integers(86400)))
-        person = int(random.choice(people))
+        user = int(random.choice(users))
         for track in random.choice(len(tracks), int(random.integers(2, 6)), p=weights):
-            rows.append((person, began + timedelta(microseconds=number), tracks["track_id"].iloc[track]))
+            rows.append((user, began + timedelta(microseconds=number), tracks["track_id"].iloc[track]))
     frame = pd.DataFrame(rows, columns=["user_id", "listened_at", "track_id"])
     return frame.merge(tracks[["track_id", "genres"]], on="track_id", how="left")
 
@@ -97,9 +97,9 @@ def test_another_taste_another_rhythm_and_strangers_drift_each_where_it_shows(wo
         np.random.default_rng(1), 300, world.users["user_id"], world.tracks,
         np.where(jazz, weights, 0) / weights[jazz].sum(), DAY,
     )  # fmt: skip
-    by_night = usual.listens.assign(listened_at=usual.listens["listened_at"].dt.floor("D"))
+    by_midnight = usual.listens.assign(listened_at=usual.listens["listened_at"].dt.floor("D"))
     strangers = usual.listens.assign(user_id=usual.listens["user_id"] + 1)
-    unheard_of = usual.listens.assign(track_id=usual.listens["track_id"] + 1)
+    unknown_tracks_only = usual.listens.assign(track_id=usual.listens["track_id"] + 1)
     first_two = usual.listens[usual.listens.groupby(["user_id", "listened_at"]).cumcount() < 2]
 
     def drifted(listens):
@@ -108,9 +108,9 @@ def test_another_taste_another_rhythm_and_strangers_drift_each_where_it_shows(wo
 
     assert drifted(usual.listens) == set()
     assert "listen_genre" in drifted(jazzy)
-    assert "listen_hour" in drifted(by_night)
+    assert "listen_hour" in drifted(by_midnight)
     assert drifted(strangers) == {"unknown_people"}
-    assert drifted(unheard_of) == {"unknown_tracks"}
+    assert drifted(unknown_tracks_only) == {"unknown_tracks"}
     assert drifted(first_two) == {"session_length"}
 
 
@@ -142,13 +142,13 @@ def test_few_rows_are_not_judged_and_raise_the_threshold(world, weights, referen
 
 def test_a_day_with_as_many_rows_as_are_asked_for_is_judged(world, weights, reference):
     usual = a_day(world, weights, 4, count=120)
-    people = usual.listens["user_id"].nunique()
-    assert people < 110 < 120
+    users = usual.listens["user_id"].nunique()
+    assert users < 110 < 120
     assert {"listen_hour", "session_length", "unknown_tracks"} <= set(
         rows_of(usual, reference, minimum_rows=120).index
     )
-    assert "unknown_people" in rows_of(usual, reference, minimum_rows=people).index
-    assert "unknown_people" not in rows_of(usual, reference, minimum_rows=people + 1).index
+    assert "unknown_people" in rows_of(usual, reference, minimum_rows=users).index
+    assert "unknown_people" not in rows_of(usual, reference, minimum_rows=users + 1).index
 
 
 def test_what_equals_its_threshold_has_not_drifted(world, weights, reference):

@@ -145,18 +145,18 @@ def test_what_happens_later_changes_nothing(warehouse):
     pd.testing.assert_frame_equal(measured(warehouse), before)
 
 
-def random_served_day(seed, people=40, tracks=60):
+def random_served_day(seed, users=40, tracks=60):
     random = np.random.default_rng(seed)
     recommended = pd.DataFrame(
         [
             (user, place + 1, track, ("v", "popularity")[user % 5 == 0])
-            for user in range(people)
+            for user in range(users)
             for place, track in enumerate(random.choice(tracks, 20, replace=False))
         ],
         columns=["user_id", "rank", "track_id", "model_version"],
     )
     interactions = pd.DataFrame(
-        {"user_id": random.integers(0, people + 5, 200), "track_id": random.integers(0, tracks, 200)}
+        {"user_id": random.integers(0, users + 5, 200), "track_id": random.integers(0, tracks, 200)}
     )
     interactions = interactions.drop_duplicates(ignore_index=True)
     seen = interactions.iloc[100:].assign(plays=random.integers(1, 5, len(interactions) - 100))

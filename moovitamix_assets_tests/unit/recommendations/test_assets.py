@@ -26,7 +26,7 @@ def day(number: int) -> date:
 
 
 class Maker:
-    """Makes lists of two users; the second one came on day 3, and the first one played a track on day 2."""
+    """Recommends to two users; the second one came on day 3, and the first one played a track on day 2."""
 
     def __init__(self, data_dir: Path) -> None:
         self.settings = Settings(data_dir=data_dir, recommendations_kept_days=3, recommendations_per_user=2)
@@ -95,7 +95,7 @@ def test_a_new_day_removes_what_is_no_longer_kept_and_an_old_one_made_again_stay
     assert maker.days() == [4, 5, 6]
 
 
-def test_lists_are_made_by_the_version_in_force_on_their_day(maker: Maker) -> None:
+def test_recommendations_are_made_by_the_champion_of_their_day(maker: Maker) -> None:
     with write_warehouse(maker.settings.warehouse_path) as connection:
         decide_about(connection, f"{day(4)}-aaaaaaaa")
     maker.make(3, 3)

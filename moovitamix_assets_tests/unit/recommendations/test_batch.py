@@ -42,7 +42,7 @@ def model(world):
 
 @pytest.fixture(scope="module")
 def known(world):
-    """The world a day later: one person has come and played three tracks of metal, another has only come."""
+    """The world a day later: one user has come and played three tracks of metal, another has only come."""
     new = pd.DataFrame({"user_id": [NEWCOMER, STRANGER], "favorite_genres": [None, ["Pop"]]})
     metal = world.tracks["track_id"][[1, 5, 9]]
     played = world.interactions[["user_id", "track_id"]]
@@ -61,7 +61,7 @@ def recommended(known, model, **changes):
     return recommend_users(known, model, **options)
 
 
-def test_each_person_gets_a_full_list_of_distinct_unheard_tracks(known, model):
+def test_each_user_gets_their_full_number_of_distinct_unseen_tracks(known, model):
     rows = recommended(known, model)
     assert (rows.groupby("user_id").size() == 20).all()
     assert set(rows["user_id"]) == set(known.users["user_id"])
@@ -79,7 +79,7 @@ def test_scores_fall_with_the_rank_and_rows_fit_the_table(known, model):
     assert (rows["expires_at"] == pd.Timestamp(AS_OF) + pd.Timedelta(days=3)).all()
 
 
-def test_the_source_says_what_made_a_list(known, model):
+def test_the_source_says_how_recommendations_were_made(known, model):
     rows = recommended(known, model).drop_duplicates("user_id").set_index("user_id")
     assert rows.loc[STRANGER, "source"] == "cold_start"
     assert rows.loc[STRANGER, "model_version"] == "popularity"
@@ -98,8 +98,8 @@ def test_a_newcomer_gets_what_is_close_to_their_plays(known, model):
 
 def test_a_single_play_makes_a_newcomer(known, model):
     one = pd.DataFrame({"user_id": [STRANGER], "track_id": known.tracks["track_id"].iloc[:1]})
-    heard = pd.concat([known.interactions, one], ignore_index=True)
-    rows = recommended(Known(known.as_of, known.users, known.tracks, heard), model)
+    played_so_far = pd.concat([known.interactions, one], ignore_index=True)
+    rows = recommended(Known(known.as_of, known.users, known.tracks, played_so_far), model)
     assert set(rows[rows["user_id"] == STRANGER]["source"]) == {"model"}
 
 
@@ -113,7 +113,7 @@ def test_a_stranger_gets_popular_tracks_of_their_genre(known, model):
     assert listed == pop.index[:5].tolist()
 
 
-def test_without_a_model_everyone_gets_popular_tracks_marked_so(known):
+def test_without_a_model_all_users_get_popular_tracks_marked_so(known):
     rows = recommended(known, None)
     assert set(rows["source"]) == {"popular"}
     assert set(rows["model_version"]) == {"popularity"}
@@ -122,7 +122,7 @@ def test_without_a_model_everyone_gets_popular_tracks_marked_so(known):
     assert rows.merge(known.interactions, on=["user_id", "track_id"]).empty
 
 
-def test_heard_tracks_may_be_asked_for(known, model):
+def test_seen_tracks_are_recommended_if_not_filtered(known, model):
     rows = recommended(known, model, filter_seen=False)
     assert not rows.merge(known.interactions, on=["user_id", "track_id"]).empty
 
@@ -135,25 +135,25 @@ def test_a_track_that_left_the_catalogue_is_not_recommended(known, model):
     assert not recommended(smaller, model)["track_id"].isin(left).any()
 
 
-def test_a_small_catalogue_gives_short_lists(known):
+def test_a_small_catalogue_gives_fewer_recommendations(known):
     few = known.tracks.head(3)
     rows = recommended(Known(known.as_of, known.users, few, known.interactions.iloc[:0]), None)
     assert (rows.groupby("user_id").size() == 3).all()
 
 
-def test_nobody_known_is_no_rows(known):
-    nobody = Known(date(2026, 9, 1), known.users.iloc[:0], known.tracks, known.interactions.iloc[:0])
-    assert recommended(nobody, None).empty
-    assert list(recommended(nobody, None).columns) == list(RECOMMENDATIONS.columns)
+def test_without_users_there_are_no_rows(known):
+    no_users = Known(date(2026, 9, 1), known.users.iloc[:0], known.tracks, known.interactions.iloc[:0])
+    assert recommended(no_users, None).empty
+    assert list(recommended(no_users, None).columns) == list(RECOMMENDATIONS.columns)
 
 
-def test_no_tracks_at_all_is_no_rows(known):
+def test_without_tracks_there_are_no_rows(known):
     assert recommended(
         Known(date(2026, 9, 1), known.users, known.tracks.iloc[:0], known.interactions.iloc[:0]), None
     ).empty
 
 
-def test_lists_do_not_depend_on_the_order_of_what_was_heard(known, model):
+def test_recommendations_do_not_depend_on_the_order_of_interactions(known, model):
     shuffled = known.interactions.sample(frac=1, random_state=1)
     again = recommended(Known(known.as_of, known.users, known.tracks, shuffled), model)
     pd.testing.assert_frame_equal(again, recommended(known, model))
@@ -166,14 +166,14 @@ def blended(world):
 
 
 @pytest.mark.parametrize("kept", [slice(None), slice(None, None, 3)])
-def test_people_with_plays_are_served_by_all_components(known, blended, kept):
+def test_users_with_plays_are_served_by_all_components(known, blended, kept):
     tracks = known.tracks[kept]
     rows = recommended(Known(known.as_of, known.users, tracks, known.interactions), blended, length=5)
     there = np.isin(blended.track_ids, tracks["track_id"])
     for user in blended.user_ids[:20]:
         scores = blended.scores(np.array([user]))[0]
-        heard = known.interactions["track_id"][known.interactions["user_id"] == user]
-        scores[~there | np.isin(blended.track_ids, heard)] = -np.inf
+        played_so_far = known.interactions["track_id"][known.interactions["user_id"] == user]
+        scores[~there | np.isin(blended.track_ids, played_so_far)] = -np.inf
         best = best_positions(scores[None, :], 5)[0]
         served = rows[rows["user_id"] == user]
         assert served["track_id"].tolist() == blended.track_ids[best].tolist()
@@ -183,10 +183,10 @@ def test_people_with_plays_are_served_by_all_components(known, blended, kept):
 def test_newcomers_are_served_by_lightfm_from_a_single_play_on(known, blended):
     metal = int(known.tracks["track_id"].iloc[5])
     once = pd.DataFrame({"user_id": [STRANGER], "track_id": [metal]})
-    heard = pd.concat([known.interactions, once], ignore_index=True)
-    rows = recommended(Known(known.as_of, known.users, known.tracks, heard), blended, length=5)
+    played_so_far = pd.concat([known.interactions, once], ignore_index=True)
+    rows = recommended(Known(known.as_of, known.users, known.tracks, played_so_far), blended, length=5)
     for newcomer in (NEWCOMER, STRANGER):
-        played = heard["track_id"][heard["user_id"] == newcomer].to_numpy(np.int64)
+        played = played_so_far["track_id"][played_so_far["user_id"] == newcomer].to_numpy(np.int64)
         listed = rows[rows["user_id"] == newcomer]
         assert set(listed["source"]) == {"model"}
         expected = blended.recommend_for_session(played, 5)
@@ -194,26 +194,27 @@ def test_newcomers_are_served_by_lightfm_from_a_single_play_on(known, blended):
         np.testing.assert_allclose(listed["score"], [score for _, score in expected], rtol=1e-4, atol=1e-5)
 
 
-def test_tracks_of_today_have_no_place_in_a_models_lists_but_in_cold_ones(known, model):
+def test_tracks_of_today_have_no_place_in_a_models_recommendations_but_in_cold_starts(known, model):
     new = known.tracks.head(1).assign(track_id=7, genres=[["pop"]], plays_last_30_days=10_000)
     tracks = pd.concat([new, known.tracks], ignore_index=True)
     rows = recommended(Known(known.as_of, known.users, tracks, known.interactions), model)
     assert set(rows["source"][rows["track_id"] == 7]) == {"cold_start"}
 
 
-def test_a_list_expires_when_the_settings_say(known):
+def test_recommendations_expire_when_the_settings_say(known):
     rows = recommended(known, None, expire_hours=6)
     assert (rows["expires_at"] - rows["generated_at"] == pd.Timedelta(hours=6)).all()
 
 
-def test_what_others_have_heard_is_not_missing_from_a_cold_list(known, model):
+def test_tracks_seen_by_others_are_not_missing_from_a_cold_start(known, model):
     users = known.users.assign(favorite_genres=[None, ["Metal"], *known.users["favorite_genres"].iloc[2:]])
-    heard = known.interactions["track_id"][known.interactions["user_id"] == NEWCOMER]
+    played_so_far = known.interactions["track_id"][known.interactions["user_id"] == NEWCOMER]
     tracks = known.tracks.assign(
-        plays_last_30_days=known.tracks["plays_last_30_days"] + 10_000 * known.tracks["track_id"].isin(heard)
+        plays_last_30_days=known.tracks["plays_last_30_days"]
+        + 10_000 * known.tracks["track_id"].isin(played_so_far)
     )
     rows = recommended(Known(known.as_of, users, tracks, known.interactions), model, length=3)
-    assert set(rows["track_id"][rows["user_id"] == STRANGER]) == set(heard)
+    assert set(rows["track_id"][rows["user_id"] == STRANGER]) == set(played_so_far)
 
 
 def test_users_are_served_as_they_are_measured(world):

@@ -40,19 +40,19 @@ def downstream() -> None:
 
 def executed(
     tmp_path: Path,
-    lists: dict[int, Sequence[int]],
+    ranked: dict[int, Sequence[int]],
     spoil: Spoil = lambda connection: None,
     version: str = "2026-09-01-aaaaaaaa",
     days: tuple[date, date] = (DAY, DAY),
     **settings: object,
 ) -> ExecuteInProcessResult:
-    """A run over lists as of DAY, of two users and five tracks, of which one user played the first."""
+    """A run over recommendations as of DAY, of two users and five tracks, of which one user played the first."""
     deployment = Settings(**{"data_dir": tmp_path, "recommendations_per_user": 3} | settings)
     with write_warehouse(deployment.warehouse_path) as connection:
         add_users(connection, BEFORE, PLAYER, OTHER)
         add_tracks(connection, BEFORE, 10, 11, 12, 13, 14)
         add_session(connection, DAY, PLAYER, [10])
-        for user, tracks in lists.items():
+        for user, tracks in ranked.items():
             add_list(connection, DAY, user, tracks, version)
         spoil(connection)
     return materialize(
@@ -91,7 +91,7 @@ def test_full_lists_of_distinct_known_unplayed_tracks_pass(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("lists", "counted"),
+    ("ranked", "counted"),
     [
         (FULL | {PLAYER: [10, 12, 13]}, {"seen_before": 1}),
         (FULL | {PLAYER: [11, 12]}, {"incomplete": 1}),
@@ -103,9 +103,9 @@ def test_full_lists_of_distinct_known_unplayed_tracks_pass(tmp_path: Path) -> No
     ],
 )
 def test_each_broken_promise_is_counted_and_stops_what_is_downstream(
-    tmp_path: Path, lists: dict[int, Sequence[int]], counted: dict[str, int]
+    tmp_path: Path, ranked: dict[int, Sequence[int]], counted: dict[str, int]
 ) -> None:
-    assert faults(executed(tmp_path, lists)) == counted
+    assert faults(executed(tmp_path, ranked)) == counted
 
 
 def test_a_score_that_is_no_number_stops_what_is_downstream(tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_a_score_that_is_no_number_stops_what_is_downstream(tmp_path: Path) -> N
 def test_a_list_may_be_as_short_as_what_is_left_to_recommend(
     tmp_path: Path, length: int, tracks: int, counted: dict[str, int]
 ) -> None:
-    lists = {PLAYER: [11, 12, 13, 14][:tracks], OTHER: [10, 11, 12, 13, 14][:length]}
-    assert faults(executed(tmp_path, lists, recommendations_per_user=length)) == counted
+    ranked = {PLAYER: [11, 12, 13, 14][:tracks], OTHER: [10, 11, 12, 13, 14][:length]}
+    assert faults(executed(tmp_path, ranked, recommendations_per_user=length)) == counted
 
 
 def test_played_tracks_may_be_recommended_where_the_setting_says_so_and_lists_are_full_length_then(

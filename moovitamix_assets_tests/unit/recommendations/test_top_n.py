@@ -68,12 +68,12 @@ def cases(draw: st.DrawFn, most_users: int = 40, most_tracks: int = 200) -> Case
     dimensions = draw(st.integers(0, 5))
     # Magnitude 0 makes all scores tie, magnitude 9 few of them.
     magnitude = draw(st.sampled_from([0, 1, 2, 9]))
-    heard_share = draw(st.sampled_from([None, 0.0, 0.1, 0.9, 1.0]))
+    seen_share = draw(st.sampled_from([None, 0.0, 0.1, 0.9, 1.0]))
     has_extra, left_out_share = draw(st.booleans()), draw(st.sampled_from([0.0, 0.3]))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     seen, extra = None, None
-    if heard_share is not None:
-        stored = random.random((user_count, track_count)) < heard_share
+    if seen_share is not None:
+        stored = random.random((user_count, track_count)) < seen_share
         seen = sparse.csr_matrix(stored.astype(np.float32))
         # A stored zero was not seen.
         seen.data[random.random(seen.nnz) < 0.2] = 0
@@ -170,7 +170,7 @@ def test_pads_when_few_of_a_large_catalogue_are_left() -> None:
     np.testing.assert_array_equal(found.indices, [[4000, 18, 17, *[-1] * 17], [-1] * 20])
 
 
-def test_heard_rows_may_be_unsorted_and_repeated() -> None:
+def test_seen_rows_may_be_unsorted_and_repeated() -> None:
     seen = sparse.csr_array((np.ones(3), np.array([2, 0, 2]), np.array([0, 3])), shape=(1, 4))
     np.testing.assert_array_equal(top_n(np.ones((1, 1)), np.ones((4, 1)), 3, seen).indices, [[1, 3, -1]])
 

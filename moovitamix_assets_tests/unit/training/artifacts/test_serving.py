@@ -26,47 +26,47 @@ def world():
 
 
 @pytest.fixture(scope="module")
-def twin(world):
+def refit(world):
     return Recommender.fit(world, RECIPE, Settings().training, cutoff="before_holdout")
 
 
-def test_people_with_plays_get_the_models_scores(world, twin):
+def test_users_with_plays_get_the_models_scores(world, refit):
     view = split(world, "before_holdout")
     known = np.flatnonzero(np.diff(view.plays.indptr) > 0)[:5]
-    scores = ServedScorer.on(twin, world, view).scores(known)
+    scores = ServedScorer.on(refit, world, view).scores(known)
     new = view.plays[known].toarray() == 0
-    np.testing.assert_allclose(scores[new], twin.scores(view.user_ids[known])[new], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scores[new], refit.scores(view.user_ids[known])[new], rtol=1e-5, atol=1e-5)
     assert np.isneginf(scores[~new]).all()
 
 
-def test_people_without_plays_get_popular_tracks_of_their_genre(world, twin):
+def test_users_without_plays_get_popular_tracks_of_their_genre(world, refit):
     view = split(world, "before_holdout")
     stranger = np.flatnonzero(np.diff(view.plays.indptr) == 0)[-1:]
-    best = rank(ServedScorer.on(twin, world, view), stranger, seen=None, length=5)[0]
+    best = rank(ServedScorer.on(refit, world, view), stranger, seen=None, length=5)[0]
     genre = world.users["favorite_genres"].iloc[int(stranger[0])][0].lower()
     assert [world.tracks["genres"].iloc[track][0] for track in best] == [genre] * 5
 
 
-def test_a_model_of_an_earlier_day_serves_whom_and_what_it_knows(world, twin):
+def test_a_model_of_an_earlier_day_serves_whom_and_what_it_knows(world, refit):
     smaller = taste_world(users=60, tracks=100)
     earlier = Recommender.fit(smaller, RECIPE, Settings().training, cutoff="as_of")
     view = split(world, "before_holdout")
-    everyone = np.arange(len(view.user_ids))
-    scores = ServedScorer.on(earlier, world, view).scores(everyone)
+    all_users = np.arange(len(view.user_ids))
+    scores = ServedScorer.on(earlier, world, view).scores(all_users)
     unknown_tracks = ~np.isin(view.track_ids, earlier.track_ids)
-    known_people = earlier.coverage(view.user_ids) == "plays"
+    known_users = earlier.coverage(view.user_ids) == "plays"
     assert unknown_tracks.any()
-    assert 0 < known_people.sum() < len(known_people)
-    assert np.isneginf(scores[known_people][:, unknown_tracks]).all()
-    heard = earlier.plays[np.searchsorted(earlier.user_ids, view.user_ids[known_people])].toarray() > 0
-    assert (np.isfinite(scores[known_people][:, ~unknown_tracks]) == ~heard).all()
-    newcomers = ~known_people & (np.diff(view.plays.indptr) > 0)
+    assert 0 < known_users.sum() < len(known_users)
+    assert np.isneginf(scores[known_users][:, unknown_tracks]).all()
+    seen = earlier.plays[np.searchsorted(earlier.user_ids, view.user_ids[known_users])].toarray() > 0
+    assert (np.isfinite(scores[known_users][:, ~unknown_tracks]) == ~seen).all()
+    newcomers = ~known_users & (np.diff(view.plays.indptr) > 0)
     assert newcomers.any()
     assert (np.isfinite(scores[newcomers]) == ~unknown_tracks).all()
-    assert np.isfinite(scores[~known_people & ~newcomers]).all()
+    assert np.isfinite(scores[~known_users & ~newcomers]).all()
 
 
-def test_each_user_is_served_in_one_way_decided_by_what_is_known(world, twin):
+def test_each_user_is_served_in_one_way_decided_by_what_is_known(world, refit):
     view = split(world, "before_holdout")
     context = ServingContext.of_view(world, view)
     earlier = Recommender.fit(taste_world(users=60, tracks=100), RECIPE, Settings().training, cutoff="as_of")
@@ -82,7 +82,7 @@ def test_each_user_is_served_in_one_way_decided_by_what_is_known(world, twin):
     assert np.array_equal(np.sort(np.concatenate([group.users for group in groups])), np.arange(len(ways)))
 
 
-def test_newcomers_get_the_scores_of_their_plays(world, twin):
+def test_newcomers_get_the_scores_of_their_plays(world, refit):
     view = split(world, "before_holdout")
     earlier = Recommender.fit(taste_world(users=60, tracks=100), RECIPE, Settings().training, cutoff="as_of")
     scorer = ServedScorer.on(earlier, world, view)
@@ -93,33 +93,33 @@ def test_newcomers_get_the_scores_of_their_plays(world, twin):
     assert view.track_ids[listed].tolist() == expected
 
 
-def test_a_champion_does_not_pay_for_a_history_that_was_lost(world, twin):
+def test_a_champion_does_not_pay_for_a_history_that_was_lost(world, refit):
     view = split(world, "before_holdout")
     lost = world.interactions.copy()
     moved = (lost["plays_before_holdout"] > 0) & (lost.index % 3 == 0)
     damaged = split(replace(world, interactions=lost[~moved].reset_index(drop=True)), "before_holdout")
-    for people in np.array_split(view.test_users, 4):
-        whole = rank(ServedScorer.on(twin, world, view), people, seen=view.plays)
-        assert (rank(ServedScorer.on(twin, world, damaged), people, seen=damaged.plays) == whole).all()
+    for users in np.array_split(view.test_users, 4):
+        whole = rank(ServedScorer.on(refit, world, view), users, seen=view.plays)
+        assert (rank(ServedScorer.on(refit, world, damaged), users, seen=damaged.plays) == whole).all()
 
 
-def test_cold_lists_do_not_see_the_holdout_days(world, twin):
+def test_cold_starts_do_not_see_the_holdout_days(world, refit):
     view = split(world, "before_holdout")
     silent = np.flatnonzero(np.diff(view.plays.indptr) == 0)
     later = {"plays_last_30_days": np.arange(len(world.tracks)), "plays_last_30_days_before_validation": 0}
     changed = replace(world, tracks=world.tracks.assign(**later))
-    scores = ServedScorer.on(twin, world, view).scores(silent)
+    scores = ServedScorer.on(refit, world, view).scores(silent)
     assert np.array_equal(
-        ServedScorer.on(twin, changed, split(changed, "before_holdout")).scores(silent), scores
+        ServedScorer.on(refit, changed, split(changed, "before_holdout")).scores(silent), scores
     )
     before = {"plays_last_30_days_before_holdout": np.arange(len(world.tracks))}
     changed = replace(world, tracks=world.tracks.assign(**before))
-    of_changed = ServedScorer.on(twin, changed, split(changed, "before_holdout")).scores(silent)
+    of_changed = ServedScorer.on(refit, changed, split(changed, "before_holdout")).scores(silent)
     assert not np.array_equal(of_changed, scores)
 
 
 @pytest.mark.parametrize("left", [[0, 1], [50], [118, 119]])
-def test_tracks_that_left_are_not_mistaken_for_others(left, world, twin):
+def test_tracks_that_left_are_not_mistaken_for_others(left, world, refit):
     gone = world.tracks["track_id"].iloc[left]
     smaller = replace(
         world,
@@ -127,10 +127,10 @@ def test_tracks_that_left_are_not_mistaken_for_others(left, world, twin):
         interactions=world.interactions[~world.interactions["track_id"].isin(gone)].reset_index(drop=True),
     )
     view = split(smaller, "before_holdout")
-    people = np.arange(10)
-    scores = ServedScorer.on(twin, smaller, view).scores(people)
-    expected = twin.scores(view.user_ids[people])[:, np.isin(twin.track_ids, view.track_ids)]
+    users = np.arange(10)
+    scores = ServedScorer.on(refit, smaller, view).scores(users)
+    expected = refit.scores(view.user_ids[users])[:, np.isin(refit.track_ids, view.track_ids)]
     assert scores.shape == expected.shape
-    heard = view.plays[people].toarray() > 0
-    assert np.array_equal(scores[~heard], expected[~heard])
-    assert np.isneginf(scores[heard]).all()
+    seen = view.plays[users].toarray() > 0
+    assert np.array_equal(scores[~seen], expected[~seen])
+    assert np.isneginf(scores[seen]).all()

@@ -32,7 +32,7 @@ def quickly_chosen(monkeypatch):
 
 @pytest.fixture(scope="module")
 def world():
-    """Some people have plays on the hold-out days only."""
+    """Some users have plays on the hold-out days only."""
     return taste_world(users=120, listens=400)
 
 
@@ -53,7 +53,7 @@ def champion_of(day, settings):
 
 
 @pytest.mark.parametrize(("most", "measured"), [(30, 30), (10_000, 76)])
-def test_only_so_many_people_are_measured_and_the_same_for_all_subjects(
+def test_only_so_many_users_are_measured_and_the_same_for_all_subjects(
     most, measured, quickly_chosen, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(candidate, "MOST_MEASURED", most)
@@ -68,8 +68,8 @@ def test_what_is_measured_knows_nothing_of_the_holdout_days_and_what_serves_know
 ):
     settings, steps = Settings(data_dir=tmp_path), []
     made = candidate.train_candidate(world, settings, None, lambda *step: steps.append(step))
-    twin = Recommender.fit(world, RECIPE, settings.training, "before_holdout")
-    assert made.of("candidate", "ndcg_at_10").equals(as_served(twin, world))
+    refit = Recommender.fit(world, RECIPE, settings.training, "before_holdout")
+    assert made.of("candidate", "ndcg_at_10").equals(as_served(refit, world))
     popularity = Popularity().fit(split(world, "before_holdout"), settings.training.seed, 1)
     assert made.of("popularity", "ndcg_at_10").equals(measured(popularity, world))
     assert made.of("champion", "ndcg_at_10") is None
