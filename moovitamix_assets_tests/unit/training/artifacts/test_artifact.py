@@ -26,7 +26,7 @@ def fitted(view):
 def test_a_blend_of_every_block_gives_the_same_scores_after_reading(tmp_path, view, fitted):
     stored = blend(fitted, [1.0, *(0.5 for _ in BLOCKS)])
     entries = write_blend(tmp_path, stored)
-    assert [entry["name"] for entry in entries] == ["ease_0", "item_knn_1", "random_2"]
+    assert [entry["name"] for entry in entries] == [f"{kind.name}_{at}" for at, kind in enumerate(BLOCKS)]
     users = np.arange(len(view.user_ids))
     assert np.array_equal(read_blend(tmp_path, entries).scores(users), stored.scores(users))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from moovitamix_assets.training.components.als import ALS
+from moovitamix_assets.training.components.base import Factors
 from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.item_knn import ItemKNN
 from moovitamix_assets.training.components.lightfm import LightFM
@@ -40,6 +41,7 @@ def test_scores_are_finite_and_do_not_depend_on_the_block(view, parameters):
     assert scores.shape == view.plays.shape
     assert scores.dtype == np.float32
     assert np.isfinite(scores).all()
+    assert type(fitted) is (parameters.stored_type or Factors)
     np.testing.assert_allclose(fitted.scores(users[[7, 3]]), scores[[7, 3]], rtol=1e-4, atol=1e-5)
 
 

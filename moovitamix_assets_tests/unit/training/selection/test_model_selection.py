@@ -195,10 +195,10 @@ def test_what_is_tried_are_the_champions_settings_and_as_many_more_as_asked_for_
     choose_recipe(taste_world(users=60, tracks=40, listens=800), Settings(seed=9).training, theirs, trials)
     ((seed, threads, kinds),) = given
     assert (seed, threads) == (9, 1)
-    assert sum(map(len, kinds)) == max(trials, 4)
+    assert sum(map(len, kinds)) == max(trials, len(kinds))
     assert kinds[0][0] == LightFM(embedding_size=16, regularization=0.01, epochs=MOST_EPOCHS, time_decay=2.0)
     assert kinds[1][0] == ALS(alpha=7.0, time_decay=2.0)
-    assert {each.time_decay for kind in kinds for each in kind if each.name != "popularity"} == {2.0}
+    assert {each.time_decay for kind in kinds for each in kind if hasattr(each, "time_decay")} == {2.0}
 
 
 def test_what_got_no_weight_is_no_component_of_the_recipe(view):
