@@ -43,11 +43,11 @@ from moovitamix_assets.warehouse.io_manager import WarehouseIOManager
 
 
 def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = None) -> Definitions:
-    """Everything, wired for one deployment.
+    """All definitions, wired for one deployment.
 
     Args:
         settings: The deployment's settings; its start date must be the one the process was started with.
-        resources: Resources to use in place of the usual ones, by name.
+        resources: Resources to use instead of the usual ones, by name.
 
     Raises:
         ValueError: If the settings start on another day than the partitions do.

@@ -1,8 +1,8 @@
-"""The settings of each stage: typed, with their defaults and a line of why.
+"""The settings of each stage: typed, with their defaults and a line of explanation.
 
 Each is read from the environment variable of the same name in capitals with the prefix `MOOVITAMIX_`, whatever its
-group. What is good enough (thresholds) has its defaults in `thresholds.yaml`. What belongs to the whole deployment is
-in `settings.py`.
+group. Thresholds have their defaults in `thresholds.yaml`. Settings of the whole deployment are in
+`settings.py`.
 """
 
 import json
@@ -28,7 +28,9 @@ class SourceSettings(Variables):
         description='More headers for each request, as a JSON object: {"X-Api-Key": "..."}; never shown.',
     )
     page_size: int = Field(100, ge=1, le=100, description="Records a page; the source allows 100.")
-    pages_in_flight: int = Field(2, ge=1, le=16, description="Two connections saturate the original server.")
+    pages_in_flight: int = Field(
+        2, ge=1, le=16, description="Concurrent requests; two saturate the original server."
+    )
     request_timeout_seconds: float = Field(30.0, gt=0, description="For connecting, and between two bytes.")
     request_deadline_seconds: float = Field(
         120.0, gt=0, le=86_400, description="For a request from its connection to its last byte."
@@ -37,14 +39,18 @@ class SourceSettings(Variables):
         60.0, gt=0, le=100_000, description="For reading an endpoint, repetitions included; then it fails."
     )
     connect_patience_seconds: float = Field(
-        20.0, ge=0, description="For a source that cannot be reached, until its first answer in a run."
+        20.0, ge=0, description="Retry period for an unreachable source, until its first answer in a run."
     )
-    request_retries: int = Field(6, ge=0, description="Tries after the first, for what can pass by itself.")
+    request_retries: int = Field(
+        6, ge=0, description="Retries of a request, for errors that may be temporary."
+    )
     retry_backoff_seconds: float = Field(
-        0.5, ge=0, description="The first wait; doubled each time, jittered."
+        0.5, ge=0, description="The first wait, doubled each time, with jitter."
     )
     retry_backoff_limit_seconds: float = Field(30.0, ge=0, description="No wait is longer (Retry-After too).")
-    pull_attempts: int = Field(5, ge=2, description="Whole pulls of an endpoint that moves while paging.")
+    pull_attempts: int = Field(
+        5, ge=2, description="Complete pulls of an endpoint whose records change while paging."
+    )
 
     @field_validator("api_url")
     @classmethod
@@ -81,14 +87,14 @@ class SourceSettings(Variables):
 
 
 class PlausibilitySettings(Variables):
-    """Which source is implausible. "From" a share includes it, so that a share above 1 is never reached."""
+    """When a source is implausible. "From" a share includes it, so that a share above 1 is never reached."""
 
     accept_empty_endpoints: bool = Field(
         False,
-        description="true reads an endpoint without a single record as such: for a service that has just opened.",
+        description="Whether an endpoint without a single record is accepted: for a service that has just opened.",
     )
     plausibility_minimum: int = Field(
-        20, ge=1, description="Shares of undated or unknown records are judged from so many records on."
+        20, ge=1, description="Number of records from which shares of undated or unknown records are judged."
     )
     undated_warn_share: float = Field(0.01, gt=0, description="Share without a readable time that warns.")
     undated_blocking_share: float = Field(
@@ -101,7 +107,7 @@ class PlausibilitySettings(Variables):
         0.2, gt=0, description="Share of known records gone from which a day is landed but not loaded."
     )
     vanished_error_share: float = Field(
-        0.5, gt=0, description="Share of known records gone from which the source counts as made anew."
+        0.5, gt=0, description="Share of known records gone from which the source counts as regenerated."
     )
     clock_tolerance_minutes: float = Field(
         10.0, ge=0, description="How far the machine's clock may be ahead of the source's (its Date header)."
@@ -112,26 +118,30 @@ class WarehouseSettings(Variables):
     """What is refused when a partition is loaded."""
 
     rejected_warn_share: float = Field(0.01, ge=0, le=1, description="Share rejected that warns.")
-    rejected_error_share: float = Field(0.10, ge=0, le=1, description="Share rejected that stops the run ...")
+    rejected_error_share: float = Field(
+        0.10, ge=0, le=1, description="Share rejected that refuses the day ..."
+    )
     rejected_error_minimum: int = Field(
-        50, ge=0, description="... if at least so many records were rejected."
+        50, ge=0, description="... if at least this many records were rejected."
     )
 
 
 class TrainingSettings(Thresholds):
-    """Training, and what an artifact must pass to be used."""
+    """Training, and the requirements that an artifact must meet."""
 
     holdout_days: int = Field(7, ge=1, description="The last days, on which a candidate is measured.")
     validation_days: int = Field(7, ge=1, description="The days before those, on which choices are made.")
     seed: int = Field(42, description="Same partitions, settings and seed: the same artifact.")
     training_threads: int = Field(1, ge=1, description="More than 1 is faster and not reproducible.")
-    models_kept: int = Field(10, ge=2, description="Versions kept beside those that served the days kept.")
+    models_kept: int = Field(
+        10, ge=2, description="Versions kept in addition to those that served the days kept."
+    )
     artifact_minimum_coverage: float = Field(ge=0, le=1)
     artifact_minimum_served_share: float = Field(ge=0, le=1)
 
 
 class PromotionSettings(Thresholds):
-    """What a candidate must reach to be promoted."""
+    """The requirements for the promotion of a candidate."""
 
     promotion_metric: Literal["ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", "hit_rate_at_10"]
     promotion_minimum_users: int = Field(ge=2)
@@ -154,7 +164,7 @@ class RetrainingSettings(Thresholds):
     """When a model is trained again, and when a champion is rolled back."""
 
     automatic_retraining: bool = Field(
-        True, description="The switch: false pauses retraining and rollback by themselves; people still can."
+        True, description="false pauses automatic retraining and rollback; users can still start either."
     )
     retraining_age_days: int = Field(ge=1)
     retraining_days_in_a_row: int = Field(ge=1)
@@ -171,53 +181,57 @@ class ScheduleSettings(Variables):
     """When runs are started automatically, and when they are given up."""
 
     nightly_at: str = Field(
-        "00:30", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="When the day that ended is run, UTC."
+        "00:30",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="When the run for the day that ended starts, UTC.",
     )
     lookback_days: int = Field(3, ge=1, description="Days that a nightly run covers, for late records.")
     catch_up_days: int = Field(14, ge=1, description="Missed days are filled no further back than this.")
-    catch_up_attempts: int = Field(3, ge=1, description="Runs for one and the same last day, if they fail.")
+    catch_up_attempts: int = Field(3, ge=1, description="Runs for the same last day, if they fail.")
     catch_up_wait_minutes: float = Field(
         30.0, ge=0, description="Wait after a failed run, doubled each time."
     )
     nightly_maximum_hours: float = Field(
-        3.0, gt=0, description="A nightly run that takes longer is ended and counts as failed."
+        3.0, gt=0, description="A nightly run that takes longer is terminated and counts as failed."
     )
     run_maximum_hours: float = Field(
-        6.0, gt=0, description="The same for runs of all other jobs; a training is the longest."
+        6.0, gt=0, description="The same for runs of all other jobs; training takes longest."
     )
-    sensor_seconds: int = Field(30, ge=1, description="Between two looks of a sensor.")
+    sensor_seconds: int = Field(30, ge=1, description="Seconds between two ticks of a sensor.")
 
 
 class OperationsSettings(Variables):
     """When data is late, who is notified, and what is kept of runs."""
 
-    freshness_hours: float = Field(3.0, gt=0, description="By then the day that ended must have been made.")
+    freshness_hours: float = Field(
+        3.0, gt=0, description="By then the day that ended must have been materialized."
+    )
     newest_listen_hours: float = Field(
-        24.0, gt=0, description="The newest listen of a day that ended may be so much older than its end."
+        24.0, gt=0, description="The newest listen of a day that ended may be this much older than its end."
     )
     alert_urls: SecretStr = Field(
         SecretStr(""),
-        description="Apprise URLs (mailto://, slack://, json://, ...), by spaces; none: the log.",
+        description="Apprise URLs (mailto://, slack://, json://, ...), separated by spaces; empty: the log.",
     )
-    ui_url: str = Field("http://127.0.0.1:3000", description="Of the Dagster UI, for links in alerts.")
+    ui_url: str = Field("http://127.0.0.1:3000", description="URL of the Dagster UI, for links in alerts.")
     log_format: Literal["text", "json"] = Field(
-        "text", description="json: a line per record, for collectors."
+        "text", description="json: one line per record, for log collectors."
     )
     runs_kept_days: int = Field(
-        90, ge=14, description="Dagster's records of runs that ended earlier are removed; their results stay."
+        90, ge=14, description="Dagster's records of older runs are removed; their results stay."
     )
 
 
 class MirrorSettings(Variables):
     """The mirror of decisions and models in MLflow."""
 
-    mirror_decisions: bool = Field(True, description="Whether MLflow is told of each decision at once.")
+    mirror_decisions: bool = Field(True, description="Whether each decision is written to MLflow at once.")
     mlflow_tracking_uri: SecretUrl = Field(
         SecretUrl(),
         description="A tracking server, http(s)://...; without one, mlflow.db in the data folder.",
     )
     mlflow_timeout_seconds: float = Field(
-        120.0, gt=0, description="Longer, and writing the mirror is given up; nothing waits for it."
+        120.0, gt=0, description="After this, writing the mirror is abandoned; nothing waits for it."
     )
 
     @field_validator("mlflow_tracking_uri")
@@ -229,10 +243,12 @@ class MirrorSettings(Variables):
 class RecommendationSettings(Variables):
     """Recommendations."""
 
-    recommendations_per_user: int = Field(20, ge=1, le=1000, description="Length of each person's list.")
-    recommend_heard_tracks: bool = Field(False, description="Whether tracks a person knows may be listed.")
+    recommendations_per_user: int = Field(20, ge=1, le=1000, description="Recommendations for each user.")
+    recommend_heard_tracks: bool = Field(
+        False, description="Whether tracks that a user has already played may be recommended."
+    )
     recommendations_kept_days: int = Field(14, ge=1, description="Days of recommendations kept.")
-    recommendations_expire_hours: int = Field(48, ge=1, description="How long a list may be shown.")
+    recommendations_expire_hours: int = Field(48, ge=1, description="How long recommendations may be shown.")
 
 
 def server_or_nothing(value: SecretUrl) -> SecretUrl:
@@ -242,5 +258,5 @@ def server_or_nothing(value: SecretUrl) -> SecretUrl:
         ValueError: If it is something else.
     """
     if value and not value.is_web_address():
-        raise ValueError(f"{str(value)!r} is not an http(s) URL; leave it out for what is on this machine")
+        raise ValueError(f"{str(value)!r} is not an http(s) URL; leave it out for the local one")
     return value.without_trailing_slash()

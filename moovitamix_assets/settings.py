@@ -1,6 +1,6 @@
-"""Every setting of a deployment: where things are, and a group for each stage.
+"""Every setting of a deployment: its folders, and a group for each stage.
 
-Nothing but settings belongs here; those of the stages are in `setting_groups.py`, those of the bundled source in
+Only settings belong here; those of the stages are in `setting_groups.py`, those of the bundled source in
 `mock_api/settings.py`.
 """
 
@@ -45,7 +45,7 @@ class Settings(Variables):
     )
     clock_url: SecretUrl = Field(
         SecretUrl(),
-        description="For replays: a bundled source whose clock is followed in place of the machine's.",
+        description="For replays: a bundled source whose clock is used instead of the machine's.",
     )
 
     source: SourceSettings
@@ -63,7 +63,7 @@ class Settings(Variables):
     @model_validator(mode="before")
     @classmethod
     def _grouped(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Give each group its settings; a group reads from the environment what it is not given."""
+        """Pass each group its settings; a group reads the others from the environment."""
         return {name: value for name, value in given.items() if name in cls.model_fields} | {
             group: given.get(group) or {name: given[name] for name in kind.model_fields if name in given}
             for group, kind in _groups()
@@ -75,7 +75,7 @@ class Settings(Variables):
         return server_or_nothing(value)
 
     def changed(self, **values: Any) -> Self:
-        """A copy with some settings, given flat by name, set to other values; those are taken as they are."""
+        """A copy with some settings, given flat by name, set to other values; these are not validated."""
         update: dict[str, Any] = {name: values[name] for name in type(self).model_fields if name in values}
         for group, kind in _groups():
             of_group = {name: values[name] for name in kind.model_fields if name in values}
@@ -100,7 +100,7 @@ class Settings(Variables):
 
     @property
     def ledger_dir(self) -> Path:
-        """Folder of the ledger: decisions and measures, kept a second time."""
+        """Folder of the ledger: a second copy of decisions and measurements."""
         return self.data_dir / "ledger"
 
     @property

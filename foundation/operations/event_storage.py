@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from dagster import DagsterInstance
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+
+from foundation.dagster_internals import INDEX_SHARD_NAME, SqliteEventLogStorage
 
 
 @contextmanager

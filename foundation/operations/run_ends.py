@@ -1,7 +1,7 @@
 """A run that is asked to end (SIGTERM, Ctrl-C) ends within seconds, whatever it is doing.
 
-Python runs a signal's handler between two of its own instructions: an epoch of training in native code holds it for
-as long as it takes. What an ended process leaves is all or nothing, and `dead_runs.py` finds its run.
+Python runs a signal's handler between two of its own instructions: an epoch of training in native code delays it until
+it is done. Writes are all or nothing, and `dead_runs.py` finds the run of a process that was ended.
 """
 
 import os
@@ -11,12 +11,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psutil
 from dagster import DagsterEvent, Executor, ExecutorDefinition, InitExecutorContext, in_process_executor
-from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.executor.in_process import InProcessExecutor
 
 GRACE_SECONDS = 8.0
 """For what Python can still tidy up; supervisors kill after ten seconds."""
@@ -73,20 +71,29 @@ def _end(number: int, grace_seconds: float) -> None:
     os._exit(128 + number)
 
 
-class _PromptExecutor(InProcessExecutor):
-    def execute(
-        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
-    ) -> Iterator[DagsterEvent]:
+class _PromptExecutor(Executor):
+    """Another executor, in a process that ends soon after it was asked to."""
+
+    def __init__(self, inner: Executor) -> None:
+        self._inner = inner
+
+    @property
+    def retries(self) -> Any:
+        return self._inner.retries
+
+    @property
+    def step_dependency_config(self) -> Any:
+        return self._inner.step_dependency_config
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[DagsterEvent]:
         with ending_soon_after_a_signal():
-            yield from super().execute(plan_context, execution_plan)
+            yield from self._inner.execute(plan_context, execution_plan)
 
 
 def _create(init_context: InitExecutorContext) -> Executor:
     creation = in_process_executor.executor_creation_fn
     assert creation is not None, "in_process_executor is made from a function"
-    made = creation(init_context)
-    assert isinstance(made, InProcessExecutor), "that is what it makes"
-    return _PromptExecutor(made.retries, made.step_dependency_config)
+    return _PromptExecutor(creation(init_context))
 
 
 prompt_in_process_executor = ExecutorDefinition(

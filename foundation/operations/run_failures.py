@@ -6,7 +6,8 @@ Commands and alerts decide what to do with them.
 from collections.abc import Iterable
 
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, DagsterEvent, DagsterEventType
-from dagster_shared.error import SerializableErrorInfo
+
+from foundation.dagster_internals import SerializableErrorInfo
 
 FAILURE_EVENTS = {
     DagsterEventType.STEP_FAILURE,

@@ -23,10 +23,10 @@ from dagster import (
     TableColumnConstraints,
     TableSchema,
 )
-from dagster._core.storage.db_io_manager import DbIOManager, DbTypeHandler, TableSlice
 from dagster_duckdb.io_manager import DuckDbClient, DuckDBIOManager
 from dagster_duckdb_pandas import DuckDBPandasTypeHandler
 
+from foundation.dagster_internals import DbIOManager, DbTypeHandler, TableSlice
 from foundation.tables import sql_type
 from foundation.warehouse.cleaned_partitions import CleanedPartitions
 from foundation.warehouse.connection import read_warehouse, write_warehouse

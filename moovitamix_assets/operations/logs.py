@@ -19,8 +19,8 @@ from dagster import (
     default_system_loggers,
     logger,
 )
-from dagster._core.execution import context_creation_job
 
+from foundation.dagster_internals import context_creation_job
 from moovitamix_assets.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from moovitamix_assets.settings import Settings
 

@@ -9,7 +9,8 @@ import socket
 
 import psutil
 from dagster import DagsterEventType, DagsterInstance, DagsterRun
-from dagster._core.storage.tags import GRPC_INFO_TAG
+
+from foundation.dagster_internals import GRPC_INFO_TAG
 
 HOST_TAG = "moovitamix/host"
 """The run tag with the name of the machine whose code server, or command, carries out the run."""

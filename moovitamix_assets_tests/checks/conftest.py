@@ -1,4 +1,4 @@
-"""A small house in good order, which tests copy and then spoil."""
+"""A small pipeline in good order, which tests copy and then spoil."""
 
 import shutil
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from moovitamix_assets_tests.checks.house import House, PlainSource
+from moovitamix_assets_tests.checks.small_pipeline import PlainSource, SmallPipeline
 
 FIRST, LAST = date(2026, 9, 1), date(2026, 9, 3)
 TABLES = ("users", "tracks", "listens")
@@ -51,24 +51,24 @@ def good_records() -> dict[str, list[Any]]:
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data directory of a house in good order. Only to be copied."""
-    house = House(tmp_path_factory.mktemp("house") / "data", PlainSource(good_records()))
-    result = house.execute([*TABLES, *(f"raw_{table}" for table in TABLES)], FIRST, LAST)
+    """The data directory of a pipeline in good order. Only to be copied."""
+    pipeline = SmallPipeline(tmp_path_factory.mktemp("pipeline") / "data", PlainSource(good_records()))
+    result = pipeline.execute([*TABLES, *(f"raw_{table}" for table in TABLES)], FIRST, LAST)
     assert result.success
-    return house.settings.data_dir
+    return pipeline.settings.data_dir
 
 
 @pytest.fixture
-def house(filled: Path, tmp_path: Path) -> House:
-    """A house in good order."""
-    return House(shutil.copytree(filled, tmp_path / "data"), PlainSource(good_records()))
+def pipeline(filled: Path, tmp_path: Path) -> SmallPipeline:
+    """A pipeline in good order."""
+    return SmallPipeline(shutil.copytree(filled, tmp_path / "data"), PlainSource(good_records()))
 
 
 @pytest.fixture
-def new_house(tmp_path: Path) -> Callable[..., House]:
-    """Makes empty houses."""
+def new_house(tmp_path: Path) -> Callable[..., SmallPipeline]:
+    """Makes empty pipelines."""
 
-    def make(records: dict[str, list[Any]], filtered: bool = False, **settings: Any) -> House:
-        return House(tmp_path / "new", PlainSource(records, filtered), **settings)
+    def make(records: dict[str, list[Any]], filtered: bool = False, **settings: Any) -> SmallPipeline:
+        return SmallPipeline(tmp_path / "new", PlainSource(records, filtered), **settings)
 
     return make

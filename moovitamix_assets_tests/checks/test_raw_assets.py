@@ -12,7 +12,7 @@ from foundation.landing.partitions import count_landed, read_landing
 from foundation.operations.run_failures import failure_causes
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets_tests.checks.conftest import FIRST, LAST, good_records, person, session, track
-from moovitamix_assets_tests.checks.house import House
+from moovitamix_assets_tests.checks.small_pipeline import SmallPipeline
 from moovitamix_assets_tests.integration import fingerprints
 
 SECOND = date(2026, 9, 2)
@@ -38,31 +38,34 @@ def why(result: ExecuteInProcessResult) -> str:
     return "\n".join(failure_causes(result.all_events))
 
 
-def landed_ids(house: House, endpoint: str, day: date) -> list[Any]:
-    frame = read_landing(landing_at(house.settings.landing_dir), endpoint, [day])
+def landed_ids(pipeline: SmallPipeline, endpoint: str, day: date) -> list[Any]:
+    frame = read_landing(landing_at(pipeline.settings.landing_dir), endpoint, [day])
     return [json.loads(record)["id"] for record in frame["record"]]
 
 
-def test_each_asset_asks_its_endpoint_once_for_the_whole_run(new_house: Callable[..., House]) -> None:
-    house = new_house(good_records())
+def test_each_asset_asks_its_endpoint_once_for_the_whole_run(new_house: Callable[..., SmallPipeline]) -> None:
+    pipeline = new_house(good_records())
 
-    assert house.execute(["raw_users", "raw_tracks", "raw_listens"], SECOND, LAST).success
+    assert pipeline.execute(["raw_users", "raw_tracks", "raw_listens"], SECOND, LAST).success
 
     window = (datetime(2026, 9, 2), datetime(2026, 9, 4))
-    assert sorted(house.source.asked) == [
+    assert sorted(pipeline.source.asked) == [
         ("listen_history", *window),
         ("tracks", *window),
         ("users", *window),
     ]
     assert [
-        count_landed(landing_at(house.settings.landing_dir), "listen_history", day) for day in (SECOND, LAST)
+        count_landed(landing_at(pipeline.settings.landing_dir), "listen_history", day)
+        for day in (SECOND, LAST)
     ] == [
         6,
         6,
     ]
 
 
-def test_the_first_partition_takes_all_that_is_older_or_undated(new_house: Callable[..., House]) -> None:
+def test_the_first_partition_takes_all_that_is_older_or_undated(
+    new_house: Callable[..., SmallPipeline],
+) -> None:
     records = [
         person(1, "0001-01-01T00:00:00"),
         person(2, "2026-08-31T23:59:59.999999"),
@@ -70,91 +73,91 @@ def test_the_first_partition_takes_all_that_is_older_or_undated(new_house: Calla
         person(4, "never"),
         person(5, "2026-09-02T00:00:00"),
     ]
-    house = new_house({"users": records})
+    pipeline = new_house({"users": records})
 
-    result = house.execute(["raw_users"], FIRST)
+    result = pipeline.execute(["raw_users"], FIRST)
 
-    assert house.source.asked == [("users", None, datetime(2026, 9, 2))]
-    assert landed_ids(house, "users", FIRST) == [1, 2, 3, 4]
+    assert pipeline.source.asked == [("users", None, datetime(2026, 9, 2))]
+    assert landed_ids(pipeline, "users", FIRST) == [1, 2, 3, 4]
     metadata = metadata_of(result, FIRST)
     assert metadata["records"] == metadata["records_in_run"] == 4
     assert metadata["records_pending"] == 1
     assert metadata["records_received"] == 5
 
 
-def test_each_record_lands_on_the_day_of_its_change(new_house: Callable[..., House]) -> None:
+def test_each_record_lands_on_the_day_of_its_change(new_house: Callable[..., SmallPipeline]) -> None:
     records = [
         person(1, "2026-09-01T10:00:00", updated_at="2026-09-03T00:00:00"),
         person(2, "2026-09-02T23:59:59"),
     ]
-    house = new_house({"users": records})
+    pipeline = new_house({"users": records})
 
-    house.execute(["raw_users"], FIRST, LAST)
+    pipeline.execute(["raw_users"], FIRST, LAST)
 
-    assert [landed_ids(house, "users", day) for day in (FIRST, SECOND, LAST)] == [[], [2], [1]]
+    assert [landed_ids(pipeline, "users", day) for day in (FIRST, SECOND, LAST)] == [[], [2], [1]]
 
 
 def test_records_of_a_day_not_yet_over_are_counted_as_pending_and_land_later(
-    new_house: Callable[..., House],
+    new_house: Callable[..., SmallPipeline],
 ) -> None:
-    house = new_house({"tracks": [track(1, "2026-09-02T10:00:00"), track(2, "2026-09-03T10:00:00")]})
+    pipeline = new_house({"tracks": [track(1, "2026-09-02T10:00:00"), track(2, "2026-09-03T10:00:00")]})
 
-    result = house.execute(["raw_tracks"], SECOND)
+    result = pipeline.execute(["raw_tracks"], SECOND)
     assert metadata_of(result, SECOND)["records_pending"] == 1
-    assert landed_ids(house, "tracks", SECOND) == [1]
+    assert landed_ids(pipeline, "tracks", SECOND) == [1]
 
-    house.execute(["raw_tracks"], LAST)
-    assert landed_ids(house, "tracks", LAST) == [2]
+    pipeline.execute(["raw_tracks"], LAST)
+    assert landed_ids(pipeline, "tracks", LAST) == [2]
 
 
 def test_undated_records_are_told_where_the_run_does_not_cover_their_partition(
-    new_house: Callable[..., House], capfd: pytest.CaptureFixture[str]
+    new_house: Callable[..., SmallPipeline], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    house = new_house({"users": [person(1, "never"), person(2, "2026-09-02T10:00:00")]})
+    pipeline = new_house({"users": [person(1, "never"), person(2, "2026-09-02T10:00:00")]})
 
-    result = house.execute(["raw_users"], SECOND, log_level="WARNING")
+    result = pipeline.execute(["raw_users"], SECOND, log_level="WARNING")
 
     assert metadata_of(result, SECOND)["records_undated_left_out"] == 1
     assert "1 records of users have no readable time" in capfd.readouterr().err
-    assert landed_ids(house, "users", SECOND) == [2]
+    assert landed_ids(pipeline, "users", SECOND) == [2]
 
 
-def test_reading_a_day_again_lands_only_what_is_new(new_house: Callable[..., House]) -> None:
-    house = new_house(good_records())
-    house.execute(["raw_users"], FIRST, LAST)
-    house.source.records["users"].append(person(99, "2026-09-02T11:00:00"))
-    house.source.observed_at = datetime(2026, 9, 7, 1)
+def test_reading_a_day_again_lands_only_what_is_new(new_house: Callable[..., SmallPipeline]) -> None:
+    pipeline = new_house(good_records())
+    pipeline.execute(["raw_users"], FIRST, LAST)
+    pipeline.source.records["users"].append(person(99, "2026-09-02T11:00:00"))
+    pipeline.source.observed_at = datetime(2026, 9, 7, 1)
 
-    result = house.execute(["raw_users"], SECOND, LAST)
+    result = pipeline.execute(["raw_users"], SECOND, LAST)
 
     assert metadata_of(result, SECOND)["records_new_in_landing"] == 1
-    assert 99 in landed_ids(house, "users", SECOND)
-    assert count_landed(landing_at(house.settings.landing_dir), "users", SECOND) == 3
+    assert 99 in landed_ids(pipeline, "users", SECOND)
+    assert count_landed(landing_at(pipeline.settings.landing_dir), "users", SECOND) == 3
 
 
 # source_plausible
 
 
 def test_an_endpoint_that_gives_nothing_is_refused_unless_that_is_allowed(
-    new_house: Callable[..., House],
+    new_house: Callable[..., SmallPipeline],
 ) -> None:
-    house = new_house({})
-    told = why(house.execute(["raw_listens", "listens"], FIRST, LAST))
+    pipeline = new_house({})
+    told = why(pipeline.execute(["raw_listens", "listens"], FIRST, LAST))
     assert "listen_history: the source holds no record at all" in told
     assert "MOOVITAMIX_ACCEPT_EMPTY_ENDPOINTS" in told
-    assert not house.settings.data_dir.exists()
+    assert not pipeline.settings.data_dir.exists()
 
     open_today = new_house({}, accept_empty_endpoints=True)
     assert open_today.execute(["raw_listens", "listens"], FIRST, LAST).success
     assert open_today.query("SELECT count(*), sum(received) FROM partition_loads") == [(3, 0)]
 
 
-def test_a_filtered_answer_may_be_empty_where_the_source_is_not(house: House) -> None:
-    house.source.filtered = True
-    assert house.execute(["raw_users"], date(2026, 9, 4)).success
-    assert house.source.probed == ["users"]
-    house.source.records["users"] = []
-    assert "the source holds no record at all" in why(house.execute(["raw_users"], date(2026, 9, 4)))
+def test_a_filtered_answer_may_be_empty_where_the_source_is_not(pipeline: SmallPipeline) -> None:
+    pipeline.source.filtered = True
+    assert pipeline.execute(["raw_users"], date(2026, 9, 4)).success
+    assert pipeline.source.probed == ["users"]
+    pipeline.source.records["users"] = []
+    assert "the source holds no record at all" in why(pipeline.execute(["raw_users"], date(2026, 9, 4)))
 
 
 def dated(undated: int, of: int = 200) -> dict[str, list[Any]]:
@@ -173,47 +176,47 @@ def dated(undated: int, of: int = 200) -> dict[str, list[Any]]:
     [(1, True, "ERROR"), (2, False, "WARN"), (19, False, "WARN"), (20, False, "ERROR"), (99, False, "ERROR")],
 )
 def test_undated_records_warn_then_block(
-    undated: int, passed: bool, severity: str, new_house: Callable[..., House]
+    undated: int, passed: bool, severity: str, new_house: Callable[..., SmallPipeline]
 ) -> None:
-    house = new_house(dated(undated))
-    result = house.execute(["raw_users", "users"], FIRST, LAST)
+    pipeline = new_house(dated(undated))
+    result = pipeline.execute(["raw_users", "users"], FIRST, LAST)
     evaluation = checked(result)["source_plausible"]
     assert (evaluation.passed, evaluation.severity.value) == (passed, severity)
     assert f"{undated} of 200 records received" in (evaluation.description or "")
     assert result.success == (undated < 20)
-    assert count_landed(landing_at(house.settings.landing_dir), "users", FIRST) == undated
+    assert count_landed(landing_at(pipeline.settings.landing_dir), "users", FIRST) == undated
     if undated >= 20:
         assert f"raw_users/source_plausible: users: {undated} of 200" in why(result)
-        assert not house.settings.warehouse_path.exists()
+        assert not pipeline.settings.warehouse_path.exists()
         assert new_house(dated(undated), undated_blocking_share=0.6).execute(["users"], FIRST, LAST).success
 
 
 @pytest.mark.parametrize("filtered", [False, True])
 @pytest.mark.parametrize("first", [FIRST, SECOND])
 def test_mostly_undated_records_are_not_even_landed(
-    filtered: bool, first: date, new_house: Callable[..., House]
+    filtered: bool, first: date, new_house: Callable[..., SmallPipeline]
 ) -> None:
-    house = new_house(dated(100), filtered=filtered)
-    told = why(house.execute(["raw_users", "users"], first, LAST))
+    pipeline = new_house(dated(100), filtered=filtered)
+    told = why(pipeline.execute(["raw_users", "users"], first, LAST))
     assert "have no readable created_at or updated_at (50.0%)" in told
     assert "MOOVITAMIX_UNDATED_ERROR_SHARE = 0.5" in told
-    assert not house.settings.data_dir.exists()
+    assert not pipeline.settings.data_dir.exists()
     raised = new_house(dated(100), filtered, undated_error_share=1.1, undated_blocking_share=1.1)
     assert raised.execute(["raw_users", "users"], first, LAST).success
 
 
 def test_the_calm_day_of_a_server_that_sends_its_undated_records_with_every_answer(
-    new_house: Callable[..., House],
+    new_house: Callable[..., SmallPipeline],
 ) -> None:
     records = dated(0)["users"] + [person(1000 + number, "never") for number in range(30)]
-    house = new_house({"users": records}, filtered=True)
-    assert house.execute(["raw_users"], date(2026, 9, 4)).success
+    pipeline = new_house({"users": records}, filtered=True)
+    assert pipeline.execute(["raw_users"], date(2026, 9, 4)).success
 
 
 # source_not_regenerated
 
 
-def test_a_first_load_has_nothing_to_compare_with(new_house: Callable[..., House]) -> None:
+def test_a_first_load_has_nothing_to_compare_with(new_house: Callable[..., SmallPipeline]) -> None:
     evaluation = checked(new_house(good_records()).execute(["raw_users"], FIRST, LAST))[
         "source_not_regenerated"
     ]
@@ -223,11 +226,11 @@ def test_a_first_load_has_nothing_to_compare_with(new_house: Callable[..., House
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
-def test_known_records_that_are_gone_block_before_most_are(house: House, gone: int) -> None:
-    for user in house.source.records["users"][:gone]:
+def test_known_records_that_are_gone_block_before_most_are(pipeline: SmallPipeline, gone: int) -> None:
+    for user in pipeline.source.records["users"][:gone]:
         user["id"] += 1000
 
-    result = house.execute(["raw_users"], LAST)
+    result = pipeline.execute(["raw_users"], LAST)
 
     evaluation = checked(result)["source_not_regenerated"]
     assert evaluation.passed == result.success == (gone < 2)
@@ -237,25 +240,25 @@ def test_known_records_that_are_gone_block_before_most_are(house: House, gone: i
 
 
 @pytest.mark.parametrize("gone", [3, 6])
-def test_a_regenerated_source_is_not_landed(house: House, gone: int) -> None:
-    before = fingerprints.everything(house.settings.data_dir)
-    for user in house.source.records["users"][:gone]:
+def test_a_regenerated_source_is_not_landed(pipeline: SmallPipeline, gone: int) -> None:
+    before = fingerprints.everything(pipeline.settings.data_dir)
+    for user in pipeline.source.records["users"][:gone]:
         user["id"] += 1000
 
-    told = why(house.execute(["raw_users", "users"], LAST))
+    told = why(pipeline.execute(["raw_users", "users"], LAST))
 
     assert f"users: {gone} of 6 known records are gone" in told
     assert "MOOVITAMIX_DATA_DIR" in told
     assert "moovitamix reset" in told
-    assert fingerprints.everything(house.settings.data_dir) == before
+    assert fingerprints.everything(pipeline.settings.data_dir) == before
 
 
-def test_regenerated_sessions_are_not_landed(house: House) -> None:
-    house.source.records["listen_history"] = [
+def test_regenerated_sessions_are_not_landed(pipeline: SmallPipeline) -> None:
+    pipeline.source.records["listen_history"] = [
         session(1, [1], f"2026-09-02T01:00:0{second}") for second in range(9)
     ]
 
-    assert "was regenerated" in why(house.execute(["raw_listens"], LAST))
+    assert "was regenerated" in why(pipeline.execute(["raw_listens"], LAST))
 
 
 def people(first_id: int, number: int = 40) -> list[dict[str, Any]]:
@@ -263,21 +266,23 @@ def people(first_id: int, number: int = 40) -> list[dict[str, Any]]:
 
 
 def test_the_first_page_of_a_server_that_filters_tells_whether_it_was_regenerated(
-    new_house: Callable[..., House],
+    new_house: Callable[..., SmallPipeline],
 ) -> None:
-    house = new_house({"users": people(100)}, filtered=True)
-    assert house.execute(["raw_users"], FIRST, LAST).success
-    before = fingerprints.landing(house.settings.data_dir)
+    pipeline = new_house({"users": people(100)}, filtered=True)
+    assert pipeline.execute(["raw_users"], FIRST, LAST).success
+    before = fingerprints.landing(pipeline.settings.data_dir)
     the_next_day = date(2026, 9, 4)
-    assert house.execute(["raw_users"], the_next_day).success
+    assert pipeline.execute(["raw_users"], the_next_day).success
 
-    house.source.records["users"] = people(500)
+    pipeline.source.records["users"] = people(500)
     for days in ((the_next_day, the_next_day), (LAST, the_next_day), (FIRST, LAST)):
-        told = why(house.execute(["raw_users"], *days))
+        told = why(pipeline.execute(["raw_users"], *days))
         assert "records on its first page, of days read before, are unknown (100%)" in told
         assert "moovitamix reset" in told
-    assert fingerprints.landing(house.settings.data_dir) == before | {
-        "landing/users/2026-09-04": fingerprints.landing(house.settings.data_dir)["landing/users/2026-09-04"]
+    assert fingerprints.landing(pipeline.settings.data_dir) == before | {
+        "landing/users/2026-09-04": fingerprints.landing(pipeline.settings.data_dir)[
+            "landing/users/2026-09-04"
+        ]
     }
 
 
@@ -286,27 +291,27 @@ def test_the_first_page_of_a_server_that_filters_tells_whether_it_was_regenerate
     [(7, True), (8, False), (19, False)],
 )
 def test_a_filtering_server_with_some_unknown_records_blocks(
-    unknown: int, passed: bool, new_house: Callable[..., House]
+    unknown: int, passed: bool, new_house: Callable[..., SmallPipeline]
 ) -> None:
-    house = new_house({"users": people(100)}, filtered=True)
-    assert house.execute(["raw_users"], FIRST, LAST).success
-    house.source.records["users"] = people(100)[unknown:] + people(500)[:unknown]
-    result = house.execute(["raw_users"], date(2026, 9, 4))
+    pipeline = new_house({"users": people(100)}, filtered=True)
+    assert pipeline.execute(["raw_users"], FIRST, LAST).success
+    pipeline.source.records["users"] = people(100)[unknown:] + people(500)[:unknown]
+    result = pipeline.execute(["raw_users"], date(2026, 9, 4))
     assert result.success == checked(result)["source_not_regenerated"].passed == passed
 
 
-def test_too_few_records_on_the_first_page_say_nothing(new_house: Callable[..., House]) -> None:
-    house = new_house({"users": people(100, 19)}, filtered=True)
-    assert house.execute(["raw_users"], FIRST, LAST).success
-    house.source.records["users"] = people(500, 19)
-    assert house.execute(["raw_users"], date(2026, 9, 4)).success
+def test_too_few_records_on_the_first_page_say_nothing(new_house: Callable[..., SmallPipeline]) -> None:
+    pipeline = new_house({"users": people(100, 19)}, filtered=True)
+    assert pipeline.execute(["raw_users"], FIRST, LAST).success
+    pipeline.source.records["users"] = people(500, 19)
+    assert pipeline.execute(["raw_users"], date(2026, 9, 4)).success
 
 
-def test_records_of_days_being_read_need_not_be_known(new_house: Callable[..., House]) -> None:
-    house = new_house({"users": people(100)[::3]}, filtered=True)
-    assert house.execute(["raw_users"], FIRST, LAST).success
-    house.source.records["users"] = people(100)[::3] + people(100)[1::3] + people(100)[2::3]
-    assert house.execute(["raw_users"], SECOND, LAST).success
+def test_records_of_days_being_read_need_not_be_known(new_house: Callable[..., SmallPipeline]) -> None:
+    pipeline = new_house({"users": people(100)[::3]}, filtered=True)
+    assert pipeline.execute(["raw_users"], FIRST, LAST).success
+    pipeline.source.records["users"] = people(100)[::3] + people(100)[1::3] + people(100)[2::3]
+    assert pipeline.execute(["raw_users"], SECOND, LAST).success
 
 
 # Days that have not ended
@@ -323,40 +328,40 @@ def test_records_of_days_being_read_need_not_be_known(new_house: Callable[..., H
     ],
 )
 def test_a_day_that_has_not_ended_by_the_clock_of_the_source_is_not_read(
-    source_time: datetime | None, refused: bool, new_house: Callable[..., House]
+    source_time: datetime | None, refused: bool, new_house: Callable[..., SmallPipeline]
 ) -> None:
-    house = new_house(good_records())
-    house.source.source_time = source_time
-    result = house.execute(["raw_users"], FIRST, LAST)
+    pipeline = new_house(good_records())
+    pipeline.source.source_time = source_time
+    result = pipeline.execute(["raw_users"], FIRST, LAST)
     assert result.success != refused
     if source_time and refused:
         told = why(result)
         assert "2026-09-03 has not ended" in told
         assert f"{source_time:%Y-%m-%d %H:%M} by the source's" in told
         assert "by the machine's clock" in told
-        assert not house.settings.data_dir.exists()
+        assert not pipeline.settings.data_dir.exists()
 
 
 def test_a_day_that_has_not_ended_by_the_clock_of_the_machine_is_not_asked_for(
-    new_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+    new_house: Callable[..., SmallPipeline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = new_house(good_records())
+    pipeline = new_house(good_records())
     monkeypatch.setattr(
         "moovitamix_assets.ingestion.assets.now", lambda settings: datetime(2026, 9, 3, 23, 59)
     )
-    assert "2026-09-03 has not ended" in why(house.execute(["raw_users"], FIRST, LAST))
-    assert not house.source.asked
+    assert "2026-09-03 has not ended" in why(pipeline.execute(["raw_users"], FIRST, LAST))
+    assert not pipeline.source.asked
 
 
 def test_landing_read_before_the_end_of_its_day_does_not_make_the_day(
-    new_house: Callable[..., House],
+    new_house: Callable[..., SmallPipeline],
 ) -> None:
-    house = new_house(good_records())
-    house.source.observed_at = datetime(2026, 9, 3, 12)
-    assert house.execute(["raw_users"], FIRST, LAST).success
-    assert "users was read for 2026-09-03 only before" in why(house.execute(["users"], FIRST, LAST))
-    assert house.execute(["users"], FIRST, SECOND).success
-    house.source.observed_at = datetime(2026, 9, 4, 0, 30)
-    house.source.records["users"].append(person(99, "2026-09-03T23:00:00"))
-    assert house.execute(["raw_users"], LAST).success
-    assert house.execute(["users"], LAST).success
+    pipeline = new_house(good_records())
+    pipeline.source.observed_at = datetime(2026, 9, 3, 12)
+    assert pipeline.execute(["raw_users"], FIRST, LAST).success
+    assert "users was read for 2026-09-03 only before" in why(pipeline.execute(["users"], FIRST, LAST))
+    assert pipeline.execute(["users"], FIRST, SECOND).success
+    pipeline.source.observed_at = datetime(2026, 9, 4, 0, 30)
+    pipeline.source.records["users"].append(person(99, "2026-09-03T23:00:00"))
+    assert pipeline.execute(["raw_users"], LAST).success
+    assert pipeline.execute(["users"], LAST).success

@@ -15,7 +15,7 @@ from dagster import (
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN
 from moovitamix_assets.warehouse.checks import listens_checks, tracks_checks, users_checks
 from moovitamix_assets_tests.checks.conftest import FIRST, LAST, TABLES, good_records, person, session, track
-from moovitamix_assets_tests.checks.house import House, dagster_records
+from moovitamix_assets_tests.checks.small_pipeline import SmallPipeline, dagster_records
 
 ERROR, WARN = AssetCheckSeverity.ERROR, AssetCheckSeverity.WARN
 BLOCKING = {"nothing_lost", "fits_schema", "rejected_share"}
@@ -39,8 +39,8 @@ def test_each_table_has_its_checks_and_only_what_loses_data_stops_a_run() -> Non
         assert all(spec.description for spec in specs.values())
 
 
-def test_all_is_well_in_a_house_in_good_order(house: House) -> None:
-    result = house.execute(AssetSelection.checks_for_assets(*TABLES), FIRST, LAST)
+def test_all_is_well_in_a_house_in_good_order(pipeline: SmallPipeline) -> None:
+    result = pipeline.execute(AssetSelection.checks_for_assets(*TABLES), FIRST, LAST)
 
     evaluations = {
         (one.asset_key.to_user_string(), one.check_name): one for one in result.get_asset_check_evaluations()
@@ -71,11 +71,11 @@ def one_row_of(table: str) -> str:
         "INSERT INTO rejected_users VALUES ('{}', ['x'], '2026-09-02', now()::TIMESTAMP)",
     ],
 )
-def test_one_row_deleted_by_hand_is_missed(house: House, statement: str) -> None:
+def test_one_row_deleted_by_hand_is_missed(pipeline: SmallPipeline, statement: str) -> None:
     table = next((table for table in TABLES if table in statement), "users")
-    house.damage(statement)
+    pipeline.damage(statement)
 
-    evaluation = house.check(table, "nothing_lost")
+    evaluation = pipeline.check(table, "nothing_lost")
 
     assert not evaluation.passed
     assert evaluation.severity == ERROR
@@ -83,87 +83,91 @@ def test_one_row_deleted_by_hand_is_missed(house: House, statement: str) -> None
     assert f"Materialize {table} for these days again" in evaluation.description
     assert figures(evaluation)["days"] == ["2026-09-02"]
     # The days of a run are judged by themselves.
-    assert house.check(table, "nothing_lost", FIRST).passed
+    assert pipeline.check(table, "nothing_lost", FIRST).passed
 
 
-def test_what_was_lost_comes_back_from_the_landing_files(house: House) -> None:
-    house.damage(one_row_of("listens"))
-    house.source.records = {}
+def test_what_was_lost_comes_back_from_the_landing_files(pipeline: SmallPipeline) -> None:
+    pipeline.damage(one_row_of("listens"))
+    pipeline.source.records = {}
 
-    assert house.execute(["listens"], date(2026, 9, 2)).success
+    assert pipeline.execute(["listens"], date(2026, 9, 2)).success
 
-    assert house.check("listens", "nothing_lost").passed
-    assert house.source.asked == []
+    assert pipeline.check("listens", "nothing_lost").passed
+    assert pipeline.source.asked == []
 
 
-def test_records_that_were_landed_and_not_loaded_are_missed(house: House) -> None:
-    house.source.records["users"].append(person(99, "2026-09-02T09:00:00"))
-    assert house.execute(["raw_users"], date(2026, 9, 2)).success
+def test_records_that_were_landed_and_not_loaded_are_missed(pipeline: SmallPipeline) -> None:
+    pipeline.source.records["users"].append(person(99, "2026-09-02T09:00:00"))
+    assert pipeline.execute(["raw_users"], date(2026, 9, 2)).success
 
-    evaluation = house.check("users", "nothing_lost")
+    evaluation = pipeline.check("users", "nothing_lost")
 
     assert not evaluation.passed
     assert evaluation.severity == WARN
     assert "1 records of users were landed since" in evaluation.description
     assert figures(evaluation)["received"] == figures(evaluation)["accepted"] == 6
-    assert house.execute(["users"], date(2026, 9, 2)).success
-    assert house.check("users", "nothing_lost").passed
+    assert pipeline.execute(["users"], date(2026, 9, 2)).success
+    assert pipeline.check("users", "nothing_lost").passed
 
 
-def test_a_landing_file_that_is_gone_is_missed(house: House) -> None:
-    (file,) = (house.settings.landing_dir / "users" / "2026-09-02").glob("*.parquet")
+def test_a_landing_file_that_is_gone_is_missed(pipeline: SmallPipeline) -> None:
+    (file,) = (pipeline.settings.landing_dir / "users" / "2026-09-02").glob("*.parquet")
     file.unlink()
 
-    evaluation = house.check("users", "nothing_lost")
+    evaluation = pipeline.check("users", "nothing_lost")
 
     assert not evaluation.passed
     assert evaluation.severity == ERROR
     assert figures(evaluation)["days"] == ["2026-09-02"]
 
 
-def test_a_partition_that_a_blocking_check_refuses_no_longer_counts_as_loaded(house: House) -> None:
+def test_a_partition_that_a_blocking_check_refuses_no_longer_counts_as_loaded(
+    pipeline: SmallPipeline,
+) -> None:
     def lines() -> int:
-        return house.query("SELECT count(*) FROM partition_loads WHERE table_name = 'users'")[0][0]
+        return pipeline.query("SELECT count(*) FROM partition_loads WHERE table_name = 'users'")[0][0]
 
     before = lines()
-    house.damage(one_row_of("users"))
-    assert not house.check("users", "nothing_lost", date(2026, 9, 2)).passed
+    pipeline.damage(one_row_of("users"))
+    assert not pipeline.check("users", "nothing_lost", date(2026, 9, 2)).passed
     assert lines() == before - 1
 
-    assert house.execute(["users"], date(2026, 9, 2)).success
-    assert house.check("users", "nothing_lost").passed
+    assert pipeline.execute(["users"], date(2026, 9, 2)).success
+    assert pipeline.check("users", "nothing_lost").passed
     assert lines() == before
 
 
-def test_a_day_without_records_that_was_never_loaded_is_missed(new_house: Callable[..., House]) -> None:
-    house = new_house({}, accept_empty_endpoints=True)
-    house.execute(["raw_users", "users"], FIRST, LAST)
-    assert house.check("users", "nothing_lost", FIRST, LAST).passed
-    house.damage("DELETE FROM partition_loads WHERE changed_on = '2026-09-02'")
+def test_a_day_without_records_that_was_never_loaded_is_missed(
+    new_house: Callable[..., SmallPipeline],
+) -> None:
+    pipeline = new_house({}, accept_empty_endpoints=True)
+    pipeline.execute(["raw_users", "users"], FIRST, LAST)
+    assert pipeline.check("users", "nothing_lost", FIRST, LAST).passed
+    pipeline.damage("DELETE FROM partition_loads WHERE changed_on = '2026-09-02'")
 
-    evaluation = house.check("users", "nothing_lost", FIRST, LAST)
+    evaluation = pipeline.check("users", "nothing_lost", FIRST, LAST)
 
     assert not evaluation.passed
     assert "no row in partition_loads" in evaluation.description
 
 
-def test_every_fate_of_a_record_is_counted(new_house: Callable[..., House]) -> None:
+def test_every_fate_of_a_record_is_counted(new_house: Callable[..., SmallPipeline]) -> None:
     records = [person(1), person(1), person(1, gender="Other"), person(None), person(None), person("x")]
-    house = new_house({"users": records})
-    house.execute(["raw_users", "users"], FIRST)
+    pipeline = new_house({"users": records})
+    pipeline.execute(["raw_users", "users"], FIRST)
 
-    evaluation = house.check("users", "nothing_lost")
+    evaluation = pipeline.check("users", "nothing_lost")
 
     assert evaluation.passed
     counted = {"received": 6, "accepted": 1, "rejected": 2, "duplicates": 2, "superseded": 1, "row_count": 1}
     assert figures(evaluation) == counted | {"landed_since": 0}
 
 
-def test_with_nothing_loaded_at_all_every_check_passes(new_house: Callable[..., House]) -> None:
-    house = new_house({}, accept_empty_endpoints=True)
-    assert house.execute(["raw_users", "users", "raw_tracks", "tracks"], FIRST).success
+def test_with_nothing_loaded_at_all_every_check_passes(new_house: Callable[..., SmallPipeline]) -> None:
+    pipeline = new_house({}, accept_empty_endpoints=True)
+    assert pipeline.execute(["raw_users", "users", "raw_tracks", "tracks"], FIRST).success
 
-    result = house.execute(AssetSelection.checks_for_assets(*TABLES))
+    result = pipeline.execute(AssetSelection.checks_for_assets(*TABLES))
 
     assert len(result.get_asset_check_evaluations()) == 19
     assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
@@ -184,13 +188,13 @@ def test_with_nothing_loaded_at_all_every_check_passes(new_house: Callable[..., 
     ],
 )  # fmt: skip
 def test_rows_that_do_not_fit_the_schema_are_an_error(
-    house: House, table: str, statement: str, told: str
+    pipeline: SmallPipeline, table: str, statement: str, told: str
 ) -> None:
     if statement.startswith("ALTER"):
-        house.damage("DROP VIEW dim_tracks")
-    house.damage(statement)
+        pipeline.damage("DROP VIEW dim_tracks")
+    pipeline.damage(statement)
 
-    evaluation = house.check(table, "fits_schema")
+    evaluation = pipeline.check(table, "fits_schema")
 
     assert not evaluation.passed
     assert evaluation.severity == ERROR
@@ -200,7 +204,7 @@ def test_rows_that_do_not_fit_the_schema_are_an_error(
 # rejected_share
 
 
-def house_with_rejected(new_house: Callable[..., House], rejected: int, of: int) -> House:
+def house_with_rejected(new_house: Callable[..., SmallPipeline], rejected: int, of: int) -> SmallPipeline:
     records = [person(None, gender=str(number)) for number in range(rejected)]
     records += [person(number) for number in range(1, of - rejected + 1)]
     return new_house({"users": records}, rejected_error_minimum=5)
@@ -217,12 +221,16 @@ def house_with_rejected(new_house: Callable[..., House], rejected: int, of: int)
     ],
 )
 def test_a_share_rejected_warns(
-    new_house: Callable[..., House], rejected: int, of: int, passed: bool, severity: AssetCheckSeverity | None
+    new_house: Callable[..., SmallPipeline],
+    rejected: int,
+    of: int,
+    passed: bool,
+    severity: AssetCheckSeverity | None,
 ) -> None:
-    house = house_with_rejected(new_house, rejected, of)
-    house.execute(["raw_users", "users"], FIRST)
+    pipeline = house_with_rejected(new_house, rejected, of)
+    pipeline.execute(["raw_users", "users"], FIRST)
 
-    evaluation = house.check("users", "rejected_share")
+    evaluation = pipeline.check("users", "rejected_share")
 
     assert evaluation.passed == passed
     assert severity in (None, evaluation.severity)
@@ -237,78 +245,78 @@ def after_users() -> MaterializeResult[Any]:
 
 @pytest.mark.parametrize(("rejected", "stopped"), [(4, False), (5, True)])
 def test_an_error_stops_what_comes_after_and_a_warning_does_not(
-    new_house: Callable[..., House], rejected: int, stopped: bool
+    new_house: Callable[..., SmallPipeline], rejected: int, stopped: bool
 ) -> None:
-    house = house_with_rejected(new_house, rejected, 50)
+    pipeline = house_with_rejected(new_house, rejected, 50)
 
-    result = house.execute(["raw_users", "users", "after_users"], FIRST, more=[after_users])
+    result = pipeline.execute(["raw_users", "users", "after_users"], FIRST, more=[after_users])
 
     assert result.success is not stopped
     reached = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     assert reached == {"raw_users"} | (set() if stopped else {"users", "after_users"})
     # What was rejected is there to be read, whether the run was stopped or not.
-    assert house.query("SELECT count(*) FROM rejected_users") == [(rejected,)]
-    assert house.query("SELECT count(*) FROM partition_loads") == [(0 if stopped else 1,)]
+    assert pipeline.query("SELECT count(*) FROM rejected_users") == [(rejected,)]
+    assert pipeline.query("SELECT count(*) FROM partition_loads") == [(0 if stopped else 1,)]
 
 
-def rejected_share_of(house: House) -> Any:
+def rejected_share_of(pipeline: SmallPipeline) -> Any:
     key = AssetCheckKey(AssetKey("users"), "rejected_share")
     (record,) = dagster_records().event_log_storage.get_asset_check_execution_history(key, limit=1)
     return record.event.dagster_event.asset_check_evaluation_data
 
 
 def test_a_refused_partition_is_refused_again_and_loaded_once_the_source_is_well(
-    new_house: Callable[..., House],
+    new_house: Callable[..., SmallPipeline],
 ) -> None:
-    house = house_with_rejected(new_house, 5, 50)
+    pipeline = house_with_rejected(new_house, 5, 50)
     for _ in range(2):
-        result = house.execute(["raw_users", "users"], FIRST)
+        result = pipeline.execute(["raw_users", "users"], FIRST)
         assert not result.success
-        refused = rejected_share_of(house)
+        refused = rejected_share_of(pipeline)
         assert not refused.passed
         assert refused.severity == ERROR
         assert "5 of 50 records of users were rejected: no usable id (5)" in refused.description
-        assert house.query("SELECT count(*) FROM users") == [(0,)]
+        assert pipeline.query("SELECT count(*) FROM users") == [(0,)]
 
-    house.source.records["users"] = [person(number) for number in range(1, 51)]
-    house.source.observed_at += timedelta(hours=1)
-    assert house.execute(
+    pipeline.source.records["users"] = [person(number) for number in range(1, 51)]
+    pipeline.source.observed_at += timedelta(hours=1)
+    assert pipeline.execute(
         [
             "raw_users",
             "users",
         ],
         FIRST,
     ).success
-    assert house.query("SELECT accepted, rejected, duplicates, superseded FROM partition_loads") == [
+    assert pipeline.query("SELECT accepted, rejected, duplicates, superseded FROM partition_loads") == [
         (50, 0, 0, 5)
     ]
-    assert house.query("SELECT count(*) FROM rejected_users") == [(0,)]
+    assert pipeline.query("SELECT count(*) FROM rejected_users") == [(0,)]
 
 
 def test_of_a_range_only_the_bad_days_are_refused_and_an_earlier_load_stays(
-    new_house: Callable[..., House],
+    new_house: Callable[..., SmallPipeline],
 ) -> None:
     # Days that no other test makes: Dagster's records are shared.
     second, third = date(2026, 9, 20), date(2026, 9, 21)
     well = [person(number, f"{second} 10:00:00") for number in range(1, 11)]
     bad = [person(None, f"{third} 10:00:00", gender=f"{number}") for number in range(5)]
-    house = new_house({"users": [*well, *bad]}, rejected_error_minimum=5)
-    house.source.observed_at = datetime(2026, 9, 22)
+    pipeline = new_house({"users": [*well, *bad]}, rejected_error_minimum=5)
+    pipeline.source.observed_at = datetime(2026, 9, 22)
 
-    result = house.execute(["raw_users", "users"], second, third)
+    result = pipeline.execute(["raw_users", "users"], second, third)
 
     assert not result.success
-    assert house.query("SELECT changed_on, accepted FROM partition_loads") == [(second, 10)]
+    assert pipeline.query("SELECT changed_on, accepted FROM partition_loads") == [(second, 10)]
     made = dagster_records().get_materialized_partitions(AssetKey("users"))
     assert f"{second}" in made
     assert f"{third}" not in made
 
-    house.source.records["users"] = [person(None, f"{second} 10:00:00", gender=f"{n}") for n in range(5)]
-    house.source.observed_at += timedelta(hours=1)
-    assert not house.execute(["raw_users", "users"], second).success
-    assert house.query("SELECT changed_on, accepted FROM partition_loads") == [(second, 10)]
-    assert house.query("SELECT count(*) FROM users") == [(10,)]
-    assert house.query("SELECT DISTINCT changed_on FROM rejected_users") == [(third,)]
+    pipeline.source.records["users"] = [person(None, f"{second} 10:00:00", gender=f"{n}") for n in range(5)]
+    pipeline.source.observed_at += timedelta(hours=1)
+    assert not pipeline.execute(["raw_users", "users"], second).success
+    assert pipeline.query("SELECT changed_on, accepted FROM partition_loads") == [(second, 10)]
+    assert pipeline.query("SELECT count(*) FROM users") == [(10,)]
+    assert pipeline.query("SELECT DISTINCT changed_on FROM rejected_users") == [(third,)]
 
 
 # What only warns
@@ -346,11 +354,11 @@ def test_of_a_range_only_the_bad_days_are_refused_and_an_earlier_load_stays(
     ],
 )  # fmt: skip
 def test_unusual_findings_warn_and_never_stops_a_run(
-    house: House, table: str, name: str, statements: list[str], told: str
+    pipeline: SmallPipeline, table: str, name: str, statements: list[str], told: str
 ) -> None:
-    house.damage(*statements)
+    pipeline.damage(*statements)
 
-    evaluation = house.check(table, name)
+    evaluation = pipeline.check(table, name)
 
     assert not evaluation.passed
     assert evaluation.severity == WARN
@@ -382,39 +390,41 @@ def weeks_of(table: str, usual: int, last: int) -> str:
     ],
 )
 def test_a_day_far_from_its_weekdays_mean_is_told(
-    house: House, table: str, usual: int, last: int, passed: bool
+    pipeline: SmallPipeline, table: str, usual: int, last: int, passed: bool
 ) -> None:
-    house.damage("DELETE FROM partition_loads", weeks_of(table, usual, last))
+    pipeline.damage("DELETE FROM partition_loads", weeks_of(table, usual, last))
 
-    evaluation = house.check(table, "usual_volume")
+    evaluation = pipeline.check(table, "usual_volume")
 
     assert evaluation.passed == passed
     assert passed or (evaluation.severity == WARN and "2026-10-07" in evaluation.description)
 
 
-def test_the_volume_of_earlier_days_is_no_matter_of_a_later_run(house: House) -> None:
-    house.damage(weeks_of("users", 100, 0))
+def test_the_volume_of_earlier_days_is_no_matter_of_a_later_run(pipeline: SmallPipeline) -> None:
+    pipeline.damage(weeks_of("users", 100, 0))
 
-    assert not house.check("users", "usual_volume", date(2026, 10, 7)).passed
-    assert house.check("users", "usual_volume", date(2026, 9, 30)).passed
+    assert not pipeline.check("users", "usual_volume", date(2026, 10, 7)).passed
+    assert pipeline.check("users", "usual_volume", date(2026, 9, 30)).passed
 
 
 # By the run
 
 
-def test_the_checks_run_with_the_tables_and_judge_the_days_of_the_run(house: House) -> None:
-    house.damage("UPDATE users SET email = NULL WHERE changed_on = '2026-09-01'")
+def test_the_checks_run_with_the_tables_and_judge_the_days_of_the_run(pipeline: SmallPipeline) -> None:
+    pipeline.damage("UPDATE users SET email = NULL WHERE changed_on = '2026-09-01'")
 
-    result = house.execute(["users"], LAST)
+    result = pipeline.execute(["users"], LAST)
 
     assert result.success
     evaluations = {one.check_name: one for one in result.get_asset_check_evaluations()}
     assert evaluations.keys() == BLOCKING | WARNING["users"]
     assert evaluations["nulled_fields"].passed
-    assert not house.check("users", "nulled_fields").passed
+    assert not pipeline.check("users", "nulled_fields").passed
 
 
-def test_a_missing_warehouse_is_an_error_that_names_the_remedy(new_house: Callable[..., House]) -> None:
+def test_a_missing_warehouse_is_an_error_that_names_the_remedy(
+    new_house: Callable[..., SmallPipeline],
+) -> None:
     result = new_house({}).execute(AssetSelection.checks_for_assets("users"))
 
     assert not result.success
@@ -426,9 +436,11 @@ def test_a_missing_warehouse_is_an_error_that_names_the_remedy(new_house: Callab
 
 
 def test_no_name_and_no_address_leaves_its_table(
-    new_house: Callable[..., House], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    new_house: Callable[..., SmallPipeline],
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from moovitamix_assets_tests.checks.house import dagster_records
+    from moovitamix_assets_tests.checks.small_pipeline import dagster_records
 
     personal = ("Zebulon", "Quillfeather", "quillfeather")
     records = good_records()
@@ -447,15 +459,15 @@ def test_no_name_and_no_address_leaves_its_table(
         session("Zebulon", "Quillfeather", "2026-09-02T01:00:00"),
         session(1, ["Zebulon"], "Quillfeather", updated_at="2026-09-02T01:00:00"),
     ]
-    house = new_house(records, rejected_error_minimum=1)
+    pipeline = new_house(records, rejected_error_minimum=1)
     caplog.set_level("DEBUG")
 
     results = [
-        house.execute([*TABLES, *(f"raw_{table}" for table in TABLES)], FIRST, LAST, log_level="DEBUG"),
-        house.execute(AssetSelection.checks_for_assets(*TABLES), log_level="DEBUG"),
+        pipeline.execute([*TABLES, *(f"raw_{table}" for table in TABLES)], FIRST, LAST, log_level="DEBUG"),
+        pipeline.execute(AssetSelection.checks_for_assets(*TABLES), log_level="DEBUG"),
     ]
-    house.damage("ALTER TABLE rejected_users DROP COLUMN reasons")
-    results.append(house.execute(["users"], FIRST, log_level="DEBUG"))
+    pipeline.damage("ALTER TABLE rejected_users DROP COLUMN reasons")
+    results.append(pipeline.execute(["users"], FIRST, log_level="DEBUG"))
 
     assert [result.success for result in results] == [False, False, False]
     told = capfd.readouterr()
@@ -464,11 +476,13 @@ def test_no_name_and_no_address_leaves_its_table(
         everything += [str(record) for record in dagster_records().all_logs(result.run_id)]
     assert "rejected_share" in "".join(everything), "the log is looked at"
     assert [word for word in personal for text in everything if word in text] == []
-    assert house.query("SELECT count(*) FROM rejected_users WHERE record::VARCHAR LIKE '%Zebulon%'") != [(0,)]
+    assert pipeline.query("SELECT count(*) FROM rejected_users WHERE record::VARCHAR LIKE '%Zebulon%'") != [
+        (0,)
+    ]
 
 
-def test_the_sample_of_a_table_leaves_personal_columns_out(house: House) -> None:
-    result = house.execute(["users"], FIRST, LAST)
+def test_the_sample_of_a_table_leaves_personal_columns_out(pipeline: SmallPipeline) -> None:
+    result = pipeline.execute(["users"], FIRST, LAST)
 
     (event,) = {
         event.materialization.metadata["sample"].value for event in result.get_asset_materialization_events()

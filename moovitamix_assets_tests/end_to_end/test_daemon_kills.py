@@ -15,7 +15,7 @@ from mock_api.server import running_server
 from moovitamix_assets_tests.conftest import LAST, small_world
 from moovitamix_assets_tests.end_to_end.daemon import Service
 from moovitamix_assets_tests.integration import fingerprints
-from moovitamix_assets_tests.integration.by_itself import copy_of
+from moovitamix_assets_tests.integration.automated import copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment
 
 KILLS = int(os.environ.get("DAEMON_KILLS", "2"))

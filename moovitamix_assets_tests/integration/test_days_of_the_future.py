@@ -17,7 +17,7 @@ from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.future import DaysOfTheFuture
 from moovitamix_assets_tests.conftest import small_world
 from moovitamix_assets_tests.integration import fingerprints
-from moovitamix_assets_tests.integration.by_itself import RunningByItself
+from moovitamix_assets_tests.integration.automated import AutomatedDeployment
 from moovitamix_assets_tests.integration.original_source import Records, original_records, serving
 
 FIRST, HONEST, LAST = date(2026, 9, 1), date(2026, 9, 3), date(2026, 9, 5)
@@ -42,11 +42,11 @@ def known_at(moment: str) -> Records:
 
 
 @pytest.fixture(scope="module")
-def jumped(clock_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningByItself]:
+def jumped(clock_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AutomatedDeployment]:
     """Days up to HONEST read as they ended; then, at noon of LAST, one run under a clock four weeks ahead."""
     records = known_at("2026-09-04")
     with serving(records) as url:
-        service = RunningByItself(tmp_path_factory.mktemp("jumped") / "data", url, clock_url=clock_url)
+        service = AutomatedDeployment(tmp_path_factory.mktemp("jumped") / "data", url, clock_url=clock_url)
         service.at("2026-09-04T00:30")
         assert service.ingest(FIRST, HONEST).success
         records.update(known_at("2026-09-05T12"))
@@ -61,7 +61,7 @@ def jumped(clock_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield service
 
 
-def test_a_run_refuses_and_names_the_days_and_the_command(jumped: RunningByItself) -> None:
+def test_a_run_refuses_and_names_the_days_and_the_command(jumped: AutomatedDeployment) -> None:
     with pytest.raises(DaysOfTheFuture) as refused:
         jumped.run(FIRST, LAST)
     told = str(refused.value)
@@ -72,21 +72,21 @@ def test_a_run_refuses_and_names_the_days_and_the_command(jumped: RunningByItsel
     assert COMMAND in told
 
 
-def test_the_nights_wait_and_people_are_told(jumped: RunningByItself) -> None:
+def test_the_nights_wait_and_people_are_told(jumped: AutomatedDeployment) -> None:
     for found in (jumped.tick("2026-09-06T00:30"), jumped.look("catch_up")):
         assert not found.run_requests
         assert COMMAND in found.skip_message
     assert "future" in jumped.look("alerts").skip_message
 
 
-def test_the_doctor_names_them(jumped: RunningByItself) -> None:
+def test_the_doctor_names_them(jumped: AutomatedDeployment) -> None:
     (symptom,) = [each for each in examine(jumped.settings) if each.subject == "days"]
     assert not symptom.is_well
     assert "2026-10-04" in symptom.finding
     assert COMMAND in symptom.remedy
 
 
-def test_lists_and_decisions_of_the_future_are_not_looked_at(jumped: RunningByItself) -> None:
+def test_lists_and_decisions_of_the_future_are_not_looked_at(jumped: AutomatedDeployment) -> None:
     with read_warehouse(jumped.settings.warehouse_path) as connection:
         assert read_evidence(connection) is not None
         assert read_evidence(connection, until=LAST) is None
@@ -96,7 +96,7 @@ def test_lists_and_decisions_of_the_future_are_not_looked_at(jumped: RunningByIt
     assert "There are no recommendations yet" in jumped.look("retraining").skip_message
 
 
-def test_one_command_and_one_run_heal_it(jumped: RunningByItself, clock_url: str, tmp_path: Path) -> None:
+def test_one_command_and_one_run_heal_it(jumped: AutomatedDeployment, clock_url: str, tmp_path: Path) -> None:
     files = sorted(jumped.settings.landing_dir.rglob("*.parquet"))
     done = forget(jumped.settings, jumped.instance, LAST)
     assert done.rows["partition_loads"] == 3 * (29 + 2)
@@ -112,11 +112,11 @@ def test_one_command_and_one_run_heal_it(jumped: RunningByItself, clock_url: str
     assert "only before the day had ended" in "\n".join(failure_causes(rebuilt.all_events))
 
     jumped.run(FIRST, LAST)
-    clean = RunningByItself(tmp_path / "clean", jumped.settings.source.api_url, clock_url=clock_url)
+    clean = AutomatedDeployment(tmp_path / "clean", jumped.settings.source.api_url, clock_url=clock_url)
     clean.run(FIRST, LAST)
     assert fingerprints.tables(jumped.settings.warehouse_path) == fingerprints.tables(
         clean.settings.warehouse_path
     )
     assert fingerprints.artifacts(jumped.data_dir) == fingerprints.artifacts(clean.data_dir)
     assert not jumped.run(FIRST, LAST).missing
-    assert "Everything is made" in jumped.look("catch_up").skip_message
+    assert "Everything is up to date" in jumped.look("catch_up").skip_message

@@ -21,14 +21,14 @@ from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.conftest import FIRST, LAST, small_world
-from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
+from moovitamix_assets_tests.integration.automated import AutomatedDeployment, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment
 from moovitamix_assets_tests.unit.warehouse.second_process import holding
 
 NIGHT = LAST + timedelta(days=1)
 NOBODY = "http://127.0.0.1:9"
 
-Make = Callable[..., RunningByItself]
+Make = Callable[..., AutomatedDeployment]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def clock_url() -> Iterator[str]:
 def make(undisturbed: Deployment, clock_url: str, tmp_path: Path) -> Make:
     """Makes a deployment that is made up to LAST, as Dagster's records tell as well."""
 
-    def make(**settings: object) -> RunningByItself:
+    def make(**settings: object) -> AutomatedDeployment:
         service = copy_of(undisturbed, tmp_path / "data", clock_url, **settings)
         for asset in WATCHED:
             service.history(asset, *days_between(FIRST, LAST))
@@ -58,7 +58,7 @@ def sink() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield url, calls
 
 
-def stored(service: RunningByItself) -> dict[AssetCheckKey, tuple[Any, ...]]:
+def stored(service: AutomatedDeployment) -> dict[AssetCheckKey, tuple[Any, ...]]:
     """What Dagster's records say of each check of freshness, as of its newest evaluation."""
     found = {}
     for key in FRESHNESS_CHECKS:
@@ -69,7 +69,7 @@ def stored(service: RunningByItself) -> dict[AssetCheckKey, tuple[Any, ...]]:
     return found
 
 
-def late(service: RunningByItself) -> set[str]:
+def late(service: AutomatedDeployment) -> set[str]:
     found = stored(service)
     return {asset for asset in WATCHED if not found[check(asset)][0]}
 
@@ -87,7 +87,7 @@ def test_a_day_is_missed_from_its_hour_on_whatever_is_made_of_older_days(make: M
     service.look("freshness")
     assert late(service) == set(WATCHED)
     assert stored(service)[check("listens")][1:] == (
-        f"{NIGHT} should have been made, and was not; the newest day made: {LAST}.",
+        f"{NIGHT} is missing; the newest day there: {LAST}.",
         f"{NIGHT}",
         f"{LAST}",
     )
@@ -156,7 +156,7 @@ def test_one_outage_is_one_message_and_so_is_its_end(
     url, calls = sink
     service = make(alert_urls=url, lookback_days=1, catch_up_attempts=4)
     source = service.settings.source.api_url
-    broken = RunningByItself(
+    broken = AutomatedDeployment(
         service.data_dir,
         source,
         service.instance,
@@ -223,7 +223,7 @@ def test_a_night_that_fails_is_told_though_another_process_holds_the_warehouse(
     assert calls[1]["title"] == f"MooVitamix: The job nightly failed for {NIGHT}"
 
 
-def decided(service: RunningByItself, version: str, decision: str) -> None:
+def decided(service: AutomatedDeployment, version: str, decision: str) -> None:
     candidate = Candidate(version, empty_frame(MODEL_EVALUATIONS), empty_frame(MODEL_EVALUATIONS))
     with write_warehouse(service.settings.warehouse_path) as connection:
         record_decision(connection, candidate, LAST, Decision(decision, "By the test."), {})

@@ -9,7 +9,7 @@ import pytest
 
 from moovitamix_assets.cli.runs.pipeline import RunFailed
 from moovitamix_assets_tests.integration import fingerprints
-from moovitamix_assets_tests.integration.by_itself import RunningByItself
+from moovitamix_assets_tests.integration.automated import AutomatedDeployment
 from moovitamix_assets_tests.integration.deployment import Deployment
 from moovitamix_assets_tests.integration.original_source import Records, original_records, serving
 
@@ -80,7 +80,7 @@ def test_a_night_is_refused_until_the_source_is_well(tmp_path: Path, clean: Depl
     ]
     served = deepcopy(well)
     with serving(served) as url:
-        service = RunningByItself(tmp_path / "data", url, clock_url="", catch_up_attempts=3)
+        service = AutomatedDeployment(tmp_path / "data", url, clock_url="", catch_up_attempts=3)
         service.run(FIRST, LAST)
         served["users"] += [{**user, "id": None} for user in newcomers]
         attempts = [request(service, night) for _ in range(2)]
@@ -97,7 +97,7 @@ def test_a_night_is_refused_until_the_source_is_well(tmp_path: Path, clean: Depl
         assert service.query("SELECT count(*) FROM recommendations WHERE generated_for = ?", night) != [(0,)]
 
 
-def request(service: RunningByItself, night: date) -> bool:
+def request(service: AutomatedDeployment, night: date) -> bool:
     """Carry out the run that is planned for a night."""
     from moovitamix_assets.automation.nightly_runs import nightly_request
 

@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 from mock_api.server import running_server
 from moovitamix_assets.cli.app import app
 from moovitamix_assets_tests.conftest import LAST, small_world
-from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
+from moovitamix_assets_tests.integration.automated import AutomatedDeployment, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment
 
 PASSWORD = "sesame-open"
 NOBODY = f"http://user:{PASSWORD}@127.0.0.1:9"
 
 
-def recorded(service: RunningByItself) -> str:
+def recorded(service: AutomatedDeployment) -> str:
     """All that Dagster recorded of all runs."""
     logs = (service.instance.all_logs(run.run_id) for run in service.instance.get_runs())
     return "\n".join(f"{entry}{entry.to_json()}" for entries in logs for entry in entries)

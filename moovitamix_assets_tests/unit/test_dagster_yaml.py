@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance
-from dagster._core.instance.ref import InstanceRef
 from dagster._core.run_coordinator import QueuedRunCoordinator
 
+from foundation.dagster_internals import InstanceRef
 from moovitamix_assets.partitions import NIGHTLY_TAG
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 

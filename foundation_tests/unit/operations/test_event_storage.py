@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from dagster import AssetKey, AssetMaterialization, DagsterInstance
-from dagster._core.instance.ref import InstanceRef
 from sqlalchemy import text
 
+from foundation.dagster_internals import InstanceRef
 from foundation.operations.event_storage import quickly_written
 
 FULL, NORMAL = 2, 1

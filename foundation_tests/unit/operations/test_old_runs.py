@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from dagster import AssetCheckKey, AssetKey, DagsterInstance, DagsterRunStatus
-from dagster._core.instance.ref import InstanceRef
 
+from foundation.dagster_internals import InstanceRef
 from foundation.operations.old_runs import remove_old_runs
 from moovitamix_assets_tests.unit.operations.health.watched_runs import DEFINITIONS, queue, run_nightly
 

@@ -9,8 +9,8 @@ import time
 import psutil
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus, execute_job, job, op, reconstructable
-from dagster._core.instance.ref import InstanceRef
 
+from foundation.dagster_internals import InstanceRef
 from foundation.operations import run_ends
 from moovitamix_assets.operations.dead_runs import release_dead_runs
 

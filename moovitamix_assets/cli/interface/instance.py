@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dagster import DagsterInstance
-from dagster._core.instance.ref import InstanceRef
 
+from foundation.dagster_internals import InstanceRef
 from foundation.errors import Explained
 from foundation.file_lock import exclusive_lock
 from moovitamix_assets.operations.dead_runs import release_dead_runs

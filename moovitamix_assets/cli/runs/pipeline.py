@@ -12,7 +12,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, ResourceDefinition
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from foundation.errors import Explained
 from foundation.landing.first_partition import record_first_partition
@@ -205,7 +204,7 @@ def _run(
 ) -> None:
     definitions = build_definitions(settings, {"progress": ResourceDefinition.hardcoded_resource(progress)})
     result = _execute(definitions, job_name, instance, tags=tags)
-    for stage, spent in _seconds_per_stage(definitions.resolve_asset_graph(), result).items():
+    for stage, spent in _seconds_per_stage(definitions, result).items():
         seconds[stage] = seconds.get(stage, 0.0) + spent
 
 
@@ -234,8 +233,9 @@ def _execute(
     return result
 
 
-def _seconds_per_stage(graph: BaseAssetGraph[Any], result: ExecuteInProcessResult) -> dict[str, float]:
+def _seconds_per_stage(definitions: Definitions, result: ExecuteInProcessResult) -> dict[str, float]:
     """Sum the durations of the steps by asset group; checks count for themselves."""
+    graph = definitions.resolve_asset_graph()
     groups = {key.path[-1]: graph.get(key).group_name for key in graph.get_all_asset_keys()}
     spent: dict[str, float] = defaultdict(float)
     for event in result.filter_events(lambda event: event.is_step_success):

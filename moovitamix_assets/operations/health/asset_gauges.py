@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dagster import AssetCheckKey, AssetKey, DagsterInstance, EventLogEntry
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from foundation.dagster_internals import AssetCheckExecutionRecordStatus
 from moovitamix_assets.operations.health.gauges import Gauges
 
 _PLANNED = AssetCheckExecutionRecordStatus.PLANNED

@@ -19,8 +19,8 @@ from dagster import (
     DagsterRunStatus,
     GraphDefinition,
 )
-from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from foundation.dagster_internals import GRPC_INFO_TAG
 from foundation.operations.run_failures import FAILURE_EVENTS, ended_from_outside, failure_causes
 from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
 from moovitamix_assets.operations.dead_runs import release_dead_runs

@@ -18,9 +18,9 @@ from dagster import (
     DagsterInstance,
     DagsterRunStatus,
 )
-from dagster._core.instance.ref import InstanceRef
 from dagster._daemon.types import DaemonHeartbeat
 
+from foundation.dagster_internals import InstanceRef
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.operations.health.exporter import HealthCollector, Watched
 from moovitamix_assets.operations.health.gauges import Gauges

@@ -10,10 +10,10 @@ from dagster import (
     AssetKey,
     DagsterInstance,
 )
-from dagster._core.instance.ref import InstanceRef
 from dagster._daemon.types import DaemonHeartbeat
 from prometheus_client.parser import text_string_to_metric_families
 
+from foundation.dagster_internals import InstanceRef
 from moovitamix_assets.operations.health.exporter import PortTaken, Watched, serving
 from moovitamix_assets.operations.health.gauges import Gauges
 from moovitamix_assets_tests.unit.operations.health.watched_runs import (

@@ -15,8 +15,8 @@ from dagster import (
     RunsFilter,
     job,
 )
-from dagster._core.instance.ref import InstanceRef
 
+from foundation.dagster_internals import InstanceRef
 from moovitamix_assets.operations.health.run_gauges import process_use
 from moovitamix_assets_tests.unit.operations.health.watched_runs import (
     DEFINITIONS,
@@ -144,7 +144,7 @@ def test_a_run_that_was_started_and_has_no_process_yet_is_not_gone(instance):
 RUN_ELSEWHERE = """
 import sys
 from dagster import DagsterInstance
-from dagster._core.instance.ref import InstanceRef
+from foundation.dagster_internals import InstanceRef
 from moovitamix_assets_tests.unit.operations.health.watched_runs import DEFINITIONS, QUIET
 with DagsterInstance.from_ref(InstanceRef.from_dir(sys.argv[1])) as instance:
     DEFINITIONS.resolve_job_def("waiting").execute_in_process(instance=instance, run_config=QUIET)

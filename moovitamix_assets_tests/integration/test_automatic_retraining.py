@@ -21,7 +21,7 @@ from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.conftest import LAST, small_world
-from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
+from moovitamix_assets_tests.integration.automated import AutomatedDeployment, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment
 
 NIGHT = LAST + timedelta(days=1)
@@ -29,7 +29,7 @@ BAD = "2026-09-05-0000000b"
 # Everything but a training's own worth is tested here: let it in.
 LENIENT = {"promotion_minimum_users": 2, "promotion_minimum_ratio": 1, "promotion_tolerance": 1}
 
-Make = Callable[..., RunningByItself]
+Make = Callable[..., AutomatedDeployment]
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +41,20 @@ def clock_url() -> Iterator[str]:
 
 @pytest.fixture
 def make(undisturbed: Deployment, clock_url: str, tmp_path: Path) -> Make:
-    """Makes a deployment that is made up to LAST, with a champion trained as of it."""
+    """Makes a deployment that is up to date to LAST, with a champion trained as of it."""
 
-    def make(**settings: object) -> RunningByItself:
+    def make(**settings: object) -> AutomatedDeployment:
         return copy_of(undisturbed, tmp_path / "data", clock_url, **settings)
 
     return make
 
 
-def in_force(service: RunningByItself) -> str | None:
+def in_force(service: AutomatedDeployment) -> str | None:
     with read_warehouse(service.settings.warehouse_path) as connection:
         return champion_version(connection, NIGHT)
 
 
-def made_by(service: RunningByItself, day: date) -> set[str]:
+def made_by(service: AutomatedDeployment, day: date) -> set[str]:
     rows = service.query(
         "SELECT DISTINCT model_version FROM recommendations WHERE generated_for = ? AND source = 'model'", day
     )
@@ -69,7 +69,7 @@ def test_what_a_person_asked_for_is_trained_once_and_its_lists_are_made_once(mak
     assert all(run.success for run in service.start("catch_up", service.look("catch_up").run_requests))
     assert made_by(service, NIGHT) == {first}
     told = service.look("retraining")
-    assert "nobody asked" in told.skip_message
+    assert "no user requested one" in told.skip_message
     assert request_retraining(service.instance, service.settings, "the catalogue was cleaned") == NIGHT
 
     (train,) = service.look("retraining").run_requests
@@ -105,7 +105,7 @@ def test_what_is_asked_for_after_the_training_of_a_day_is_not_answered_by_it(mak
     service.at("2026-09-07T01:00")
     assert all(run.success for run in service.start("catch_up", service.look("catch_up").run_requests))
     (train,) = service.look("retraining").run_requests
-    assert (train.partition_key, train.tags["moovitamix/trigger"]) == (f"{NIGHT}", "asked")
+    assert (train.partition_key, train.tags["moovitamix/trigger"]) == (f"{NIGHT}", "requested")
 
 
 @pytest.mark.parametrize("job_name", ["nightly", "train", "recommend", "rollback"])
@@ -118,7 +118,7 @@ def test_nothing_is_decided_while_a_run_that_matters_is_under_way(job_name: str,
     assert found.skip_message == f"A run of {job_name} is under way."
 
 
-def with_a_bad_champion(service: RunningByItself) -> str:
+def with_a_bad_champion(service: AutomatedDeployment) -> str:
     """Force in a second version, whose lists of the last day were clearly worse for three days."""
     first = str(in_force(service))
     models = service.settings.models_dir
@@ -173,7 +173,7 @@ def test_switched_off_a_bad_champion_stays_until_a_person_acts(make: Make) -> No
         assert "switched off (automatic_retraining)" in found.skip_message
     assert in_force(service) == BAD
 
-    again = RunningByItself(service.data_dir, service.settings.source.api_url, service.instance)
+    again = AutomatedDeployment(service.data_dir, service.settings.source.api_url, service.instance)
     again.cursors = service.cursors
     (back,) = again.look("retraining").run_requests
     assert back.job_name == "rollback"

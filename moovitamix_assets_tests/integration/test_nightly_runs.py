@@ -1,4 +1,4 @@
-"""The night's schedule and the sensor that catches up: each day is made once, by itself, whatever came between."""
+"""The nightly schedule and the catch-up sensor: each day is materialized once, automatically, whatever failed."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -13,7 +13,7 @@ from mock_api.server import running_server
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.partitions import days_between, partitions_of_run
 from moovitamix_assets_tests.conftest import LAST, small_world
-from moovitamix_assets_tests.integration.by_itself import RunningByItself, copy_of
+from moovitamix_assets_tests.integration.automated import AutomatedDeployment, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment
 from moovitamix_assets_tests.unit.warehouse.second_process import holding
 
@@ -25,7 +25,7 @@ OF_A_NIGHT = (
 )  # fmt: skip
 NOBODY = "http://127.0.0.1:9"
 
-Make = Callable[..., RunningByItself]
+Make = Callable[..., AutomatedDeployment]
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,9 @@ def clock_url() -> Iterator[str]:
 
 @pytest.fixture
 def make(undisturbed: Deployment, clock_url: str, tmp_path: Path) -> Make:
-    """Makes a deployment that is made up to LAST."""
+    """Makes a deployment that is up to date to LAST."""
 
-    def make(**settings: object) -> RunningByItself:
+    def make(**settings: object) -> AutomatedDeployment:
         return copy_of(undisturbed, tmp_path / "data", clock_url, **settings)
 
     return make
@@ -49,20 +49,22 @@ def keys(days: list[date]) -> list[str]:
     return [day.isoformat() for day in days]
 
 
-def test_the_night_makes_its_day_once_and_reads_the_days_before_again_for_late_records(make: Make) -> None:
+def test_a_nightly_run_materializes_its_day_once_and_reads_the_days_before_again_for_late_records(
+    make: Make,
+) -> None:
     service = make(drift_minimum_rows=15)
     before = {
         asset: service.query(f"SELECT * FROM {asset} ORDER BY ALL")
         for asset in ("recommendations", "recommendation_quality", "drift")
     }
     service.at("2026-09-07T00:30")
-    (night,) = service.tick("2026-09-07T00:30").run_requests
+    (request,) = service.tick("2026-09-07T00:30").run_requests
 
-    assert night.tags["moovitamix/night"] == night.tags["moovitamix/night_from"] == f"{NIGHT}"
-    assert partitions_of_run(night.tags) == [*BEFORE, NIGHT]
-    assert night.asset_selection is None
+    assert request.tags["moovitamix/night"] == request.tags["moovitamix/night_from"] == f"{NIGHT}"
+    assert partitions_of_run(request.tags) == [*BEFORE, NIGHT]
+    assert request.asset_selection is None
 
-    (run,) = service.start("nightly", [night])
+    (run,) = service.start("nightly", [request])
     assert run.success
     requests = [
         event.materialization.metadata["requests"].value
@@ -91,7 +93,7 @@ def test_the_night_makes_its_day_once_and_reads_the_days_before_again_for_late_r
     service.at("2026-09-07T00:45")
     for again in (service.tick("2026-09-07T00:30"), service.look("catch_up")):
         assert not again.run_requests
-        assert again.skip_message == f"Everything is made up to {NIGHT}."
+        assert again.skip_message == f"Everything is up to date up to {NIGHT}."
 
 
 def test_missed_days_are_made_by_one_run_oldest_first_and_decided_about_once(make: Make) -> None:
@@ -104,17 +106,17 @@ def test_missed_days_are_made_by_one_run_oldest_first_and_decided_about_once(mak
         assert "was missed" in tick.skip_message
         assert f"{missed[-1]}" in tick.skip_message
 
-    (night,) = service.look("catch_up").run_requests
-    assert partitions_of_run(night.tags) == [*BEFORE, *missed]
-    assert night.tags["moovitamix/night_from"] == f"{NIGHT}"
-    assert [run.success for run in service.start("catch_up", [night])] == [True]
+    (request,) = service.look("catch_up").run_requests
+    assert partitions_of_run(request.tags) == [*BEFORE, *missed]
+    assert request.tags["moovitamix/night_from"] == f"{NIGHT}"
+    assert [run.success for run in service.start("catch_up", [request])] == [True]
     for asset in OF_A_NIGHT:
         assert service.made(asset) == keys([*BEFORE, *missed])
     assert service.query("SELECT DISTINCT generated_for FROM recommendations ORDER BY ALL") == [
         (day,) for day in [LAST, *missed]
     ]
-    assert "Everything is made" in service.look("catch_up").skip_message
-    assert "Everything is made" in service.tick("2026-09-11T00:30").skip_message
+    assert "Everything is up to date" in service.look("catch_up").skip_message
+    assert "Everything is up to date" in service.tick("2026-09-11T00:30").skip_message
 
     first, second = service.look("retraining"), service.look("retraining")
     assert [event.partition for event in first.asset_events] == [f"{missed[-1]}"]
@@ -125,9 +127,9 @@ def test_missed_days_are_made_by_one_run_oldest_first_and_decided_about_once(mak
 
 @pytest.mark.parametrize(
     ("moment", "message"),
-    [("00:29", "made up to 2026-09-05"), ("00:30", "made up to 2026-09-05"), ("00:40", None)],
+    [("00:29", "up to date to 2026-09-05"), ("00:30", "up to date to 2026-09-05"), ("00:40", None)],
 )
-def test_catching_up_leaves_the_night_to_the_schedule_for_a_while(
+def test_catching_up_leaves_the_nightly_run_to_the_schedule_for_a_while(
     moment: str, message: str | None, make: Make
 ) -> None:
     service = make()
@@ -157,7 +159,7 @@ def test_nothing_is_asked_for_while_days_are_being_loaded(
 
 
 def test_nothing_is_asked_for_where_nothing_was_ever_loaded(clock_url: str, tmp_path: Path) -> None:
-    service = RunningByItself(tmp_path / "nothing", clock_url)
+    service = AutomatedDeployment(tmp_path / "nothing", clock_url)
     service.at("2026-09-08T12:00")
     looks = [service.look(sensor) for sensor in ("catch_up", "retraining", "freshness")]
     for found in [service.tick("2026-09-08T00:30"), *looks]:
@@ -181,14 +183,14 @@ def test_nothing_is_asked_for_while_another_process_holds_the_warehouse(
     assert len(service.look("catch_up").run_requests) == 1
 
 
-def test_a_night_that_fails_is_tried_again_some_times_and_the_next_day_anew(make: Make) -> None:
+def test_a_nightly_run_that_fails_is_repeated_some_times_and_the_next_day_anew(make: Make) -> None:
     service = make(api_url=NOBODY, catch_up_attempts=2, lookback_days=1, request_retries=0)
     service.at("2026-09-07T01:00")
     tried = []
     for _ in range(2):
-        (night,) = service.look("catch_up").run_requests
-        tried.append(night.run_key)
-        assert [run.success for run in service.start("catch_up", [night])] == [False]
+        (request,) = service.look("catch_up").run_requests
+        tried.append(request.run_key)
+        assert [run.success for run in service.start("catch_up", [request])] == [False]
     assert len(set(tried)) == 2
     given_up = service.look("catch_up")
     assert not given_up.run_requests
@@ -200,7 +202,7 @@ def test_a_night_that_fails_is_tried_again_some_times_and_the_next_day_anew(make
     assert partitions_of_run(anew.tags) == [NIGHT, NIGHT + timedelta(days=1)]
 
 
-def test_a_failed_night_rests_before_it_is_tried_again(make: Make) -> None:
+def test_a_failed_nightly_run_rests_before_it_is_tried_again(make: Make) -> None:
     service = make(api_url=NOBODY, catch_up_wait_minutes=10, lookback_days=1, request_retries=0)
     service.at("2026-09-07T01:00")
     service.start("nightly", service.tick("2026-09-07T00:30").run_requests)
@@ -209,7 +211,7 @@ def test_a_failed_night_rests_before_it_is_tried_again(make: Make) -> None:
     assert "it is repeated at" in found.skip_message
 
 
-def test_a_night_that_failed_at_its_last_step_is_made_again(make: Make) -> None:
+def test_a_nightly_run_that_failed_at_its_last_step_is_made_again(make: Make) -> None:
     class FailsAtMeasuring(NoProgress):
         def track(self, description: str):
             assert description != "quality of recommendations", "it cannot be measured"
@@ -228,15 +230,17 @@ def test_a_night_that_failed_at_its_last_step_is_made_again(make: Make) -> None:
     service.definitions = sound
     assert [run.success for run in service.start("catch_up", service.look("catch_up").run_requests)] == [True]
     assert service.made("recommendation_quality") == [f"{NIGHT}"]
-    assert "Everything is made" in service.look("catch_up").skip_message
+    assert "Everything is up to date" in service.look("catch_up").skip_message
 
 
-def test_a_night_that_a_person_repaired_is_left_alone(make: Make) -> None:
+def test_a_day_that_a_user_repaired_is_left_alone(make: Make) -> None:
     service = make(lookback_days=1, api_url=NOBODY, request_retries=0)
     service.at("2026-09-07T01:00")
-    (night,) = service.look("catch_up").run_requests
-    assert [run.success for run in service.start("catch_up", [night])] == [False]
-    sound = RunningByItself(service.data_dir, service.settings.clock_url, service.instance, lookback_days=1)
-    by_a_person = RunRequest(job_name="nightly", partition_key=f"{NIGHT}")
-    assert sound.carry_out(by_a_person).success
-    assert "Everything is made" in sound.look("catch_up").skip_message
+    (request,) = service.look("catch_up").run_requests
+    assert [run.success for run in service.start("catch_up", [request])] == [False]
+    sound = AutomatedDeployment(
+        service.data_dir, service.settings.clock_url, service.instance, lookback_days=1
+    )
+    by_a_user = RunRequest(job_name="nightly", partition_key=f"{NIGHT}")
+    assert sound.carry_out(by_a_user).success
+    assert "Everything is up to date" in sound.look("catch_up").skip_message

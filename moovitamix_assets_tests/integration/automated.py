@@ -53,7 +53,7 @@ class _Planned(ScheduleEvaluationContext):
         return self._in_memory
 
 
-class RunningByItself(Deployment):
+class AutomatedDeployment(Deployment):
     """A deployment, and the looks that its schedule and its sensors take."""
 
     def __init__(
@@ -157,7 +157,7 @@ class RunningByItself(Deployment):
             insert(connection, RECOMMENDATION_QUALITY, rows)
 
 
-def copy_of(original: Deployment, data_dir: Path, source_url: str, **settings: Any) -> RunningByItself:
+def copy_of(original: Deployment, data_dir: Path, source_url: str, **settings: Any) -> AutomatedDeployment:
     """The same data in a directory of its own, with no runs recorded."""
     shutil.copytree(original.data_dir, data_dir)
-    return RunningByItself(data_dir, source_url, **settings)
+    return AutomatedDeployment(data_dir, source_url, **settings)

@@ -94,7 +94,7 @@ def dagster_records() -> DagsterInstance:
     return DagsterInstance.ephemeral()
 
 
-class House:
+class SmallPipeline:
     """A data directory and its source."""
 
     def __init__(self, data_dir: Path, source: PlainSource, **settings: Any) -> None:
