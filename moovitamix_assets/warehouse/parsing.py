@@ -4,33 +4,18 @@ Only an unusable record is refused; any other bad field becomes None. Pure funct
 several does not belong here.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from foundation.json_records import canonical_json, parse_timestamp, text, texts, whole_number
+from foundation.warehouse.cleaning import Parse, Unusable
 from moovitamix_assets.ingestion.client.records import session_identity
 from moovitamix_assets.warehouse.schemas import MAXIMUM_POSITION
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 _DURATION = re.compile(r"(\d{1,3}):([0-5]\d)", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """A record that cannot become rows.
-
-    Attributes:
-        reasons: The reasons, in plain words. The part before a colon is fixed; the value found follows it.
-        key: The record's key, as far as it is readable: a session without a usable track still names its user and
-            time, so that a newer observation of it can be recognised.
-    """
-
-    reasons: list[str]
-    key: tuple[int, datetime] | None = None
 
 
 class Session(NamedTuple):
@@ -47,23 +32,6 @@ class Session(NamedTuple):
     listened_at: datetime
     session_updated_at: datetime | None
     track_ids: list[int | None]
-
-
-def parse_record(table: str, record: str) -> tuple[Any, ...] | Unusable:
-    """Parse a record.
-
-    Args:
-        table: `users`, `tracks` or `listens`.
-        record: Its JSON.
-
-    Returns:
-        A `Session`, or a user's or track's values in the order of `PROFILE_COLUMNS`; or why it is unusable.
-    """
-    try:
-        return _PARSERS[table](json.loads(record))
-    except (ValueError, RecursionError):
-        # Numbers of thousands of digits and nesting without end are JSON, but not readable.
-        return Unusable(["not readable as JSON"])
 
 
 def email(value: object) -> str | None:
@@ -104,7 +72,7 @@ _TRACK_FIELDS: dict[str, _Field] = {
 PROFILE_COLUMNS = {"users": tuple(_USER_FIELDS), "tracks": tuple(_TRACK_FIELDS)}
 
 
-def _profile_parser(fields: Mapping[str, _Field]) -> Callable[[object], tuple[Any, ...] | Unusable]:
+def _profile_parser(fields: Mapping[str, _Field]) -> Parse:
     readers = tuple(fields.values())
 
     def parse(record: object) -> tuple[Any, ...] | Unusable:
@@ -137,11 +105,12 @@ def _session(record: object) -> Session | Unusable:
     return Unusable(reasons, key)
 
 
-_PARSERS: dict[str, Callable[[object], tuple[Any, ...] | Unusable]] = {
+PARSERS: dict[str, Parse] = {
     "users": _profile_parser(_USER_FIELDS),
     "tracks": _profile_parser(_TRACK_FIELDS),
     "listens": _session,
 }
+"""By table: a decoded record's `Session`, or its values in the order of `PROFILE_COLUMNS`; or why it is unusable."""
 
 
 def _no_object(record: object) -> Unusable:
