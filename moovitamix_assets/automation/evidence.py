@@ -13,7 +13,7 @@ import duckdb
 
 from foundation.models.decisions import Champion
 from foundation.models.promotions import candidate_outcomes, current_champion
-from foundation.warehouse.rows import first_row
+from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 
 _DAYS_READ = 60
 
@@ -108,12 +108,9 @@ def read_evidence(
         requested_on: The newest day for which a user requested a retraining.
         until: The newest day that has ended; later ones, from a clock that was ahead, are ignored.
     """
-    newest = first_row(
-        connection, "SELECT max(generated_for) FROM recommendations WHERE generated_for <= ?", [until]
-    )
-    if newest is None or newest[0] is None:
+    day = newest_recommended_day(connection, until)
+    if day is None:
         return None
-    day: date = newest[0]
     champion = current_champion(connection, day)
     decided = [Training(*outcome) for outcome in candidate_outcomes(connection, day)]
     return Evidence(

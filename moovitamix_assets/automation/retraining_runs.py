@@ -21,7 +21,6 @@ from dagster import (
 
 from foundation.errors import Explained
 from foundation.models.promotions import champion_version, newest_trained_day
-from foundation.warehouse.rows import first_row
 from moovitamix_assets.automation.champion_decision import ChampionDecision
 from moovitamix_assets.automation.evidence import Evidence, Training, TrainingOutcome, read_evidence
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
@@ -31,6 +30,7 @@ from moovitamix_assets.clock import last_ended_day, now
 from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
+from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 
 TRIGGER_TAG = "moovitamix/trigger"
 REASON_TAG = "moovitamix/reason"
@@ -87,15 +87,13 @@ def request_retraining(instance: DagsterInstance, settings: Settings, reason: st
     """
     until = last_ended_day(now(settings))
     with read_warehouse(settings.warehouse_path) as connection:
-        newest = first_row(
-            connection, "SELECT max(generated_for) FROM recommendations WHERE generated_for <= ?", [until]
-        )
+        newest = newest_recommended_day(connection, until)
         decided = newest_trained_day(connection, until)
-    if not newest or newest[0] is None:
+    if newest is None:
         raise NothingServed("There are no recommendations yet: `moovitamix run` computes the first ones.")
     trained = [run.day for run in known_trainings(instance) if run.outcome != "under_way"]
     trained += [decided] if decided else []
-    day: date = max([newest[0], *(past + timedelta(days=1) for past in trained)])
+    day = max([newest, *(past + timedelta(days=1) for past in trained)])
     instance.report_runless_asset_event(
         AssetObservation(_REQUESTED_FOR, partition=day.isoformat(), metadata={_REQUEST: reason})
     )

@@ -13,13 +13,13 @@ from foundation.models.decisions import RecordedDecision
 from foundation.models.promotions import decisions_after, newest_decision_day
 from foundation.operations.alerts import Problem
 from foundation.operations.run_failures import FAILURE_EVENTS, failure_causes
-from foundation.warehouse.rows import first_row
 from moovitamix_assets.partitions import (
     PARTITION_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
 )
 from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 
 RUN_KEY = "run:"
 """The keys of problems of runs start with it."""
@@ -43,8 +43,7 @@ def decision_problems(connection: duckdb.DuckDBPyConnection, ui_url: str) -> lis
         connection: The warehouse; read-only is enough.
         ui_url: Of the Dagster UI.
     """
-    row = first_row(connection, "SELECT max(generated_for) FROM recommendations")
-    newest = (row[0] if row else None) or newest_decision_day(connection)
+    newest = newest_recommended_day(connection) or newest_decision_day(connection)
     if newest is None:
         return []
     decisions = decisions_after(connection, newest - timedelta(days=_DAYS_OF_DECISIONS))

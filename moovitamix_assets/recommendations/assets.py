@@ -14,11 +14,11 @@ from foundation import plots
 from foundation.progress import Progress
 from foundation.tables import empty_frame
 from foundation.warehouse.io_manager import table_schema
-from foundation.warehouse.rows import first_row
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, days_to_make
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
 from moovitamix_assets.warehouse.loads import require_loaded
+from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
 
 _SAMPLE_ROWS = 10
@@ -60,13 +60,13 @@ def recommendations(
             context.add_asset_metadata(_figures(frame), partition_key=day.isoformat())
             frames.append(frame)
             on_progress(done, len(kept))
-        newest = first_row(connection, "SELECT max(generated_for) FROM recommendations")
+        newest = newest_recommended_day(connection)
     rows = pd.concat(frames, ignore_index=True) if frames else empty_frame(RECOMMENDATIONS)
     metadata: dict[str, Any] = {
         "sample": MetadataValue.md(plots.markdown_table(rows.head(_SAMPLE_ROWS))),
         "written_from": days[0].isoformat(),
     }
-    if not (newest and newest[0]) or days[-1] >= newest[0]:
+    if newest is None or days[-1] >= newest:
         # A past day materialized again stays until the next new day is.
         metadata["kept_partitions"] = settings.recommendations.recommendations_kept_days
     return Output(rows, metadata=metadata)

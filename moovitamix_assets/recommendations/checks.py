@@ -22,6 +22,7 @@ from moovitamix_assets.setting_groups import RecommendationSettings
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
+from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 
 
 @multi_asset_check(
@@ -72,10 +73,9 @@ def recommendations_checks(
 
 
 def _newest_day(connection: duckdb.DuckDBPyConnection) -> date:
-    row = connection.execute("SELECT max(generated_for) FROM recommendations").fetchone()
-    if row is None or row[0] is None:
+    day = newest_recommended_day(connection)
+    if day is None:
         raise ValueError("There are no recommendations to check yet: materialize recommendations first.")
-    day: date = row[0]
     return day
 
 

@@ -16,10 +16,11 @@ from foundation.models import promotions
 from foundation.models.gate import Decision, decide
 from foundation.models.model_store import Candidate, ModelStore
 from foundation.statistics.paired_difference import NO_USERS_MEASURED, Difference, paired_difference
-from foundation.warehouse.rows import first_row, insert
+from foundation.warehouse.rows import insert
 from moovitamix_assets.setting_groups import PromotionSettings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.warehouse.connection import write_warehouse
+from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 
 
@@ -137,5 +138,5 @@ def roll_back(
 
     See `promotions.roll_back` for the arguments, the result and errors.
     """
-    row = first_row(connection, "SELECT max(generated_for) FROM recommendations")
-    return promotions.roll_back(connection, reason, newest_served=row[0] if row else None, only_if=only_if)
+    newest = newest_recommended_day(connection)
+    return promotions.roll_back(connection, reason, newest_served=newest, only_if=only_if)

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from foundation.durable import write_checked_text
 from foundation.models.promotions import champion_version
 from foundation.secret_url import SecretUrl
 from foundation.warehouse.errors import WarehouseMissing
@@ -87,9 +88,7 @@ def train(settings: Settings, version: str) -> None:
     (folder / "recipe.json").write_text(json.dumps({"model_version": version, "recipe": RECIPE}))
     np.save(folder / "track_vectors.npy", np.ones((3, 2), dtype=np.float32))
     (folder / "per_user.parquet").write_bytes(b"metrics per user")
-    candidates = settings.models_dir / "candidates"
-    candidates.mkdir(exist_ok=True)
-    (candidates / version[:10]).write_text(version)
+    write_checked_text(settings.models_dir / "candidates" / version[:10], version)
     training_set = settings.training_sets_dir / version[:10]
     training_set.mkdir(parents=True, exist_ok=True)
     (training_set / "manifest.json").write_text("{}\n")
@@ -271,6 +270,15 @@ def test_a_file_that_is_no_database_is_refused_at_once(settings):
     record(settings, decision(FIRST, "promoted"))
     (settings.data_dir / "mlflow.db").write_text("this is no database, and was never one")
     with pytest.raises(MirrorFailed, match=r"not a database\. .*delete .*mlflow\.db"):
+        write_mirror(settings)
+
+
+def test_a_damaged_pointer_to_a_candidate_fails_the_mirror_by_name(settings):
+    train(settings, FIRST)
+    record(settings, decision(FIRST, "promoted"))
+    pointer = settings.models_dir / "candidates" / FIRST[:10]
+    pointer.write_text(f"{FIRST}\nno hash\n")
+    with pytest.raises(MirrorFailed, match=f"{pointer} is damaged"):
         write_mirror(settings)
 
 
