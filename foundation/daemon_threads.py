@@ -74,5 +74,5 @@ class DaemonThreads(Executor):
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(call())
-                except BaseException as error:  # whoever waits for the future gets it
+                except BaseException as error:  # raised where the future is awaited
                     future.set_exception(error)

@@ -25,7 +25,7 @@ class Damaged(Explained, ValueError):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error, or its cause, is a full disk."""
+    """Return whether an error, or its cause, is a full disk."""
     seen: BaseException | None = error
     while seen is not None:
         if (isinstance(seen, OSError) and seen.errno in _FULL) or says_disk_full(str(seen)):
@@ -35,7 +35,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def says_disk_full(message: str) -> bool:
-    """Whether a message reports a full disk."""
+    """Return whether a message reports a full disk."""
     return _SAYS_FULL.search(message) is not None
 
 

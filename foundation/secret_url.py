@@ -45,7 +45,7 @@ class SecretUrl:
         return SecretUrl(self._url.rstrip("/"))
 
     def is_web_address(self) -> bool:
-        """Whether it is http:// or https:// with a host."""
+        """Return whether it is http:// or https:// with a host."""
         try:
             parts = urlsplit(self._url)
             return parts.scheme in ("http", "https") and bool(parts.hostname)

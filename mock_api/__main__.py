@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import uvicorn
 
 _EXTRA = ("fastapi", "uvicorn", "httptools", "orjson", "faker")
-"""The packages of the extra `source`: whoever reads another source does without them."""
+"""The packages of the extra `source`: reading another source does not need them."""
 
 _PROCESS = argparse.ArgumentParser(add_help=False)
 _PROCESS.add_argument(

@@ -37,26 +37,26 @@ class Names:
     words: tuple[str, ...]
 
     def full(self, number: int) -> str:
-        """The first and last name that a number stands for."""
+        """The first and last name with a number."""
         last, first = divmod(number, len(self.first))
         return f"{self.first[first]} {self.last[last % len(self.last)]}"
 
     def title(self, number: int) -> str:
         """One or two words: the name of a track or an album."""
         second, first = divmod(number, len(self.words))
-        # The word at 0, and those beyond the last, stand for no second word.
+        # The word at 0, and those beyond the last, mean no second word.
         return (
             f"{self.words[first]} {self.words[second]}" if 0 < second < len(self.words) else self.words[first]
         )
 
     @property
     def title_count(self) -> int:
-        """How many titles there are, half of them of one word."""
+        """The number of titles, half of them of one word."""
         return 2 * len(self.words) * (len(self.words) - 1)
 
     @property
     def full_count(self) -> int:
-        """How many full names there are."""
+        """The number of full names."""
         return len(self.first) * len(self.last)
 
 

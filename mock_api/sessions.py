@@ -44,7 +44,7 @@ class Sessions:
 
     @property
     def items(self) -> NDArray[np.int64]:
-        """Track ids of all sessions one after the other; `NULL_TRACK` stands for null."""
+        """Track ids of all sessions one after the other; `NULL_TRACK` means null."""
         return self._items[: self._item_count]
 
     def add(self, day: int, start: int, on: date) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -85,7 +85,7 @@ class Sessions:
         return rows, added
 
     def grow(self, day: int, start: int, rows: NDArray[np.int64], added: NDArray[np.int64]) -> None:
-        """Give the sessions that grow their second version, on the day after the one they began on."""
+        """Add the second version of sessions that grow, on the day after the one they began on."""
         rng = generator(self._settings.seed, Stream.GROWTH, day)
         grown = (added > 0) & (self.table["changed_at"][rows] != NO_TIME)
         rows, added = rows[grown], added[grown]

@@ -118,7 +118,7 @@ class MockApiSettings(BaseSettings):
 
     @property
     def any_fault(self) -> bool:
-        """Whether any request can meet a fault."""
+        """Return whether any request can meet a fault."""
         return bool(
             self.fault_latency
             or self.fault_always

@@ -31,5 +31,5 @@ class Landing:
 
     @property
     def data_dir(self) -> Path:
-        """The data folder that the landing folder lies in."""
+        """The data folder, which contains the landing folder."""
         return self.folder.parent

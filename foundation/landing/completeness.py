@@ -1,4 +1,4 @@
-"""Whether a partition of landing was read after its day had ended, and marking it as not read.
+"""Completeness of a partition of landing: was it read after its day had ended? And marking it as not read.
 
 A day read before its end misses what changed later; the tables are not loaded from it.
 """
@@ -22,7 +22,7 @@ class ReadTooEarly(RuntimeError):
 
 
 def was_read_after_end(landing: Landing, endpoint: str, day: date) -> bool:
-    """Whether any file of a partition was read after its day had ended, and not forgotten since.
+    """Return whether any file of a partition was read after its day had ended, and not forgotten since.
 
     The time comes from the file's own records, or from the file system where it has none.
     """

@@ -98,7 +98,7 @@ def write_landing_file(folder: Path, run_id: str, table: pyarrow.Table) -> Path:
 
 
 def is_hashed(file: Path) -> bool:
-    """Whether the name of a landing file holds the SHA-256 of its bytes."""
+    """Return whether the name of a landing file holds the SHA-256 of its bytes."""
     return _HASHED.match(file.name) is not None
 
 
@@ -177,7 +177,7 @@ def end_first_load(landing_dir: Path) -> None:
 
 
 def was_loaded_from(landing_dir: Path) -> bool:
-    """Whether there are landing files that a warehouse was once loaded from."""
+    """Return whether there are landing files that a warehouse was once loaded from."""
     if (landing_dir / _FIRST_LOAD).exists():
         return False
     return bool(all_landing_files(landing_dir))

@@ -127,7 +127,7 @@ def named_days(days: Sequence[str]) -> str:
 
 
 def _keys(landing: Landing, endpoint: str, records: Iterable[str]) -> dict[str, Hashable]:
-    """The key of each record; one that has none is a version of nothing but itself."""
+    """The key of each record; a record without one is only a version of itself."""
     found = {record: landing.identify(endpoint, json.loads(record)) for record in records}
     return {record: record if key is None else key for record, key in found.items()}
 

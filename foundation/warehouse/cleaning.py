@@ -141,7 +141,7 @@ def _observed_again(
     parsed: list[Any],
     is_usable: np.ndarray[Any, np.dtype[np.bool_]],
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Whether each unusable record, in the order of `current`, has a newer observation of the same record."""
+    """Return for each unusable record, in the order of `current`, whether a newer observation of it exists."""
     unusable_keys = {each.key for each in parsed if isinstance(each, Unusable)} - {None}
     if not unusable_keys:
         return np.zeros(int((~is_usable).sum()), dtype=bool)

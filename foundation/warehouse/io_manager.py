@@ -40,7 +40,7 @@ class PartitionsRefused(ValueError):
 
 
 class RowsOutsidePartition(ValueError):
-    """Rows whose partition column lies outside the partitions being written."""
+    """Rows whose partition column is outside the partitions being written."""
 
 
 class WarehouseIOManager(DuckDBIOManager):

@@ -62,7 +62,7 @@ def ledger_path(folder: Path, table: str) -> Path:
 
 
 def is_written(folder: Path, layout: WarehouseLayout) -> bool:
-    """Whether anything was ever recorded, so that a warehouse must exist."""
+    """Return whether anything was ever recorded, so that a warehouse must exist."""
     return any(ledger_path(folder, table).exists() for table in layout.ledger_groups)
 
 
@@ -199,7 +199,7 @@ def loaded_partitions(folder: Path) -> dict[str, set[date]] | None:
 
 
 def _is_restored(layout: WarehouseLayout, table: str, group: Group) -> bool:
-    """Whether a rebuild restores a group: not the mark of a table that is computed again."""
+    """Return whether a rebuild restores a group: not the mark of a table that is computed again."""
     return table != _MARKS or group[0] not in layout.computed_again
 
 

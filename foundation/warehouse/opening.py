@@ -23,7 +23,7 @@ _SIGNS_OF_DAMAGE = (
     duckdb.FatalException,
 )
 
-# A reader holds the file for moments; whoever holds it longer is another writer, and waiting would hide that.
+# A reader holds the file briefly; a longer lock is another writer's, and waiting would hide that.
 _LOCK_WAIT_SECONDS = 10.0
 _LOCK_RETRY_SECONDS = 0.1
 

@@ -45,7 +45,7 @@ class Judgement:
 
     @property
     def stops(self) -> bool:
-        """Whether the tables must not be loaded."""
+        """Return whether the tables must not be loaded."""
         return self.verdict in ("blocking", "implausible")
 
 
@@ -190,6 +190,6 @@ def both_clocks(machine_time: datetime, source_time: datetime | None) -> str:
 
 
 def clocks_differ(machine_time: datetime, source_time: datetime | None, settings: Settings) -> bool:
-    """Whether both clocks are known and further apart than the tolerance."""
+    """Return whether both clocks are known and further apart than the tolerance."""
     tolerance = timedelta(minutes=settings.plausibility.clock_tolerance_minutes)
     return source_time is not None and abs(machine_time - source_time) > tolerance

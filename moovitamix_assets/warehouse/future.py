@@ -50,7 +50,7 @@ class FutureDays:
     misread: tuple[date, ...]
 
     def __bool__(self) -> bool:
-        """Whether anything was found."""
+        """Return whether anything was found."""
         return bool(self.by_table or self.misread)
 
     @property

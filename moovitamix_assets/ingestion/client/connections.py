@@ -28,7 +28,7 @@ class Lifeline:
 
     @property
     def was_cut(self) -> bool:
-        """Whether the newest request was cut."""
+        """Return whether the newest request was cut."""
         return self._cut
 
     def begin(self) -> int:
@@ -70,8 +70,8 @@ def open_session(lifeline: Lifeline, headers: Mapping[str, str]) -> requests.Ses
 
 
 def _shut(opened: socket.socket) -> None:
-    # A socket that is closed, or that the other side has left, needs no more. Not SSLSocket's own method, which
-    # would take the encryption away from under whoever reads.
+    # A socket that is closed, or that the other side has left, needs nothing. Not SSLSocket's own method, which would
+    # remove the encryption while another thread reads.
     with suppress(OSError):
         socket.socket.shutdown(opened, socket.SHUT_RDWR)
 

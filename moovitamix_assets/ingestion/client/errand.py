@@ -87,7 +87,7 @@ class Errand:
 
     @property
     def called_off(self) -> bool:
-        """Whether it is over."""
+        """Return whether it is over."""
         return self._over.done()
 
     def call_off(self) -> None:

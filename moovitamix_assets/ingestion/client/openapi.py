@@ -16,7 +16,7 @@ def openapi_document(decoded: object) -> dict[str, object]:
 
 
 def lists_filters(document: dict[str, object], path: str) -> bool:
-    """Whether GET on a path can be filtered by change time, from and to."""
+    """Return whether GET on a path can be filtered by change time, from and to."""
     return _query_parameters(document, path) >= _FILTERS
 
 

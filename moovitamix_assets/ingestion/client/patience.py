@@ -51,7 +51,7 @@ class RetryPolicy:
 
 
 class FirstContact:
-    """Whether the server ever answered; until it does, being unreachable is tolerated for a while only.
+    """The first contact with a server; until it answers, being unreachable is tolerated for a while only.
 
     Attributes:
         made: Whether anything was ever answered.

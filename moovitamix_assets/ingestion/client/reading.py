@@ -110,21 +110,21 @@ class Reading:
 
     @property
     def settled(self) -> bool:
-        """Whether it needs no second reading: one total throughout, that many records, none twice."""
+        """Return whether it needs no second reading: one total throughout, that many records, none twice."""
         return list(self.totals) == [self.received] and not self.repeated and not self.contradictions
 
     @property
     def matches_total(self) -> bool:
-        """Whether it has the number of records that most envelopes report, if any reports one."""
+        """Return whether it has the number of records that most envelopes report, if any reports one."""
         known = {total: times for total, times in self.totals.items() if total is not None}
         return not known or known.get(self.received, 0) == max(known.values())
 
     def same_records_as(self, other: "Reading | None") -> bool:
-        """Whether another reading got the same records, each as often, in whatever order."""
+        """Return whether another reading got the same records, each as often, in whatever order."""
         return other is not None and (self.received, self.fingerprint) == (other.received, other.fingerprint)
 
     def confirms(self, previous: "Reading | None") -> bool:
-        """Whether it confirms the reading before it."""
+        """Return whether it confirms the reading before it."""
         if previous is None or self.contradictions or previous.contradictions:
             return False
         return self.same_records_as(previous) and self.matches_total

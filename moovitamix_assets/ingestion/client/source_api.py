@@ -177,7 +177,7 @@ class SourceApi:
         return pull_of(endpoint, accepted.reading, statistics, part_only, self._http.source_time)
 
     def supports_filters(self, endpoint: Endpoint) -> bool:
-        """Whether the server's OpenAPI document lists both filters for the endpoint; it is read once.
+        """Return whether the server's OpenAPI document lists both filters for the endpoint; it is read once.
 
         Raises:
             RequestFailed: The document failed in every try. (A refused one lists nothing.)
