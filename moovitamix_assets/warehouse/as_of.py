@@ -118,7 +118,7 @@ def interactions_as_of(
 
 
 def anything_played_before(connection: duckdb.DuckDBPyConnection, as_of: date, cut: date) -> bool:
-    """Return whether there is a play of a known user and track before the first instant of `cut`, as known as of a day."""
+    """Return whether any known user played a known track before the first instant of `cut`, as of a day."""
     row = connection.execute(
         f"""
         WITH known_users AS ({_USERS}), known_tracks AS ({_TRACKS}), played AS ({_listens("listened_at < $cut")})
