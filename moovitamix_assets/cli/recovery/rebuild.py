@@ -1,7 +1,8 @@
 """`moovitamix rebuild`: rebuild the warehouse from landing and the ledger, without reading the source.
 
 The new file is built in a folder of its own and replaces the old one by rename, so that a crash leaves what was there.
-`foundation/warehouse/ledger.py` decides what the ledger holds; the assets users, tracks and listens compute a partition's rows.
+`foundation/warehouse/ledger.py` decides what the ledger holds; the assets users, tracks and listens compute the rows of
+a partition.
 """
 
 import fcntl
