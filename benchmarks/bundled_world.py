@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mock_api.settings import ENDPOINTS, Endpoint, MockApiSettings
-from mock_api.world import World
+from mock_api.simulation.world import World
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of

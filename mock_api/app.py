@@ -1,6 +1,6 @@
 """The contract of the source: routes, envelope, limits, errors and the two filters.
 
-The records come from `world.py`; what goes wrong on the way, from `faults.py`. Answers are written as bytes,
+The records come from `simulation/world.py`, the faults on the way from `faults.py`. Answers are written as
 so that a page costs no validation of what is known to be right.
 """
 
@@ -23,7 +23,7 @@ from mock_api.faults import FaultInjector
 from mock_api.schemas import ListenHistoryOut, PageCustomized, TracksOut, UsersOut
 from mock_api.served_log import ServedLog
 from mock_api.settings import Endpoint, MockApiSettings
-from mock_api.world import World
+from mock_api.simulation.world import World
 
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:$|[T ])")
 

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from mock_api.app import create_app
 from mock_api.settings import Endpoint, MockApiSettings
-from mock_api.world import World
+from mock_api.simulation.world import World
 
 NOW = datetime(2026, 8, 15, 12)
 FIRST_DAY = date(2026, 8, 1)

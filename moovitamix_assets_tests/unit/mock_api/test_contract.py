@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from mock_api.settings import ENDPOINTS
-from mock_api.world import World
+from mock_api.simulation.world import World
 from moovitamix_assets_tests.unit.mock_api.conftest import NOW, read_all, read_world, small_settings
 
 RECORDED_OPENAPI = json.loads(Path(__file__).with_name("recorded_openapi.json").read_text())

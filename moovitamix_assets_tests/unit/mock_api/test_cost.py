@@ -19,7 +19,7 @@ MILLION_LISTENS = """
 import resource
 from datetime import date, datetime
 from mock_api.settings import MockApiSettings
-from mock_api.world import World
+from mock_api.simulation.world import World
 
 world = World(MockApiSettings(sessions_a_day=24_000))
 world.advance(date(2026, 8, 10))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mock_api.settings import ENDPOINTS, Endpoint
-from mock_api.world import World
+from mock_api.simulation.world import World
 from moovitamix_assets_tests.unit.mock_api.conftest import NOW, Records, read_world, small_settings
 
 KEYS: dict[Endpoint, tuple[str, ...]] = {

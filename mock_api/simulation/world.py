@@ -8,15 +8,15 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 
-from mock_api.catalogue import YEAR, Catalogue
 from mock_api.clock import EPOCH, microseconds
-from mock_api.invalid_records import invalidate_sessions, invalidate_tracks, invalidate_users
-from mock_api.listing import Listing
-from mock_api.names import draw_names
-from mock_api.randomness import MICROSECONDS_A_DAY, Stream, generator
-from mock_api.sessions import Sessions
 from mock_api.settings import Endpoint, MockApiSettings
-from mock_api.users import Users
+from mock_api.simulation.catalogue import YEAR, Catalogue
+from mock_api.simulation.invalid_records import invalidate_sessions, invalidate_tracks, invalidate_users
+from mock_api.simulation.listing import Listing
+from mock_api.simulation.names import draw_names
+from mock_api.simulation.randomness import MICROSECONDS_A_DAY, Stream, generator
+from mock_api.simulation.sessions import Sessions
+from mock_api.simulation.users import Users
 
 BEFORE_THE_FIRST_DAY = -1
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mock_api.listing import Listing
-from mock_api.tables import NO_TIME, VersionTable
+from mock_api.simulation.listing import Listing
+from mock_api.simulation.tables import NO_TIME, VersionTable
 
 MOMENTS = st.integers(0, 20)
 

@@ -6,11 +6,11 @@ Their plays are drawn in `sessions.py`; the tracks are in `catalogue.py`.
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_api.catalogue import STYLES, profile_times, with_overrides
-from mock_api.names import EMAIL_DOMAINS, GENDERS, GENRES, Ids, Names
-from mock_api.randomness import MICROSECONDS_A_DAY, Stream, generator, instants
 from mock_api.settings import MockApiSettings
-from mock_api.tables import NO_TIME, VersionTable
+from mock_api.simulation.catalogue import STYLES, profile_times, with_overrides
+from mock_api.simulation.names import EMAIL_DOMAINS, GENDERS, GENRES, Ids, Names
+from mock_api.simulation.randomness import MICROSECONDS_A_DAY, Stream, generator, instants
+from mock_api.simulation.tables import NO_TIME, VersionTable
 
 FAVORITE_GENRE_PULL = 3.2
 SECOND_GENRE_PULL = 2.0

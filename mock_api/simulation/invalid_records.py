@@ -7,11 +7,11 @@ the same, except for those records.
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_api.catalogue import Catalogue
-from mock_api.names import orphan_ids
-from mock_api.sessions import NULL_TRACK, Sessions
-from mock_api.tables import NO_TIME, VersionTable
-from mock_api.users import Users
+from mock_api.simulation.catalogue import Catalogue
+from mock_api.simulation.names import orphan_ids
+from mock_api.simulation.sessions import NULL_TRACK, Sessions
+from mock_api.simulation.tables import NO_TIME, VersionTable
+from mock_api.simulation.users import Users
 
 BAD_DURATIONS = ("99:99", "-1:00", "abc", "1:02:03")
 BAD_EMAIL = "not-an-email"

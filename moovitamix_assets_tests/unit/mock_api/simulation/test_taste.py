@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 import pytest
 
-from mock_api.world import World
+from mock_api.simulation.world import World
 from moovitamix_assets_tests.unit.mock_api.conftest import read_world, small_settings
 
 NOW = datetime(2026, 8, 29)

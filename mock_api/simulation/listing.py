@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_api.tables import NEVER, NO_TIME, VersionTable
+from mock_api.simulation.tables import NEVER, NO_TIME, VersionTable
 
 
 @dataclass(frozen=True)

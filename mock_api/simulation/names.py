@@ -11,7 +11,7 @@ import numpy as np
 from faker import Faker
 from numpy.typing import NDArray
 
-from mock_api.randomness import Stream, generator
+from mock_api.simulation.randomness import Stream, generator
 
 GENRES = (
     "Alternative", "Blues", "Classical", "Country", "Electronic", "Folk", "Funk", "Hip Hop", "Indie", "Jazz",

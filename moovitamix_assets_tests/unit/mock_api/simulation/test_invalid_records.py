@@ -7,7 +7,7 @@ import pytest
 
 from mock_api.served_log import record_sha256
 from mock_api.settings import ENDPOINTS, Endpoint
-from mock_api.world import World
+from mock_api.simulation.world import World
 from moovitamix_assets_tests.unit.mock_api.conftest import NOW, read_world, small_settings
 
 

@@ -6,10 +6,10 @@ Tastes are decided in `users.py`, plays in `sessions.py`.
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_api.names import GENRES, Ids, Names
-from mock_api.randomness import MICROSECONDS_A_DAY, Stream, generator, instants
 from mock_api.settings import MockApiSettings
-from mock_api.tables import NO_TIME, VersionTable
+from mock_api.simulation.names import GENRES, Ids, Names
+from mock_api.simulation.randomness import MICROSECONDS_A_DAY, Stream, generator, instants
+from mock_api.simulation.tables import NO_TIME, VersionTable
 
 STYLES = 12
 ARTISTS_PER_TRACK = 0.15

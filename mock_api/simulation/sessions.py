@@ -9,11 +9,11 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_api.catalogue import Catalogue, with_overrides
-from mock_api.randomness import MICROSECONDS_A_DAY, Stream, generator, instants
 from mock_api.settings import MockApiSettings
-from mock_api.tables import NO_TIME, VersionTable
-from mock_api.users import Users
+from mock_api.simulation.catalogue import Catalogue, with_overrides
+from mock_api.simulation.randomness import MICROSECONDS_A_DAY, Stream, generator, instants
+from mock_api.simulation.tables import NO_TIME, VersionTable
+from mock_api.simulation.users import Users
 
 # Monday to Sunday, mean 1.
 WEEKDAYS = (0.88, 0.90, 0.94, 0.98, 1.16, 1.22, 0.92)
