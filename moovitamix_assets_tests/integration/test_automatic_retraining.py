@@ -41,7 +41,7 @@ def clock_url() -> Iterator[str]:
 
 @pytest.fixture
 def make(undisturbed: Deployment, clock_url: str, tmp_path: Path) -> Make:
-    """Makes a deployment that is up to date to LAST, with a champion trained as of it."""
+    """Makes a deployment that is made up to LAST, with a champion trained as of it."""
 
     def make(**settings: object) -> AutomatedDeployment:
         return copy_of(undisturbed, tmp_path / "data", clock_url, **settings)
@@ -76,8 +76,8 @@ def test_what_a_person_asked_for_is_trained_once_and_its_lists_are_made_once(mak
     assert (train.job_name, train.partition_key) == ("train", f"{NIGHT}")
     assert train.run_key == f"retrain-{NIGHT}"
     assert train.tags[PARTITION_TAG] == f"{NIGHT}"
-    assert train.tags["moovitamix/trigger"] == "asked"
-    assert f"a person asked for it on {NIGHT}" in train.tags["moovitamix/reason"]
+    assert train.tags["moovitamix/trigger"] == "requested"
+    assert f"a user requested it on {NIGHT}" in train.tags["moovitamix/reason"]
     again = service.look("retraining")
     assert not again.run_requests
     assert again.skip_message == f"Decided already: Retrain. {train.tags['moovitamix/reason']}"

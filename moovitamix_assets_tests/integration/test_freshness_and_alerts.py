@@ -258,7 +258,7 @@ def test_lists_that_became_worse_are_told_once_whether_or_not_anything_is_done_a
     for _ in range(2):
         assert service.look("alerts").skip_message == "Open: degraded."
     (call,) = calls
-    assert call["title"] == "MooVitamix: The recommendations are no longer what they were"
+    assert call["title"] == "MooVitamix: The quality of the recommendations has dropped"
     assert "Since: 2026-09-03" in call["message"]
     assert ("switched off (automatic_retraining)" in call["message"]) is not automatic
     service.edit("UPDATE recommendation_quality SET ndcg_at_10 = 0.06")

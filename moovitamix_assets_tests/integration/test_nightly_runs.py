@@ -37,7 +37,7 @@ def clock_url() -> Iterator[str]:
 
 @pytest.fixture
 def make(undisturbed: Deployment, clock_url: str, tmp_path: Path) -> Make:
-    """Makes a deployment that is up to date to LAST."""
+    """Makes a deployment that is made up to LAST."""
 
     def make(**settings: object) -> AutomatedDeployment:
         return copy_of(undisturbed, tmp_path / "data", clock_url, **settings)
