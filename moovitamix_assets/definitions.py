@@ -18,6 +18,7 @@ from dagster import (
     map_asset_specs,
 )
 
+from foundation.operations.logs import console_loggers
 from foundation.operations.run_ends import prompt_in_process_executor
 from foundation.progress import NoProgress
 from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
@@ -30,7 +31,6 @@ from moovitamix_assets.monitoring import assets as monitoring_assets
 from moovitamix_assets.monitoring import checks as monitoring_checks
 from moovitamix_assets.operations import checks as operations_checks
 from moovitamix_assets.operations.freshness import WATCHED, freshness_policy
-from moovitamix_assets.operations.logs import console_loggers
 from moovitamix_assets.partitions import DAILY
 from moovitamix_assets.recommendations import assets as recommendation_assets
 from moovitamix_assets.recommendations import checks as recommendation_checks
@@ -70,7 +70,7 @@ def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = 
         schedules=[build_nightly_schedule(settings)],
         sensors=build_sensors(settings),
         executor=prompt_in_process_executor,
-        loggers=console_loggers(settings),
+        loggers=console_loggers(settings.operations.log_format),
         resources={
             "settings": ResourceDefinition.hardcoded_resource(settings),
             "progress": ResourceDefinition.hardcoded_resource(NoProgress()),

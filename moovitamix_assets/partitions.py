@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 
 from dagster import BackfillPolicy, BetaWarning, DailyPartitionsDefinition, TimeWindowPartitionMapping
 
+from foundation.run_tags import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from moovitamix_assets.settings import Settings
 
 # Which partitions exist is a fact of the deployment, recorded at the first load: it comes from the environment.
@@ -25,10 +26,6 @@ warnings.filterwarnings("ignore", category=BetaWarning, message=".*allow_nonexis
 OF_THE_DAY_BEFORE = TimeWindowPartitionMapping(
     start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
 )
-
-PARTITION_TAG = "dagster/partition"
-RANGE_START_TAG = "dagster/asset_partition_range_start"
-RANGE_END_TAG = "dagster/asset_partition_range_end"
 
 # The day that a nightly run is for: dagster.yaml allows one run with this tag at a time. Its partitions may start
 # with days that are only read again for late records; NIGHTLY_FROM_TAG names the first that it materializes completely.

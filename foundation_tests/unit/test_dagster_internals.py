@@ -29,7 +29,7 @@ REMEDIES = {
     "SqliteEventLogStorage": OLD_RUNS,
     "StepMaterializationData": OLD_RUNS,
     "TableSlice": IO_MANAGER,
-    "context_creation_job": "find where the default console logger is chosen; `operations/logs.py` replaces it there",
+    "context_creation_job": "find where the default logger is chosen, for `foundation/operations/logs.py`",
 }
 
 

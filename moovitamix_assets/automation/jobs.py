@@ -18,10 +18,13 @@ from dagster import (
 )
 from pydantic import Field
 
+from foundation.operations.run_processes import THIS_HOST
 from moovitamix_assets.operations.freshness import FRESHNESS_CHECK, NEWEST_LISTEN_CHECK, WATCHED
-from moovitamix_assets.operations.run_processes import HOST_TAG, THIS_HOST
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, write_warehouse
+
+HOST_TAG = "moovitamix/host"
+"""The run tag with the name of the machine whose code server, or command, executes the run."""
 
 # They check the day that is due, whatever the partitions of a run: no job of the pipeline includes them.
 FRESHNESS_CHECKS = [

@@ -20,16 +20,16 @@ from dagster import (
 )
 
 from foundation.operations.alerts import Notified, compose, send
+from foundation.operations.dead_runs import release_dead_runs
 from foundation.operations.old_runs import remove_old_runs
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.automation.champion_decision import decide_about_champion
 from moovitamix_assets.automation.incidents import find_incidents
-from moovitamix_assets.automation.jobs import NIGHTLY_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
+from moovitamix_assets.automation.jobs import HOST_TAG, NIGHTLY_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.automation.nightly_runs import nightly_request, run_under_way
 from moovitamix_assets.automation.retraining_runs import read_situation, requests_of
 from moovitamix_assets.clock import due_day, now
 from moovitamix_assets.operations.checks import check_freshness, freshness_evaluations
-from moovitamix_assets.operations.dead_runs import release_dead_runs
 from moovitamix_assets.settings import Settings
 
 _CHANGING_THE_CHAMPION = (NIGHTLY_JOB.name, TRAIN_JOB.name, ROLLBACK_JOB.name, RECOMMEND_JOB.name)
@@ -71,7 +71,7 @@ def _catch_up(settings: Settings) -> SensorDefinition:
         **_running(settings),
     )
     def catch_up(context: SensorEvaluationContext) -> RunRequest | SkipReason:
-        release_dead_runs(context.instance)
+        release_dead_runs(context.instance, HOST_TAG)
         day = due_day(now(settings), settings.schedule, after=_SCHEDULE_GOES_FIRST)
         return nightly_request(context.instance, settings, day)
 

@@ -13,11 +13,7 @@ from foundation.models.decisions import RecordedDecision
 from foundation.models.promotions import decisions_after, newest_decision_day
 from foundation.operations.alerts import Problem
 from foundation.operations.run_failures import FAILURE_EVENTS, failure_causes
-from moovitamix_assets.partitions import (
-    PARTITION_TAG,
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-)
+from foundation.run_tags import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey
+from dagster import AssetKey, colored_console_logger
 
+from foundation.operations.logs import json_console_logger
+from foundation.operations.run_processes import THIS_HOST
+from moovitamix_assets.automation.jobs import HOST_TAG, JOBS, ROLLBACK_JOB
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.settings import Settings
 
@@ -81,3 +84,17 @@ def test_a_resource_can_be_replaced():
 
 if __name__ == "__main__":
     SNAPSHOT.write_text(drawn(build_definitions(Settings())))
+
+
+def test_every_job_names_its_machine_and_its_longest_time() -> None:
+    for job in (*JOBS, ROLLBACK_JOB):
+        assert job.run_tags[HOST_TAG] == THIS_HOST
+        assert float(job.run_tags["dagster/max_runtime"]) >= 3600
+
+
+@pytest.mark.parametrize("job", ["ingest", "rollback", "__ASSET_JOB"])
+def test_every_job_logs_in_the_format_of_the_settings(job: str) -> None:
+    as_json = build_definitions(Settings(log_format="json")).resolve_job_def(job).loggers
+    assert as_json["console"] is json_console_logger
+    as_text = build_definitions(Settings(log_format="text")).resolve_job_def(job).loggers
+    assert as_text == {"console": colored_console_logger}

@@ -5,10 +5,10 @@ from dagster import PartitionKeyRange
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foundation.run_tags import PARTITION_TAG
 from moovitamix_assets.partitions import (
     DAILY,
     OF_THE_DAY_BEFORE,
-    PARTITION_TAG,
     day_start,
     days_between,
     partition_of,

@@ -12,7 +12,7 @@ from dagster import DagsterInstance, DagsterRunStatus, execute_job, job, op, rec
 
 from foundation.dagster_internals import InstanceRef
 from foundation.operations import run_ends
-from moovitamix_assets.operations.dead_runs import release_dead_runs
+from foundation.operations.dead_runs import release_dead_runs
 
 # Native code that gives no handler a chance for minutes.
 BUSY = "hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
@@ -91,7 +91,7 @@ def test_a_run_in_native_code_ends_and_is_found(tmp_path) -> None:
     with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
         (run,) = instance.get_runs()
         assert run.status is DagsterRunStatus.STARTED
-        assert release_dead_runs(instance) == [run.run_id]
+        assert release_dead_runs(instance, "host") == [run.run_id]
 
 
 def test_a_signal_that_a_handler_kept_to_itself_is_known_once_left() -> None:

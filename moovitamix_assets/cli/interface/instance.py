@@ -1,7 +1,7 @@
 """The Dagster instance that commands use.
 
-Runs whose process was killed are released first: see `operations/dead_runs.py`. Nothing about what a run contains
-belongs here.
+Runs whose process was killed are released first: see `foundation/operations/dead_runs.py`. Nothing about what a run
+contains belongs here.
 """
 
 import os
@@ -14,7 +14,8 @@ from dagster import DagsterInstance
 from foundation.dagster_internals import InstanceRef
 from foundation.errors import Explained
 from foundation.file_lock import exclusive_lock
-from moovitamix_assets.operations.dead_runs import release_dead_runs
+from foundation.operations.dead_runs import release_dead_runs
+from moovitamix_assets.automation.jobs import HOST_TAG
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 
 INSTANCE_DIR = ".dagster_home"
@@ -51,5 +52,5 @@ def open_instance() -> Iterator[DagsterInstance]:
     with opened as instance:
         # The limit holds even where a custom DAGSTER_HOME does not configure pools.
         instance.event_log_storage.set_concurrency_slots(WAREHOUSE_POOL, 1)
-        release_dead_runs(instance)
+        release_dead_runs(instance, HOST_TAG)
         yield instance

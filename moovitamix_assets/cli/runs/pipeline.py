@@ -20,6 +20,7 @@ from foundation.operations.event_storage import quickly_written
 from foundation.operations.run_ends import ending_soon_after_a_signal
 from foundation.operations.run_failures import failure_causes
 from foundation.progress import Progress
+from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.errors import WarehouseMissing
 from moovitamix_assets.automation.jobs import INGEST_JOB, MONITOR_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.cli.runs.bundled_source import source_for
@@ -27,7 +28,7 @@ from moovitamix_assets.cli.runs.source_inspection import inspect_source
 from moovitamix_assets.clock import now
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.landing import landing_at
-from moovitamix_assets.partitions import PARTITION_TAG, days_between, range_tags
+from moovitamix_assets.partitions import days_between, range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.as_of import anything_played_before
 from moovitamix_assets.warehouse.connection import read_warehouse

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import psutil
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
+from foundation.operations.run_processes import living_process, process_of
 from moovitamix_assets.operations.health.gauges import Gauges
-from moovitamix_assets.operations.run_processes import living_process, process_of
 
 OTHER_JOBS = "other"
 """The label of runs under way of jobs that the definitions do not know (any more)."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, AssetObservation, DagsterInstance, DagsterRunStatus
 
+from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.errors import WarehouseMissing
 from moovitamix_assets.automation.evidence import Training
 from moovitamix_assets.automation.retraining_runs import (
@@ -15,7 +16,7 @@ from moovitamix_assets.automation.retraining_runs import (
     request_retraining,
     requested_on,
 )
-from moovitamix_assets.partitions import PARTITION_TAG, range_tags
+from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.gate.promotion import roll_back
 from moovitamix_assets.warehouse.connection import write_warehouse

@@ -16,11 +16,11 @@ from dagster import (
     build_sensor_context,
 )
 
+from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.errors import WarehouseLocked
 from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
 from moovitamix_assets.automation.retraining_runs import request_retraining
 from moovitamix_assets.automation.sensors import build_sensors
-from moovitamix_assets.partitions import PARTITION_TAG
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets_tests.unit.automation.warehouses import add_quality, decide_about, put_down_run

@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
+from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.rows import insert
+from foundation_tests.unit.operations.small_jobs import run
 from moovitamix_assets.operations.problems import decision_problems, run_problems
-from moovitamix_assets.partitions import PARTITION_TAG, range_tags
+from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import PROMOTIONS, RECOMMENDATIONS
-from moovitamix_assets_tests.unit.operations.small_jobs import run
 
 SETTINGS = Settings(ui_url="http://ui", catch_up_attempts=3)
 NEWEST = date(2026, 10, 20)

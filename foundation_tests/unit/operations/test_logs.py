@@ -6,21 +6,18 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from dagster import DagsterInstance, colored_console_logger
+from dagster import DagsterInstance
 
-from moovitamix_assets.definitions import build_definitions
-from moovitamix_assets.operations.logs import console_loggers, json_console_logger
-from moovitamix_assets.partitions import PARTITION_TAG, range_tags
-from moovitamix_assets.settings import Settings
-from moovitamix_assets_tests.unit.operations.small_jobs import QUIET, run
-
-AS_JSON = Settings(log_format="json")
+from foundation.operations.logs import console_loggers
+from foundation.run_tags import PARTITION_TAG
+from foundation_tests.unit.operations.small_jobs import QUIET, run
+from moovitamix_assets.partitions import range_tags
 
 
 @pytest.fixture(autouse=True)
 def text_afterwards() -> Iterator[None]:
     yield
-    console_loggers(Settings(log_format="text"))
+    console_loggers("text")
 
 
 @pytest.fixture
@@ -41,7 +38,7 @@ def test_every_line_of_a_run_says_where_it_comes_from(
     job: str, run_config: dict[str, Any] | None, instance: DagsterInstance, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tags = {PARTITION_TAG: "2026-10-04"}
-    result = run(instance, job, settings=AS_JSON, tags=tags, run_config=run_config)
+    result = run(instance, job, log_format="json", tags=tags, run_config=run_config)
     said = lines(capsys)
     assert {(line["run_id"], line["job"], line["partition"]) for line in said} == {
         (result.run_id, job, "2026-10-04")
@@ -58,7 +55,7 @@ def test_a_failure_has_its_exception_and_the_range_its_ends(
     instance: DagsterInstance, capsys: pytest.CaptureFixture[str]
 ) -> None:
     days = range_tags(date(2026, 10, 1), date(2026, 10, 4))
-    run(instance, "ingest", "raise", settings=AS_JSON, tags=days, run_config=None)
+    run(instance, "ingest", "raise", log_format="json", tags=days, run_config=None)
     said = lines(capsys)
     assert {(line["first_partition"], line["last_partition"]) for line in said} == {
         ("2026-10-01", "2026-10-04")
@@ -72,20 +69,13 @@ def test_a_failure_has_its_exception_and_the_range_its_ends(
 def test_a_run_of_the_command_is_as_quiet_as_with_text(
     instance: DagsterInstance, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(instance, "ingest", "raise", settings=AS_JSON, run_config=QUIET)
+    run(instance, "ingest", "raise", log_format="json", run_config=QUIET)
     assert lines(capsys) == []
 
 
 def test_text_is_dagsters_own(instance: DagsterInstance, capsys: pytest.CaptureFixture[str]) -> None:
-    run(instance, "nightly", settings=AS_JSON, run_config=None)
+    run(instance, "nightly", log_format="json", run_config=None)
     capsys.readouterr()
-    run(instance, "nightly", settings=Settings(log_format="text"), run_config=None)
+    run(instance, "nightly", log_format="text", run_config=None)
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "reading users" in line]
     assert " - dagster - INFO - nightly - " in line
-
-
-@pytest.mark.parametrize("job", ["ingest", "rollback", "__ASSET_JOB"])
-def test_the_projects_jobs_have_it(job: str) -> None:
-    assert build_definitions(AS_JSON).resolve_job_def(job).loggers["console"] is json_console_logger
-    as_text = build_definitions(Settings(log_format="text")).resolve_job_def(job).loggers
-    assert as_text == {"console": colored_console_logger}

@@ -1,15 +1,15 @@
-"""Runs whose process is gone: marked as ended, and their pool slots given back.
+"""Runs whose process is gone: marked as ended, and their pool slots released.
 
-Dagster's default launcher does not look after the processes that it started before it was itself killed: such a run
-stays under way for ever and holds the warehouse's slot. The catch-up sensor and every command look here first. Runs
-that no process has begun, and whose code server is there, are left to Dagster's run monitoring with its time limit.
+Dagster's default launcher does not monitor the processes that it started before it was itself killed: such a run stays
+under way for ever and holds its pool slots. Runs that no process has started, and whose code server is there, are left
+to Dagster's run monitoring with its time limit.
 """
 
 import time
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
-from moovitamix_assets.operations.run_processes import (
+from foundation.operations.run_processes import (
     code_server_is_gone,
     is_of_this_host,
     living_process,
@@ -17,16 +17,20 @@ from moovitamix_assets.operations.run_processes import (
 )
 
 _BEGUN = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
-# Measured: 6 to 17 seconds on two processors that ten others want too.
+# Measured: 6 to 17 seconds on two busy processors.
 _STARTS_WITHIN_SECONDS = 20.0
 _DIED = (
     "The process of this run died: it was killed, ran out of memory, or its machine stopped. "
-    "What it had not finished was undone, and its place at the warehouse was released."
+    "What it had not finished was undone, and its pool slots were released."
 )
 
 
-def release_dead_runs(instance: DagsterInstance) -> list[str]:
-    """Mark the runs of this machine whose process is gone, and give back the slots of every run that is over.
+def release_dead_runs(instance: DagsterInstance, host_tag: str) -> list[str]:
+    """Mark the runs of this machine whose process is gone, and release the slots of every run that is over.
+
+    Args:
+        instance: Whose runs.
+        host_tag: The tag with the name of the machine that executes a run.
 
     Returns:
         The ids of the runs that were found dead.
@@ -34,14 +38,14 @@ def release_dead_runs(instance: DagsterInstance) -> list[str]:
     suspects = [
         run
         for run in instance.get_runs(RunsFilter(statuses=_BEGUN))
-        if is_of_this_host(run) and _is_abandoned(instance, run)
+        if is_of_this_host(run, host_tag) and _is_abandoned(instance, run)
     ]
     dead = [run.run_id for run in suspects if _mark(instance, run.run_id)]
     storage = instance.event_log_storage
     for pool in storage.get_concurrency_keys():
         info = storage.get_concurrency_info(pool)
         for run_id in info.active_run_ids | info.pending_run_ids | info.assigned_run_ids:
-            if _is_over(instance, instance.get_run_by_id(run_id)):
+            if _is_over(instance, instance.get_run_by_id(run_id), host_tag):
                 storage.free_concurrency_slots_for_run(run_id)
     return dead
 
@@ -50,7 +54,7 @@ def _is_abandoned(instance: DagsterInstance, run: DagsterRun) -> bool:
     process = process_of(instance, run.run_id)
     if process is not None:
         return living_process(*process) is None
-    # A process that was started before its code server died, and is only slow, finds the run marked and leaves it.
+    # A process that was started before its code server died, and is only slow, finds the run marked and ends.
     return _seconds_since_launch(instance, run.run_id) > _STARTS_WITHIN_SECONDS and code_server_is_gone(run)
 
 
@@ -62,7 +66,7 @@ def _seconds_since_launch(instance: DagsterInstance, run_id: str) -> float:
 
 
 def _mark(instance: DagsterInstance, run_id: str) -> bool:
-    # Looked at again: it may have ended well after it was listed. What a process that is gone wrote, it has written.
+    # Read again: it may have ended successfully after it was listed. A process that is gone writes nothing more.
     run = instance.get_run_by_id(run_id)
     if run is None or run.is_finished:
         return False
@@ -73,11 +77,11 @@ def _mark(instance: DagsterInstance, run_id: str) -> bool:
     return True
 
 
-def _is_over(instance: DagsterInstance, run: DagsterRun | None) -> bool:
-    """Whether a run holds its slots for nothing; one that was marked as ended from outside may still be writing."""
+def _is_over(instance: DagsterInstance, run: DagsterRun | None, host_tag: str) -> bool:
+    """Return whether a run needs its slots no longer; one that was marked as ended may still be writing."""
     if run is None:
         return True
     if not run.is_finished:
         return False
-    process = process_of(instance, run.run_id) if is_of_this_host(run) else None
+    process = process_of(instance, run.run_id) if is_of_this_host(run, host_tag) else None
     return process is None or living_process(*process) is None

@@ -1,6 +1,6 @@
-"""Which process carries out a run, and whether it still lives: read from the run's own log, on this machine only.
+"""The process that executes a run, and whether it is alive: read from the run's own log, on this machine only.
 
-What follows from a process that is gone is in `operations/dead_runs.py`; what it uses, in `health/run_gauges.py`.
+Runs whose process is gone are released in `dead_runs.py`.
 """
 
 import json
@@ -12,32 +12,33 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun
 
 from foundation.dagster_internals import GRPC_INFO_TAG
 
-HOST_TAG = "moovitamix/host"
-"""The run tag with the name of the machine whose code server, or command, carries out the run."""
-
 THIS_HOST = platform.node()
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", THIS_HOST)
-_EVENTS_LOOKED_AT = 50
+_EVENTS_READ = 50
 _CONNECT_SECONDS = 1.0
 
 
-def is_of_this_host(run: DagsterRun) -> bool:
-    """Tell whether the process of a run is, or was, one of this machine.
+def is_of_this_host(run: DagsterRun, host_tag: str) -> bool:
+    """Return whether the process of a run is, or was, one of this machine.
 
     A run without the tag (assets materialized by hand) is judged by the address of its code server; one without
-    either was begun by a command, over records in local files.
+    either was started by a command, with records in local files.
+
+    Args:
+        run: The run.
+        host_tag: The tag with the name of the machine whose code server, or command, executes the run.
     """
-    if HOST_TAG in run.tags:
-        return run.tags[HOST_TAG] == THIS_HOST
+    if host_tag in run.tags:
+        return run.tags[host_tag] == THIS_HOST
     code_server = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
     return code_server.get("host", "localhost") in _LOOPBACK
 
 
 def code_server_is_gone(run: DagsterRun) -> bool:
-    """Tell whether nobody listens any more where the code server that was to begin a run did, on this machine.
+    """Return whether the code server that was to start a run no longer listens, on this machine.
 
-    False also where it is not known where that was.
+    False also where its address is not known.
     """
     address = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
     if address.get("host") not in _LOOPBACK:
@@ -57,19 +58,19 @@ def code_server_is_gone(run: DagsterRun) -> bool:
 
 
 def process_of(instance: DagsterInstance, run_id: str) -> tuple[int, float] | None:
-    """The process that carries out a run, as its number and the newest moment (Unix time) at which it wrote.
+    """The process that executes a run, as its id and the newest time (Unix time) at which it wrote.
 
-    Other events may be written by who asked for the run, by who terminates it, or by a child for one step.
+    Other events may be written by the process that requested or terminated the run, or by a child for one step.
 
     Returns:
-        None where no process has begun the run.
+        None where no process has started the run.
     """
     began = instance.get_records_for_run(
         run_id, of_type=DagsterEventType.PIPELINE_START, limit=1, ascending=False
     ).records
     if not began or not (event := began[0].event_log_entry.dagster_event) or not event.pid:
         return None
-    newest = instance.get_records_for_run(run_id, limit=_EVENTS_LOOKED_AT, ascending=False).records
+    newest = instance.get_records_for_run(run_id, limit=_EVENTS_READ, ascending=False).records
     entries = [record.event_log_entry for record in [*newest, *began]]
     written = (
         entry.timestamp for entry in entries if entry.dagster_event and entry.dagster_event.pid == event.pid
@@ -78,11 +79,11 @@ def process_of(instance: DagsterInstance, run_id: str) -> tuple[int, float] | No
 
 
 def living_process(pid: int, written_at: float) -> psutil.Process | None:
-    """The process of that number; None if it is gone.
+    """The process of that id; None if it is gone.
 
     Args:
-        pid: Its number.
-        written_at: When it was known to live (Unix time). One that began later was given the same number since.
+        pid: Its id.
+        written_at: When it was known to be alive (Unix time). One that started later has reused the id.
     """
     try:
         process = psutil.Process(pid)

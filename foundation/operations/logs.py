@@ -1,6 +1,6 @@
-"""Logs for collectors: one JSON object a line, where the setting `log_format` asks for it.
+"""Logs for collectors: one JSON object a line.
 
-Only what runs say; `dagster dev --log-format json` does the same for the daemon and the web server.
+Only the logs of runs; `dagster dev --log-format json` does the same for the daemon and the web server.
 See https://docs.dagster.io/guides/log-debug/logging/custom-logging.
 """
 
@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from dagster import (
     DagsterEvent,
@@ -21,12 +21,11 @@ from dagster import (
 )
 
 from foundation.dagster_internals import context_creation_job
-from moovitamix_assets.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
-from moovitamix_assets.settings import Settings
+from foundation.run_tags import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON; what is not known of it is left out."""
+    """A record as one line of JSON; unknown fields are left out."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -61,7 +60,7 @@ class JsonFormatter(logging.Formatter):
     description="One JSON object a line, to standard error.",
 )
 def json_console_logger(context: InitLoggerContext) -> logging.Logger:
-    """Takes the configuration that Dagster's own console logger takes."""
+    """A console logger with the configuration of Dagster's own."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     console = logging.Logger(context.logger_config["name"], context.logger_config["log_level"].upper())
@@ -69,14 +68,13 @@ def json_console_logger(context: InitLoggerContext) -> logging.Logger:
     return console
 
 
-def console_loggers(settings: Settings) -> dict[str, LoggerDefinition]:
-    """The loggers of all jobs; none for text, which is Dagster's own way.
+def console_loggers(log_format: Literal["text", "json"]) -> dict[str, LoggerDefinition]:
+    """The loggers of all jobs; none for text, which is Dagster's default.
 
-    Dagster takes these only for runs whose configuration names them, and its own colored one for all others: those
-    of schedules, sensors and the UI. So that one is replaced in this process as well. It is no public name of
-    Dagster's; the tests run a job without configuration, and would notice.
+    Dagster uses these only for runs whose configuration names them, and its own colored one for all others: those of
+    schedules, sensors and the UI. So that one is replaced in this process as well.
     """
-    as_json = settings.operations.log_format == "json"
+    as_json = log_format == "json"
     chosen = _json_by_default if as_json else default_system_loggers
     context_creation_job.default_system_loggers = chosen  # type: ignore[attr-defined]
     return {"console": json_console_logger} if as_json else {}

@@ -1,6 +1,7 @@
-"""Jobs by the project's names that do what a run's tags tell them, so that failures cost no pipeline."""
+"""Small jobs that do what a run's tags say, so that testing failures needs no pipeline."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from dagster import (
     AssetCheckResult,
@@ -16,8 +17,7 @@ from dagster import (
     in_process_executor,
 )
 
-from moovitamix_assets.operations.logs import console_loggers
-from moovitamix_assets.settings import Settings
+from foundation.operations.logs import console_loggers
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -45,13 +45,13 @@ def recommendations() -> None:
     pass
 
 
-def definitions(settings: Settings) -> Definitions:
+def definitions(log_format: Literal["text", "json"]) -> Definitions:
     jobs = [define_asset_job(name, AssetSelection.all()) for name in ("nightly", "ingest", "train", "other")]
     return Definitions(
         assets=[users, recommendations],
         jobs=jobs,
         executor=in_process_executor,
-        loggers=console_loggers(settings),
+        loggers=console_loggers(log_format),
     )
 
 
@@ -60,13 +60,13 @@ def run(
     job: str,
     do: str = "well",
     *,
-    settings: Settings | None = None,
+    log_format: Literal["text", "json"] = "text",
     tags: Mapping[str, str] | None = None,
     run_config: Mapping[str, object] | None = QUIET,
 ) -> ExecuteInProcessResult:
     """A run that succeeds, raises, or loses records before a blocking check."""
     return (
-        definitions(settings or Settings())
+        definitions(log_format)
         .resolve_job_def(job)
         .execute_in_process(
             instance=instance,
