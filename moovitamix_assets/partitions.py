@@ -21,6 +21,9 @@ DAILY = DailyPartitionsDefinition(start_date=Settings().start_date.isoformat(), 
 warnings.filterwarnings("ignore", category=BetaWarning, message=".*backfill_policy.*")
 RANGE_IN_ONE_RUN = BackfillPolicy.single_run()
 
+# The owners of sensors are beta as well, and every command would print it.
+warnings.filterwarnings("ignore", category=BetaWarning, message=".*owners.*")
+
 # For assets that depend on the day before; before the first day there is none.
 warnings.filterwarnings("ignore", category=BetaWarning, message=".*allow_nonexistent_upstream_partitions.*")
 OF_THE_DAY_BEFORE = TimeWindowPartitionMapping(

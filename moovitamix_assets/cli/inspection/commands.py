@@ -4,7 +4,7 @@ Arguments and printed text only.
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import chain
 from typing import Annotated
 
@@ -13,11 +13,11 @@ import typer
 from moovitamix_assets.cli.interface.errors import fail
 from moovitamix_assets.cli.interface.invocation import console, repeating_data_dir, say
 from moovitamix_assets.cli.interface.options import (
-    DAY_FORMATS,
-    GREATEST_ID,
     DataDir,
     SourceUrl,
+    day,
     read_settings,
+    record_id,
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
@@ -50,15 +50,20 @@ def history(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 def recommend(
-    user_id: Annotated[int | None, typer.Argument(help="A user's id in the source.", max=GREATEST_ID)] = None,
+    user_id: Annotated[
+        int | None, typer.Argument(help="A user's id in the source.", parser=record_id, metavar="USER_ID")
+    ] = None,
     similar: Annotated[
-        int | None, typer.Option("--similar", help="Tracks similar to this one instead.", max=GREATEST_ID)
+        int | None,
+        typer.Option(
+            "--similar", help="Tracks similar to this one instead.", parser=record_id, metavar="TRACK_ID"
+        ),
     ] = None,
     session: Annotated[
         str | None, typer.Option("--session", help="Tracks for a session of these instead: 12,34,56.")
     ] = None,
-    day: Annotated[
-        datetime | None, typer.Option("--day", formats=DAY_FORMATS, help="As of. [default: the newest]")
+    as_of: Annotated[
+        date | None, typer.Option("--day", parser=day, metavar="DAY", help="As of. [default: the newest]")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -73,7 +78,7 @@ def recommend(
         print_similar,
     )
 
-    settings, as_of = read_settings(data_dir), day.date() if day else None
+    settings = read_settings(data_dir)
     if user_id is not None:
         print_recommendations(console, settings, user_id, as_of, datetime.now(UTC).replace(tzinfo=None))
     elif similar is not None:
@@ -108,10 +113,7 @@ def doctor(
 
 
 def _track_ids(session: str) -> list[int]:
-    words = [word.strip() for word in session.split(",")]
-    wrong = [word for word in words if not (word.isdecimal() and int(word) <= GREATEST_ID)]
-    if wrong:
-        fail(
-            f"--session {session!r}: {wrong[0]!r} is not a track id. Give ids with commas: 12,34,56.", code=2
-        )
-    return list(dict.fromkeys(map(int, words)))
+    try:
+        return list(dict.fromkeys(record_id(word.strip()) for word in session.split(",")))
+    except typer.BadParameter as error:
+        fail(f"--session {session!r}: {error} Give ids with commas: 12,34,56.", code=2)

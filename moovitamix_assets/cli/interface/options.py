@@ -4,6 +4,7 @@ What a single command takes is declared with it.
 """
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +16,33 @@ from moovitamix_assets.cli.interface.errors import fail, warn
 from moovitamix_assets.cli.interface.invocation import Invocation, invocation
 from moovitamix_assets.settings import Settings, all_fields, unknown_variables
 
-GREATEST_ID = 2**63 - 1
-"""The greatest id of a user or a track."""
+_GREATEST_ID = 2**63 - 1
 
-DAY_FORMATS = ["%Y-%m-%d"]
+
+def day(text: str) -> date:
+    """Parse a day of the command line.
+
+    Raises:
+        typer.BadParameter: If it is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a day; give one such as 2026-09-30.") from None
+
+
+def record_id(text: str) -> int:
+    """Parse the id of a user or a track.
+
+    Raises:
+        typer.BadParameter: If it is none.
+    """
+    if not (text.isdecimal() and int(text) <= _GREATEST_ID):
+        raise typer.BadParameter(f"{text!r} is not an id; give one such as 12103.")
+    return int(text)
+
+
+_OPTIONS = {"api_url": "--source-url", "data_dir": "--data-dir"}
 
 SourceUrl = Annotated[
     str | None, typer.Option("--source-url", help="The source API; without it, the bundled one is started.")
@@ -54,11 +78,13 @@ def _unusable(problem: Any, given: dict[str, Any]) -> str:
     variable, file = f"MOOVITAMIX_{name.upper()}", os.environ.get("MOOVITAMIX_THRESHOLDS_FILE")
     if problem["type"] == "missing":
         return f"{variable} has no value: the thresholds file of this installation lacks {name}."
+    option = _OPTIONS.get(name) if name in given else None
     from_file = file and variable not in os.environ and name not in given
     field, value = all_fields().get(name), problem["input"]
     kind = field.annotation if field else None
     shown = "***" if kind is SecretStr else str(SecretUrl(value)) if kind is SecretUrl else value
-    return f"{f'{name} of {file}' if from_file else variable} = {shown!r}: {problem['msg']}"
+    place = option or (f"{name} of {file}" if from_file else variable)
+    return f"{place} = {shown!r}: {str(problem['msg']).removeprefix('Value error, ')}"
 
 
 def confirm(yes: bool) -> None:

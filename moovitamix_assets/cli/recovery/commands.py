@@ -3,13 +3,13 @@
 Arguments and printed text only.
 """
 
-from datetime import datetime
+from datetime import date
 from typing import Annotated
 
 import typer
 
 from moovitamix_assets.cli.interface.invocation import console, say
-from moovitamix_assets.cli.interface.options import DAY_FORMATS, DataDir, Yes, confirm, read_settings
+from moovitamix_assets.cli.interface.options import DataDir, Yes, confirm, day, read_settings
 
 
 def rebuild(
@@ -38,13 +38,13 @@ def rebuild(
 
 def forget(
     after: Annotated[
-        datetime, typer.Option("--after", formats=DAY_FORMATS, help="The newest day that is kept.")
+        date, typer.Option("--after", parser=day, metavar="DAY", help="The newest day that is kept.")
     ],
     yes: Yes = False,
     data_dir: DataDir = None,
 ) -> None:
     """Delete the days after one, loaded under a clock that was ahead, so that each is read after its end."""
-    settings, last = read_settings(data_dir), after.date()
+    settings, last = read_settings(data_dir), after
 
     from moovitamix_assets.cli.interface.instance import open_instance
     from moovitamix_assets.cli.recovery.forgetting import forget as forget_days

@@ -4,7 +4,7 @@ Arguments and printed text only.
 """
 
 import os
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ import typer
 
 from moovitamix_assets.cli.interface.errors import fail
 from moovitamix_assets.cli.interface.invocation import console, say
-from moovitamix_assets.cli.interface.options import DAY_FORMATS, DataDir, Reason, SourceUrl, read_settings
+from moovitamix_assets.cli.interface.options import DataDir, Reason, SourceUrl, day, read_settings
 from moovitamix_assets.settings import Settings
 
 _BY_A_USER = "requested by a user"
@@ -20,12 +20,12 @@ _BY_A_USER = "requested by a user"
 
 def run(
     first: Annotated[
-        datetime | None,
-        typer.Option("--from", formats=DAY_FORMATS, help="First day. [default: the start date]"),
+        date | None,
+        typer.Option("--from", parser=day, metavar="DAY", help="First day. [default: the start date]"),
     ] = None,
     last: Annotated[
-        datetime | None,
-        typer.Option("--to", formats=DAY_FORMATS, help="Last day, UTC. [default: yesterday]"),
+        date | None,
+        typer.Option("--to", parser=day, metavar="DAY", help="Last day, UTC. [default: yesterday]"),
     ] = None,
     source_url: SourceUrl = None,
     data_dir: DataDir = None,
@@ -49,6 +49,7 @@ def run(
 
     _refuse_unusable(settings.data_dir)
     from_day, to_day = _days(settings, first, last)
+    _create(settings.data_dir)
     console.print(f"[bold]MooVitamix[/] {from_day} to {to_day}, into {settings.data_dir}")
     if last is None and (difference := compare_clocks(settings, to_day)):
         say(difference, style="yellow")
@@ -130,15 +131,28 @@ def _refuse_unusable(data_dir: Path) -> None:
         fail(f"--data-dir {data_dir}: {nearest} cannot be written. Choose another one.", code=2)
 
 
-def _days(settings: Settings, first: datetime | None, last: datetime | None) -> tuple[date, date]:
+def _create(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"--data-dir {data_dir}: it cannot be created ({error.strerror}). Choose another one.", code=2)
+
+
+def _days(settings: Settings, first: date | None, last: date | None) -> tuple[date, date]:
     from moovitamix_assets.clock import ClockUnreadable, last_ended_day, now
 
     try:
         newest = last_ended_day(now(settings))
     except ClockUnreadable as error:
         fail(str(error), code=2)
-    from_day = first.date() if first else settings.start_date
-    to_day = last.date() if last else newest
+    if settings.start_date > newest:
+        fail(
+            f"MOOVITAMIX_START_DATE = {settings.start_date}: that day has not ended yet (UTC), and {newest} is the "
+            "last one that can be read. Choose an earlier one.",
+            code=2,
+        )
+    from_day = first or settings.start_date
+    to_day = last or newest
     if from_day < settings.start_date:
         fail(
             f"--from {from_day} comes before the first partition, {settings.start_date}. "

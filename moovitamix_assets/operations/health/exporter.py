@@ -4,6 +4,7 @@ It reads Dagster's records at a scrape and never opens the warehouse, so it is i
 is in `gauges.py`, what to alert on in `deploy/alert_rules.yml`.
 """
 
+import errno
 import logging
 import shutil
 import threading
@@ -146,9 +147,12 @@ def serving(collector: Collector, host: str, port: int) -> Iterator[int]:
     try:
         server, thread = start_http_server(port, host, registry)
     except OSError as error:
-        raise PortTaken(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Choose another --port, or end who uses it."
-        ) from error
+        remedy = (
+            "Choose another --port, or end the process that uses it."
+            if error.errno == errno.EADDRINUSE
+            else "Give --host an address of this machine, such as 127.0.0.1, and --port one that may be used."
+        )
+        raise PortTaken(f"Cannot listen on {host}:{port}: {error.strerror}. {remedy}") from error
     try:
         yield server.server_port
     finally:

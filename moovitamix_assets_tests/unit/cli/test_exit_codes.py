@@ -114,10 +114,10 @@ def test_the_development_server_ends_as_dagster_did(
             "--from 2026-09-03 comes after --to 2026-09-02",
         ),
         (("run", "--to", "2999-01-01"), "--to 2999-01-01 has not ended yet"),
-        (("run", "--source-url", "localhost:8000"), "MOOVITAMIX_API_URL"),
+        (("run", "--source-url", "localhost:8000"), "--source-url = 'localhost:8000'"),
         (("recommend",), "USER_ID"),
         (("recommend", "1", "--similar", "2"), "USER_ID"),
-        (("recommend", "--session", "1,two"), "'two' is not a track id"),
+        (("recommend", "--session", "1,two"), "'two' is not an id"),
     ],
 )
 def test_what_a_user_gave_wrong_ends_with_2_before_anything_is_made(
@@ -164,3 +164,26 @@ def test_the_version_is_printed(invoke) -> None:
     result = invoke("--version")
     assert result.exit_code == 0
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", result.output)
+
+
+def test_a_folder_that_cannot_be_created_is_named(invoke) -> None:
+    result = invoke(*RUN, "--data-dir", "/proc/nowhere")
+    assert result.exit_code == 2
+    assert "--data-dir /proc/nowhere: it cannot be created" in result.stderr
+
+
+def test_a_start_date_that_has_not_come_is_named_and_not_an_option_that_nobody_gave(
+    invoke, monkeypatch
+) -> None:
+    monkeypatch.setenv("MOOVITAMIX_START_DATE", "2999-01-01")
+    result = invoke("run")
+    assert result.exit_code == 2
+    assert "MOOVITAMIX_START_DATE = 2999-01-01" in result.stderr
+    assert "--from" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "recommend", "forget"])
+def test_help_shows_what_to_write_and_no_bounds_of_a_type(invoke, command: str) -> None:
+    said = invoke(command, "--help").output
+    assert "%Y" not in said
+    assert "9223372036854775807" not in said

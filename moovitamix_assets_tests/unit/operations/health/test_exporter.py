@@ -125,3 +125,11 @@ def test_everything_of_the_definitions_is_watched():
     assert {"nightly", "waiting", "__ASSET_JOB"} <= set(watched.jobs)
     assert list(watched.assets) == [AssetKey("raw_users")]
     assert [key.name for key in watched.checks] == ["lenient", "strict"]
+
+
+def test_a_host_that_is_none_of_this_machine_is_not_taken_for_a_port_in_use(instance):
+    with (
+        pytest.raises(PortTaken, match="Give --host an address of this machine"),
+        serving(collector(instance), "nohost.invalid", 0),
+    ):
+        pass
