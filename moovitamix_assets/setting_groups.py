@@ -115,7 +115,7 @@ class PlausibilitySettings(Variables):
 
 
 class WarehouseSettings(Variables):
-    """What is refused when a partition is loaded."""
+    """Limits on rejected records when a partition is loaded."""
 
     rejected_warn_share: float = Field(0.01, ge=0, le=1, description="Share rejected that warns.")
     rejected_error_share: float = Field(
@@ -150,7 +150,7 @@ class PromotionSettings(Thresholds):
 
 
 class MonitoringSettings(Thresholds):
-    """What counts as drift, and as a drop in quality."""
+    """Limits for drift and for a drop in quality."""
 
     drift_threshold: float = Field(gt=0)
     drift_minimum_rows: int = Field(ge=1)

@@ -50,7 +50,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Message:
-    """What is sent: a subject line and plain text."""
+    """A message: a subject line and plain text."""
 
     title: str
     body: str

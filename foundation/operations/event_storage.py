@@ -1,7 +1,7 @@
 """Writing Dagster's records quickly where one command writes thousands of them.
 
 A first load writes two events for each day and asset, and Dagster's SQLite storage opens and closes its databases for
-each: closing one for the last time moves its log into it and waits for the disk. What runs do is no matter here.
+each: closing one for the last time moves its log into it and waits for the disk.
 """
 
 import sqlite3
@@ -17,10 +17,10 @@ from foundation.dagster_internals import INDEX_SHARD_NAME, SqliteEventLogStorage
 
 @contextmanager
 def quickly_written(instance: DagsterInstance) -> Iterator[None]:
-    """Let this process write Dagster's SQLite records without waiting for the disk at each; others are left alone.
+    """Let this process write Dagster's SQLite records without waiting for the disk at each.
 
-    After a power failure the newest events may be missing, and their run is found dead; nothing can be torn, and a
-    process that is killed loses nothing.
+    After a power failure the newest events may be missing, and their run is found dead; no record can be torn, and a
+    killed process loses nothing.
     """
     storage = instance.event_log_storage
     if not isinstance(storage, SqliteEventLogStorage):

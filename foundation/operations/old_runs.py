@@ -1,7 +1,7 @@
-"""Dagster's records of old runs, removed so that they do not grow for ever; which partitions were made stays known.
+"""Removal of Dagster's records of old runs; which partitions were materialized stays known.
 
-A nightly run leaves about 0.8 MB: its events, its output, and a copy of its asset events in an index. Dagster's own
-`delete_run` would make the run's partitions look as if they had never been made. When it is time is for the sensor.
+A daily run leaves about 0.8 MB: its events, its output, and a copy of its asset events in an index. Dagster's own
+`delete_run` would make the run's partitions look as if they had never been materialized. Callers decide when.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -32,14 +32,14 @@ _ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.C
 
 
 def remove_old_runs(instance: DagsterInstance, kept_days: int, at_most: int) -> int:
-    """Remove what is recorded of the oldest runs that ended more than some days ago.
+    """Remove the records of the oldest runs that ended more than some days ago.
 
     The newest materialization of each partition stays, as one that was reported without a run, and without its
     metadata; so does the newest evaluation of each check.
 
     Args:
         instance: Whose runs.
-        kept_days: Runs of that many days stay.
+        kept_days: Runs of this many days stay.
         at_most: How many runs are removed at once.
 
     Returns:
@@ -65,7 +65,7 @@ def remove_old_runs(instance: DagsterInstance, kept_days: int, at_most: int) -> 
 
 
 def _keep_newest_materializations(connection: db.Connection, run_id: str) -> None:
-    """Let the run's materializations that none has followed be of no run."""
+    """Detach from the run those of its materializations that are the newest of their partition."""
     events = SqlEventLogStorageTable
     later = events.alias()
     made = DagsterEventType.ASSET_MATERIALIZATION.value

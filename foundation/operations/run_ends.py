@@ -17,7 +17,7 @@ import psutil
 from dagster import DagsterEvent, Executor, ExecutorDefinition, InitExecutorContext, in_process_executor
 
 GRACE_SECONDS = 8.0
-"""For what Python can still tidy up; supervisors kill after ten seconds."""
+"""Time for Python to clean up; supervisors kill after ten seconds."""
 
 _ASKED_TO_END = (signal.SIGTERM, signal.SIGINT)
 
@@ -26,10 +26,10 @@ _ASKED_TO_END = (signal.SIGTERM, signal.SIGINT)
 def ending_soon_after_a_signal(grace_seconds: float = GRACE_SECONDS) -> Iterator[list[int]]:
     """End the process, and the processes that it started, some time after a signal if it has not ended itself.
 
-    The signal's own handler has its way first. Does nothing outside the main thread, which alone gets signals.
+    The signal's own handler goes first. Does nothing outside the main thread, which alone gets signals.
 
     Yields:
-        The numbers of the signals that asked for an end, once left: Dagster's own handler may have kept one to itself.
+        The numbers of the signals that asked for an end, on leaving: Dagster's own handler may have swallowed one.
     """
     asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -38,7 +38,7 @@ def ending_soon_after_a_signal(grace_seconds: float = GRACE_SECONDS) -> Iterator
     reading, writing = socket.socketpair()
     writing.setblocking(False)
     left = threading.Event()
-    # Written to when a signal arrives, not only when its handler is run.
+    # Written when a signal arrives, not only when its handler runs.
     before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
     watch = threading.Thread(target=_watch, args=(reading, left, asked, grace_seconds), daemon=True)
     watch.start()

@@ -20,7 +20,7 @@ _STOPPED_BY_CHECK = "DagsterAssetCheckFailedError"
 
 
 def failure_causes(events: Iterable[DagsterEvent]) -> list[str]:
-    """What each failed step raised, then each blocking check that did not pass; else how the run ended.
+    """The error of each failed step, then each blocking check that did not pass; else how the run ended.
 
     A cause that several steps share is given once, with all of them.
     """

@@ -1,4 +1,4 @@
-"""What is done about the champion on a day: rolled back, retrained, or kept. A pure function of the evidence.
+"""The decision about the champion on a day: roll back, retrain, or keep. A pure function of the evidence.
 
 The two decisions that it combines are in `rollback.py` and `retraining.py`; the requests for runs that follow from it
 are in `retraining_runs.py`.
@@ -21,7 +21,7 @@ class ChampionDecision:
 
     @property
     def summary(self) -> str:
-        """What is done and why, in one or two sentences."""
+        """The action and its reason, in one or two sentences."""
         if self.rollback.roll_back:
             return f"Roll back. {self.rollback.reason}"
         if self.retraining.retrain:

@@ -23,7 +23,7 @@ Trigger = Literal["requested", "degraded", "drift", "age", "no champion"]
 
 @dataclass(frozen=True)
 class RetrainingDecision:
-    """Whether to train as of a day, the first trigger, and the reason, in one sentence."""
+    """The decision whether to train as of a day, the first trigger, and the reason in one sentence."""
 
     retrain: bool
     day: date
@@ -91,7 +91,7 @@ def decide_retraining(
 def degradation(
     evidence: Evidence, retraining: RetrainingSettings, monitoring: MonitoringSettings
 ) -> Degradation | None:
-    """What is wrong with quality or drift, whether or not a training is allowed; None if nothing is."""
+    """The problems of quality and drift, whether or not a training is allowed; None if there are none."""
     known = evidence.judged(monitoring.quality_minimum_users)
     if known.champion is None:
         return None

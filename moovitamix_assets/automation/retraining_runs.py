@@ -46,7 +46,7 @@ class NothingServed(Explained):
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known about the champion now.
+    """The current knowledge about the champion.
 
     Attributes:
         evidence: For the decision about it.

@@ -18,7 +18,7 @@ _LEAST = 1e-6
 
 @dataclass(frozen=True)
 class RollbackDecision:
-    """Whether to roll back a version, which one to return to, and the reason, in one sentence."""
+    """The decision whether to roll back a version, the version to return to, and the reason in one sentence."""
 
     roll_back: bool
     day: date

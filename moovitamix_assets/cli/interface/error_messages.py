@@ -42,7 +42,7 @@ def dagster_home() -> Path:
 
 
 def records_damaged_message(found: str) -> str:
-    """What is lost with damaged records of Dagster, and the remedy."""
+    """The message for damaged records of Dagster: what is lost, and the remedy."""
     home = dagster_home()
     first_line = (found.splitlines() or [""])[0].strip().rstrip(".")
     return (

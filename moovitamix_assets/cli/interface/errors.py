@@ -1,4 +1,4 @@
-"""How a command ends that fails: with one message on standard error and an exit code, never a traceback.
+"""The end of a command that fails: one message on standard error and an exit code, never a traceback.
 
 1 for what failed, 2 for what its user gave, 128 and the number of a signal for an interruption. Errors are raised and
 named where they happen; those that may end any command (a full disk, damaged records) are in `error_messages.py`.

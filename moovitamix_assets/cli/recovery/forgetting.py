@@ -24,7 +24,7 @@ from moovitamix_assets.warehouse.layout import LAYOUT
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was deleted.
+    """The deletions of `moovitamix forget`.
 
     Attributes:
         rows: Rows removed, by table.

@@ -109,7 +109,7 @@ def rebuild_warehouse(settings: Settings, instance: DagsterInstance, progress: P
 
 
 def describe(made: Rebuilt) -> list[str]:
-    """What was rebuilt, what was set aside, and what the next run has to do; a line each."""
+    """Lines that say what was rebuilt, what was set aside, and what the next run has to do."""
     restored = ", ".join(f"{rows} of {table}" for table, rows in sorted(made.rows.items()))
     lines = [
         f"Rebuilt {len(made.days)} days of users, tracks and listens from landing; from the ledger, rows: {restored}.",

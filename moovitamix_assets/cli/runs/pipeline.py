@@ -53,7 +53,7 @@ class Interrupted(RunFailed):
 
 @dataclass(frozen=True)
 class Missing:
-    """What has not been materialized yet.
+    """The days and results that are not there yet.
 
     Attributes:
         days: Partitions of which a table was not loaded, oldest first.
@@ -66,7 +66,7 @@ class Missing:
     made: bool
 
     def __bool__(self) -> bool:
-        """Whether anything is missing."""
+        """Return whether anything is missing."""
         return bool(self.days or self.decision or self.made)
 
 

@@ -1,4 +1,4 @@
-"""Gauges of assets and their checks: how far each reaches, what its newest materialization told, what failed.
+"""Gauges of assets and their checks: newest partition, metadata of the newest materialization, failed checks.
 
 Read from Dagster's event log, the newest events of each asset only. The warehouse is never opened.
 """
@@ -14,13 +14,13 @@ from foundation.dagster_internals import AssetCheckExecutionRecordStatus
 from moovitamix_assets.operations.health.gauges import Gauges
 
 _PLANNED = AssetCheckExecutionRecordStatus.PLANNED
-# The most exact first; the last is of the whole run, where nothing is told of its partitions.
+# The most exact first; the last counts the whole run, where its partitions are not counted.
 _ROWS = ("dagster/partition_row_count", "records", "rows_written")
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What is read once per materialization."""
+    """The values that are read once per materialization."""
 
     storage_id: int
     newest_partition_end: float | None
@@ -29,7 +29,7 @@ class _Known:
 
 @dataclass
 class AssetReader:
-    """Reads assets; what cannot have changed since the last scrape is not asked for again."""
+    """Reads assets; what cannot have changed since the last scrape is not read again."""
 
     _known: dict[AssetKey, _Known] = field(default_factory=dict)
 
@@ -49,7 +49,7 @@ class AssetReader:
         self, instance: DagsterInstance, key: AssetKey, event: EventLogEntry, storage_id: int
     ) -> _Known:
         known = self._known.get(key)
-        # A step that has not ended is looked at again: its seconds come with its end.
+        # A step that has not ended is read again: its duration is known at its end.
         if known is None or known.storage_id != storage_id or known.step_seconds is None:
             known = self._known[key] = _Known(
                 storage_id, _newest_partition_end(instance, key), _step_seconds(instance, event)
@@ -71,7 +71,7 @@ def _read_one(gauges: Gauges, key: AssetKey, event: EventLogEntry, known: _Known
 def _newest_partition_end(instance: DagsterInstance, key: AssetKey) -> float | None:
     """The end of the newest day materialized (Unix time), however long ago; None without partitions.
 
-    Days that have not ended, made under a clock that was ahead, would hide for weeks that nothing is made.
+    Days that have not ended, from a clock that was ahead, would hide for weeks that nothing is materialized.
     """
     today = datetime.now(UTC).date().isoformat()
     newest = max((day for day in instance.get_materialized_partitions(key) if day < today), default=None)
@@ -91,11 +91,11 @@ def _step_seconds(instance: DagsterInstance, event: EventLogEntry) -> float | No
 
 def _values(event: EventLogEntry) -> Mapping[str, Any]:
     materialization = event.asset_materialization
-    return {name: told.value for name, told in materialization.metadata.items()} if materialization else {}
+    return {name: entry.value for name, entry in materialization.metadata.items()} if materialization else {}
 
 
 def _number(metadata: Mapping[str, Any], name: str, scale: float = 1.0) -> float | None:
-    """A figure of the metadata; None where it is missing or, written by another version, no figure."""
+    """A number in the metadata; None if it is missing or, written by another version, not a number."""
     value = metadata.get(name)
     return value * scale if isinstance(value, int | float) else None
 
@@ -104,7 +104,7 @@ def _rows(metadata: Mapping[str, Any]) -> float | None:
     for name in _ROWS:
         if name in metadata:
             return _number(metadata, name)
-    # A pull tells of the partitions to which it brought something.
+    # The metadata of a pull list only partitions with new records.
     return 0 if "requests" in metadata else None
 
 
@@ -127,7 +127,7 @@ def read_checks(gauges: Gauges, instance: DagsterInstance, checks: Sequence[Asse
     """
     storage = instance.event_log_storage
     latest = dict(storage.get_latest_asset_check_execution_by_key(checks))
-    # One question for all; these are asked for one by one, which costs twenty times as much.
+    # One query for all; these are read one by one, which costs twenty times as much.
     planned = [key for key, record in latest.items() if record.status == _PLANNED]
     for key, summary in storage.get_asset_check_summary_records(planned).items():
         completed = summary.last_completed_check_execution_record

@@ -1,7 +1,7 @@
-"""Health as Prometheus metrics: an exporter that outlives the runs it tells of, crashed and queued ones included.
+"""Health as Prometheus metrics: an exporter that outlives the runs it reports, crashed and queued ones included.
 
-It reads Dagster's records at a scrape and never opens the warehouse, so it is in nobody's way. What the metrics mean
-is in `gauges.py`, what to alert on in `deploy/alert_rules.yml`.
+It reads Dagster's records at a scrape and never opens the warehouse, so it blocks nothing. The metrics are defined in
+`gauges.py`, the alerts in `deploy/alert_rules.yml`.
 """
 
 import errno
@@ -36,13 +36,13 @@ class PortTaken(Explained):
 
 @dataclass(frozen=True)
 class Watched:
-    """What is told of; it bounds the values of labels.
+    """The jobs, assets, checks and folders that are reported; they bound the values of labels.
 
     Attributes:
         jobs: Names of jobs.
         assets: Assets.
         checks: Their checks.
-        places: Folders whose free space is told, by the name of each.
+        places: Folders whose free space is reported, by the name of each.
     """
 
     jobs: Sequence[str]
@@ -72,7 +72,7 @@ class HealthCollector(Collector):
 
         Args:
             instance: Whose records; stays open as long as the collector is used.
-            watched: What is told of.
+            watched: What is reported.
             cache_seconds: How old an answer may be.
         """
         self._instance, self._watched, self._cache_seconds = instance, watched, cache_seconds
@@ -106,11 +106,11 @@ class HealthCollector(Collector):
             read_checks(gauges, self._instance, self._watched.checks)
             for daemon, heartbeat in self._instance.get_daemon_heartbeats().items():
                 gauges.add("daemon_heartbeat_timestamp_seconds", heartbeat.timestamp, daemon)
-        # Whatever a broken storage raises: who watches must go on answering, and tells by a metric of its own.
+        # Whatever a broken storage raises: monitoring must go on answering, and reports it by a metric of its own.
         except Exception:
             if self._readable or not self._read_at:
                 _log.exception(
-                    "Dagster's records cannot be read; the last that were read are told until they can."
+                    "Dagster's records cannot be read; the last values are reported until they can."
                 )
             self._readable = False
         else:
@@ -120,7 +120,7 @@ class HealthCollector(Collector):
 
 def _read_disks(gauges: Gauges, places: Mapping[str, Path]) -> None:
     for name, folder in places.items():
-        # A folder that is not made yet will be made where its nearest parent is.
+        # A folder that does not exist yet will be created where its nearest parent is.
         for nearest in [folder.absolute(), *folder.absolute().parents]:
             with suppress(OSError):
                 gauges.add("disk_free_bytes", shutil.disk_usage(nearest).free, name)
@@ -132,7 +132,7 @@ def serving(collector: Collector, host: str, port: int) -> Iterator[int]:
     """Answer scrapes at http://host:port/metrics while the context lasts.
 
     Args:
-        collector: What is served.
+        collector: The metrics.
         host: Address to listen on.
         port: 0 takes a free one.
 

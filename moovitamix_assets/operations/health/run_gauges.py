@@ -1,6 +1,6 @@
-"""Gauges of runs: what is queued, what is under way and in which process, how the newest runs of each job ended.
+"""Gauges of runs: queued runs, runs under way and their processes, the newest ended runs of each job.
 
-Read from Dagster's run storage; a run's process is found by the number in the run's own log, on this machine only.
+Read from Dagster's run storage; a run's process is found by the id in the run's own log, on this machine only.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,14 +18,13 @@ OTHER_JOBS = "other"
 _UNDER_WAY = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 _UNFINISHED = (DagsterRunStatus.QUEUED, *_UNDER_WAY)
 _ENDED = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
-# Far more runs than that are never wanted; a queue gone wild must not make each scrape slow.
+# A queue out of control must not make each scrape slow.
 _MOST_UNFINISHED = 1000
-_LOOKED_AT = 25
 
 
 @dataclass(frozen=True)
 class ProcessUse:
-    """What a process and its children take.
+    """The resources of a process and its children.
 
     Attributes:
         memory_bytes: Resident memory.
@@ -37,12 +36,12 @@ class ProcessUse:
 
 
 def read_runs(gauges: Gauges, instance: DagsterInstance, jobs: Sequence[str]) -> None:
-    """Add what is known of runs.
+    """Add the gauges of runs.
 
     Args:
-        gauges: Where to.
+        gauges: Where to add them.
         instance: Whose runs.
-        jobs: Names of the jobs to tell of; unfinished runs of others are told of as one.
+        jobs: Names of the jobs to report; unfinished runs of others are reported together.
     """
     for job in jobs:
         _read_ended(gauges, instance, job)
@@ -80,7 +79,7 @@ def _newest(instance: DagsterInstance, job: str, *statuses: DagsterRunStatus) ->
 
 
 def _seconds(record: RunRecord) -> float | None:
-    """How long a run took; None for one that ended before it began, such as a queued one that was cancelled."""
+    """The duration of a run; None for one that ended before it started, such as a queued one that was canceled."""
     if record.start_time is None or record.end_time is None:
         return None
     return record.end_time - record.start_time
@@ -110,18 +109,18 @@ def _read_unfinished(
 
 
 def _processes(instance: DagsterInstance, under_way: Sequence[RunRecord]) -> Iterator[tuple[int, float]]:
-    """The number of each run's process and when it last wrote; nothing for runs no process took up yet."""
+    """The id of each run's process and when it last wrote; nothing for runs that no process has started yet."""
     for record in under_way:
         if process := process_of(instance, record.dagster_run.run_id):
             yield process
 
 
 def process_use(pid: int, written_at: float) -> ProcessUse | None:
-    """What a process takes; None if it is gone.
+    """The resources of a process; None if it is gone.
 
     Args:
-        pid: Its number.
-        written_at: When it was known to live (Unix time). One that began later was given the same number since.
+        pid: Its id.
+        written_at: When it was known to be alive (Unix time). One that started later has reused the id.
     """
     process = living_process(pid, written_at)
     if process is None:
@@ -132,7 +131,7 @@ def process_use(pid: int, written_at: float) -> ProcessUse | None:
             memory += member.memory_info().rss
             times = member.cpu_times()
         except psutil.NoSuchProcess:
-            continue  # A child ended meanwhile.
+            continue  # A child has ended meanwhile.
         cpu += times.user + times.system
     return ProcessUse(memory, cpu)
 
