@@ -1,6 +1,6 @@
 """The contract of the source: routes, envelope, limits, errors and the two filters.
 
-The records come from `simulation/world.py`, the faults on the way from `faults.py`. Answers are written as
+The records come from `simulation/world.py`, the faults on the way from `faults.py`. Answers are written as bytes,
 so that a page costs no validation of what is known to be right.
 """
 
