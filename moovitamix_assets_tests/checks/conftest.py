@@ -14,7 +14,7 @@ FIRST, LAST = date(2026, 9, 1), date(2026, 9, 3)
 TABLES = ("users", "tracks", "listens")
 
 
-def person(number: object, at: str = "2026-09-01T08:00:00", **fields: object) -> dict[str, Any]:
+def user(number: object, at: str = "2026-09-01T08:00:00", **fields: object) -> dict[str, Any]:
     return {
         "id": number,
         "first_name": "Zebulon",
@@ -41,7 +41,7 @@ def session(number: object, items: object, at: str, **fields: object) -> dict[st
 def good_records() -> dict[str, list[Any]]:
     days = ("2026-09-01", "2026-09-02", "2026-09-03")
     return {
-        "users": [person(number, f"{days[number % 3]}T08:00:00") for number in range(1, 7)],
+        "users": [user(number, f"{days[number % 3]}T08:00:00") for number in range(1, 7)],
         "tracks": [track(number, f"{days[number % 3]}T08:00:00") for number in range(1, 10)],
         "listen_history": [
             session(number, [1, 2, 3], f"{day}T{10 + number}:00:00") for number in range(1, 7) for day in days

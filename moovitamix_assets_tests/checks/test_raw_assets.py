@@ -11,7 +11,7 @@ from dagster import AssetCheckEvaluation, AssetCheckSeverity, ExecuteInProcessRe
 from foundation.landing.partitions import count_landed, read_landing
 from foundation.operations.run_failures import failure_causes
 from moovitamix_assets.ingestion.landing import landing_at
-from moovitamix_assets_tests.checks.conftest import FIRST, LAST, good_records, person, session, track
+from moovitamix_assets_tests.checks.conftest import FIRST, LAST, good_records, session, track, user
 from moovitamix_assets_tests.checks.small_pipeline import SmallPipeline
 from moovitamix_assets_tests.integration import fingerprints
 
@@ -33,7 +33,7 @@ def checked(result: ExecuteInProcessResult) -> dict[str, AssetCheckEvaluation]:
 
 
 def why(result: ExecuteInProcessResult) -> str:
-    """Why a run failed, as people are told."""
+    """Why a run failed, as the user reads it."""
     assert not result.success
     return "\n".join(failure_causes(result.all_events))
 
@@ -67,11 +67,11 @@ def test_the_first_partition_takes_all_that_is_older_or_undated(
     new_house: Callable[..., SmallPipeline],
 ) -> None:
     records = [
-        person(1, "0001-01-01T00:00:00"),
-        person(2, "2026-08-31T23:59:59.999999"),
-        person(3, "2026-09-01T00:00:00"),
-        person(4, "never"),
-        person(5, "2026-09-02T00:00:00"),
+        user(1, "0001-01-01T00:00:00"),
+        user(2, "2026-08-31T23:59:59.999999"),
+        user(3, "2026-09-01T00:00:00"),
+        user(4, "never"),
+        user(5, "2026-09-02T00:00:00"),
     ]
     pipeline = new_house({"users": records})
 
@@ -87,8 +87,8 @@ def test_the_first_partition_takes_all_that_is_older_or_undated(
 
 def test_each_record_lands_on_the_day_of_its_change(new_house: Callable[..., SmallPipeline]) -> None:
     records = [
-        person(1, "2026-09-01T10:00:00", updated_at="2026-09-03T00:00:00"),
-        person(2, "2026-09-02T23:59:59"),
+        user(1, "2026-09-01T10:00:00", updated_at="2026-09-03T00:00:00"),
+        user(2, "2026-09-02T23:59:59"),
     ]
     pipeline = new_house({"users": records})
 
@@ -113,7 +113,7 @@ def test_records_of_a_day_not_yet_over_are_counted_as_pending_and_land_later(
 def test_undated_records_are_told_where_the_run_does_not_cover_their_partition(
     new_house: Callable[..., SmallPipeline], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pipeline = new_house({"users": [person(1, "never"), person(2, "2026-09-02T10:00:00")]})
+    pipeline = new_house({"users": [user(1, "never"), user(2, "2026-09-02T10:00:00")]})
 
     result = pipeline.execute(["raw_users"], SECOND, log_level="WARNING")
 
@@ -125,7 +125,7 @@ def test_undated_records_are_told_where_the_run_does_not_cover_their_partition(
 def test_reading_a_day_again_lands_only_what_is_new(new_house: Callable[..., SmallPipeline]) -> None:
     pipeline = new_house(good_records())
     pipeline.execute(["raw_users"], FIRST, LAST)
-    pipeline.source.records["users"].append(person(99, "2026-09-02T11:00:00"))
+    pipeline.source.records["users"].append(user(99, "2026-09-02T11:00:00"))
     pipeline.source.observed_at = datetime(2026, 9, 7, 1)
 
     result = pipeline.execute(["raw_users"], SECOND, LAST)
@@ -142,9 +142,9 @@ def test_an_endpoint_that_gives_nothing_is_refused_unless_that_is_allowed(
     new_house: Callable[..., SmallPipeline],
 ) -> None:
     pipeline = new_house({})
-    told = why(pipeline.execute(["raw_listens", "listens"], FIRST, LAST))
-    assert "listen_history: the source holds no record at all" in told
-    assert "MOOVITAMIX_ACCEPT_EMPTY_ENDPOINTS" in told
+    message = why(pipeline.execute(["raw_listens", "listens"], FIRST, LAST))
+    assert "listen_history: the source holds no record at all" in message
+    assert "MOOVITAMIX_ACCEPT_EMPTY_ENDPOINTS" in message
     assert not pipeline.settings.data_dir.exists()
 
     open_today = new_house({}, accept_empty_endpoints=True)
@@ -165,8 +165,7 @@ def dated(undated: int, of: int = 200) -> dict[str, list[Any]]:
     spread = {number * of // undated for number in range(undated)} if undated else set()
     return {
         "users": [
-            person(number, "1767225600" if number in spread else "2026-09-02T08:00:00")
-            for number in range(of)
+            user(number, "1767225600" if number in spread else "2026-09-02T08:00:00") for number in range(of)
         ]
     }
 
@@ -197,9 +196,9 @@ def test_mostly_undated_records_are_not_even_landed(
     filtered: bool, first: date, new_house: Callable[..., SmallPipeline]
 ) -> None:
     pipeline = new_house(dated(100), filtered=filtered)
-    told = why(pipeline.execute(["raw_users", "users"], first, LAST))
-    assert "have no readable created_at or updated_at (50.0%)" in told
-    assert "MOOVITAMIX_UNDATED_ERROR_SHARE = 0.5" in told
+    message = why(pipeline.execute(["raw_users", "users"], first, LAST))
+    assert "have no readable created_at or updated_at (50.0%)" in message
+    assert "MOOVITAMIX_UNDATED_ERROR_SHARE = 0.5" in message
     assert not pipeline.settings.data_dir.exists()
     raised = new_house(dated(100), filtered, undated_error_share=1.1, undated_blocking_share=1.1)
     assert raised.execute(["raw_users", "users"], first, LAST).success
@@ -208,7 +207,7 @@ def test_mostly_undated_records_are_not_even_landed(
 def test_the_calm_day_of_a_server_that_sends_its_undated_records_with_every_answer(
     new_house: Callable[..., SmallPipeline],
 ) -> None:
-    records = dated(0)["users"] + [person(1000 + number, "never") for number in range(30)]
+    records = dated(0)["users"] + [user(1000 + number, "never") for number in range(30)]
     pipeline = new_house({"users": records}, filtered=True)
     assert pipeline.execute(["raw_users"], date(2026, 9, 4)).success
 
@@ -227,8 +226,8 @@ def test_a_first_load_has_nothing_to_compare_with(new_house: Callable[..., Small
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
 def test_known_records_that_are_gone_block_before_most_are(pipeline: SmallPipeline, gone: int) -> None:
-    for user in pipeline.source.records["users"][:gone]:
-        user["id"] += 1000
+    for record in pipeline.source.records["users"][:gone]:
+        record["id"] += 1000
 
     result = pipeline.execute(["raw_users"], LAST)
 
@@ -242,14 +241,14 @@ def test_known_records_that_are_gone_block_before_most_are(pipeline: SmallPipeli
 @pytest.mark.parametrize("gone", [3, 6])
 def test_a_regenerated_source_is_not_landed(pipeline: SmallPipeline, gone: int) -> None:
     before = fingerprints.everything(pipeline.settings.data_dir)
-    for user in pipeline.source.records["users"][:gone]:
-        user["id"] += 1000
+    for record in pipeline.source.records["users"][:gone]:
+        record["id"] += 1000
 
-    told = why(pipeline.execute(["raw_users", "users"], LAST))
+    message = why(pipeline.execute(["raw_users", "users"], LAST))
 
-    assert f"users: {gone} of 6 known records are gone" in told
-    assert "MOOVITAMIX_DATA_DIR" in told
-    assert "moovitamix reset" in told
+    assert f"users: {gone} of 6 known records are gone" in message
+    assert "MOOVITAMIX_DATA_DIR" in message
+    assert "moovitamix reset" in message
     assert fingerprints.everything(pipeline.settings.data_dir) == before
 
 
@@ -261,24 +260,24 @@ def test_regenerated_sessions_are_not_landed(pipeline: SmallPipeline) -> None:
     assert "was regenerated" in why(pipeline.execute(["raw_listens"], LAST))
 
 
-def people(first_id: int, number: int = 40) -> list[dict[str, Any]]:
-    return [person(first_id + each, f"2026-09-0{1 + each % 3}T08:00:{each:02d}") for each in range(number)]
+def some_users(first_id: int, number: int = 40) -> list[dict[str, Any]]:
+    return [user(first_id + each, f"2026-09-0{1 + each % 3}T08:00:{each:02d}") for each in range(number)]
 
 
 def test_the_first_page_of_a_server_that_filters_tells_whether_it_was_regenerated(
     new_house: Callable[..., SmallPipeline],
 ) -> None:
-    pipeline = new_house({"users": people(100)}, filtered=True)
+    pipeline = new_house({"users": some_users(100)}, filtered=True)
     assert pipeline.execute(["raw_users"], FIRST, LAST).success
     before = fingerprints.landing(pipeline.settings.data_dir)
     the_next_day = date(2026, 9, 4)
     assert pipeline.execute(["raw_users"], the_next_day).success
 
-    pipeline.source.records["users"] = people(500)
+    pipeline.source.records["users"] = some_users(500)
     for days in ((the_next_day, the_next_day), (LAST, the_next_day), (FIRST, LAST)):
-        told = why(pipeline.execute(["raw_users"], *days))
-        assert "records on its first page, of days read before, are unknown (100%)" in told
-        assert "moovitamix reset" in told
+        message = why(pipeline.execute(["raw_users"], *days))
+        assert "records on its first page, of days read before, are unknown (100%)" in message
+        assert "moovitamix reset" in message
     assert fingerprints.landing(pipeline.settings.data_dir) == before | {
         "landing/users/2026-09-04": fingerprints.landing(pipeline.settings.data_dir)[
             "landing/users/2026-09-04"
@@ -293,24 +292,24 @@ def test_the_first_page_of_a_server_that_filters_tells_whether_it_was_regenerate
 def test_a_filtering_server_with_some_unknown_records_blocks(
     unknown: int, passed: bool, new_house: Callable[..., SmallPipeline]
 ) -> None:
-    pipeline = new_house({"users": people(100)}, filtered=True)
+    pipeline = new_house({"users": some_users(100)}, filtered=True)
     assert pipeline.execute(["raw_users"], FIRST, LAST).success
-    pipeline.source.records["users"] = people(100)[unknown:] + people(500)[:unknown]
+    pipeline.source.records["users"] = some_users(100)[unknown:] + some_users(500)[:unknown]
     result = pipeline.execute(["raw_users"], date(2026, 9, 4))
     assert result.success == checked(result)["source_not_regenerated"].passed == passed
 
 
 def test_too_few_records_on_the_first_page_say_nothing(new_house: Callable[..., SmallPipeline]) -> None:
-    pipeline = new_house({"users": people(100, 19)}, filtered=True)
+    pipeline = new_house({"users": some_users(100, 19)}, filtered=True)
     assert pipeline.execute(["raw_users"], FIRST, LAST).success
-    pipeline.source.records["users"] = people(500, 19)
+    pipeline.source.records["users"] = some_users(500, 19)
     assert pipeline.execute(["raw_users"], date(2026, 9, 4)).success
 
 
 def test_records_of_days_being_read_need_not_be_known(new_house: Callable[..., SmallPipeline]) -> None:
-    pipeline = new_house({"users": people(100)[::3]}, filtered=True)
+    pipeline = new_house({"users": some_users(100)[::3]}, filtered=True)
     assert pipeline.execute(["raw_users"], FIRST, LAST).success
-    pipeline.source.records["users"] = people(100)[::3] + people(100)[1::3] + people(100)[2::3]
+    pipeline.source.records["users"] = some_users(100)[::3] + some_users(100)[1::3] + some_users(100)[2::3]
     assert pipeline.execute(["raw_users"], SECOND, LAST).success
 
 
@@ -335,10 +334,10 @@ def test_a_day_that_has_not_ended_by_the_clock_of_the_source_is_not_read(
     result = pipeline.execute(["raw_users"], FIRST, LAST)
     assert result.success != refused
     if source_time and refused:
-        told = why(result)
-        assert "2026-09-03 has not ended" in told
-        assert f"{source_time:%Y-%m-%d %H:%M} by the source's" in told
-        assert "by the machine's clock" in told
+        message = why(result)
+        assert "2026-09-03 has not ended" in message
+        assert f"{source_time:%Y-%m-%d %H:%M} by the source's" in message
+        assert "by the machine's clock" in message
         assert not pipeline.settings.data_dir.exists()
 
 
@@ -362,6 +361,6 @@ def test_landing_read_before_the_end_of_its_day_does_not_make_the_day(
     assert "users was read for 2026-09-03 only before" in why(pipeline.execute(["users"], FIRST, LAST))
     assert pipeline.execute(["users"], FIRST, SECOND).success
     pipeline.source.observed_at = datetime(2026, 9, 4, 0, 30)
-    pipeline.source.records["users"].append(person(99, "2026-09-03T23:00:00"))
+    pipeline.source.records["users"].append(user(99, "2026-09-03T23:00:00"))
     assert pipeline.execute(["raw_users"], LAST).success
     assert pipeline.execute(["users"], LAST).success

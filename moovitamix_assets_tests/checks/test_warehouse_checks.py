@@ -14,7 +14,7 @@ from dagster import (
 
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN
 from moovitamix_assets.warehouse.checks import listens_checks, tracks_checks, users_checks
-from moovitamix_assets_tests.checks.conftest import FIRST, LAST, TABLES, good_records, person, session, track
+from moovitamix_assets_tests.checks.conftest import FIRST, LAST, TABLES, good_records, session, track, user
 from moovitamix_assets_tests.checks.small_pipeline import SmallPipeline, dagster_records
 
 ERROR, WARN = AssetCheckSeverity.ERROR, AssetCheckSeverity.WARN
@@ -97,7 +97,7 @@ def test_what_was_lost_comes_back_from_the_landing_files(pipeline: SmallPipeline
 
 
 def test_records_that_were_landed_and_not_loaded_are_missed(pipeline: SmallPipeline) -> None:
-    pipeline.source.records["users"].append(person(99, "2026-09-02T09:00:00"))
+    pipeline.source.records["users"].append(user(99, "2026-09-02T09:00:00"))
     assert pipeline.execute(["raw_users"], date(2026, 9, 2)).success
 
     evaluation = pipeline.check("users", "nothing_lost")
@@ -152,7 +152,7 @@ def test_a_day_without_records_that_was_never_loaded_is_missed(
 
 
 def test_every_fate_of_a_record_is_counted(new_house: Callable[..., SmallPipeline]) -> None:
-    records = [person(1), person(1), person(1, gender="Other"), person(None), person(None), person("x")]
+    records = [user(1), user(1), user(1, gender="Other"), user(None), user(None), user("x")]
     pipeline = new_house({"users": records})
     pipeline.execute(["raw_users", "users"], FIRST)
 
@@ -177,7 +177,7 @@ def test_with_nothing_loaded_at_all_every_check_passes(new_house: Callable[..., 
 
 
 @pytest.mark.parametrize(
-    ("table", "statement", "told"),
+    ("table", "statement", "expected"),
     [
         ("users", "INSERT INTO users SELECT * FROM users WHERE user_id = 1", "1 rows of users repeat a key"),
         ("tracks", "INSERT INTO tracks SELECT * FROM tracks WHERE track_id = 1", "1 rows of tracks repeat a key"),
@@ -188,7 +188,7 @@ def test_with_nothing_loaded_at_all_every_check_passes(new_house: Callable[..., 
     ],
 )  # fmt: skip
 def test_rows_that_do_not_fit_the_schema_are_an_error(
-    pipeline: SmallPipeline, table: str, statement: str, told: str
+    pipeline: SmallPipeline, table: str, statement: str, expected: str
 ) -> None:
     if statement.startswith("ALTER"):
         pipeline.damage("DROP VIEW dim_tracks")
@@ -198,15 +198,15 @@ def test_rows_that_do_not_fit_the_schema_are_an_error(
 
     assert not evaluation.passed
     assert evaluation.severity == ERROR
-    assert told in evaluation.description
+    assert expected in evaluation.description
 
 
 # rejected_share
 
 
 def house_with_rejected(new_house: Callable[..., SmallPipeline], rejected: int, of: int) -> SmallPipeline:
-    records = [person(None, gender=str(number)) for number in range(rejected)]
-    records += [person(number) for number in range(1, of - rejected + 1)]
+    records = [user(None, gender=str(number)) for number in range(rejected)]
+    records += [user(number) for number in range(1, of - rejected + 1)]
     return new_house({"users": records}, rejected_error_minimum=5)
 
 
@@ -278,7 +278,7 @@ def test_a_refused_partition_is_refused_again_and_loaded_once_the_source_is_well
         assert "5 of 50 records of users were rejected: no usable id (5)" in refused.description
         assert pipeline.query("SELECT count(*) FROM users") == [(0,)]
 
-    pipeline.source.records["users"] = [person(number) for number in range(1, 51)]
+    pipeline.source.records["users"] = [user(number) for number in range(1, 51)]
     pipeline.source.observed_at += timedelta(hours=1)
     assert pipeline.execute(
         [
@@ -298,8 +298,8 @@ def test_of_a_range_only_the_bad_days_are_refused_and_an_earlier_load_stays(
 ) -> None:
     # Days that no other test makes: Dagster's records are shared.
     second, third = date(2026, 9, 20), date(2026, 9, 21)
-    well = [person(number, f"{second} 10:00:00") for number in range(1, 11)]
-    bad = [person(None, f"{third} 10:00:00", gender=f"{number}") for number in range(5)]
+    well = [user(number, f"{second} 10:00:00") for number in range(1, 11)]
+    bad = [user(None, f"{third} 10:00:00", gender=f"{number}") for number in range(5)]
     pipeline = new_house({"users": [*well, *bad]}, rejected_error_minimum=5)
     pipeline.source.observed_at = datetime(2026, 9, 22)
 
@@ -311,7 +311,7 @@ def test_of_a_range_only_the_bad_days_are_refused_and_an_earlier_load_stays(
     assert f"{second}" in made
     assert f"{third}" not in made
 
-    pipeline.source.records["users"] = [person(None, f"{second} 10:00:00", gender=f"{n}") for n in range(5)]
+    pipeline.source.records["users"] = [user(None, f"{second} 10:00:00", gender=f"{n}") for n in range(5)]
     pipeline.source.observed_at += timedelta(hours=1)
     assert not pipeline.execute(["raw_users", "users"], second).success
     assert pipeline.query("SELECT changed_on, accepted FROM partition_loads") == [(second, 10)]
@@ -323,7 +323,7 @@ def test_of_a_range_only_the_bad_days_are_refused_and_an_earlier_load_stays(
 
 
 @pytest.mark.parametrize(
-    ("table", "name", "statements", "told"),
+    ("table", "name", "statements", "expected"),
     [
         ("users", "nulled_fields", ["UPDATE users SET email = NULL WHERE user_id < 3"], "NULL in users: email 2."),
         ("tracks", "nulled_fields", ["UPDATE tracks SET album = NULL WHERE track_id = 3"], "NULL in tracks: album 1."),
@@ -354,7 +354,7 @@ def test_of_a_range_only_the_bad_days_are_refused_and_an_earlier_load_stays(
     ],
 )  # fmt: skip
 def test_unusual_findings_warn_and_never_stops_a_run(
-    pipeline: SmallPipeline, table: str, name: str, statements: list[str], told: str
+    pipeline: SmallPipeline, table: str, name: str, statements: list[str], expected: str
 ) -> None:
     pipeline.damage(*statements)
 
@@ -362,7 +362,7 @@ def test_unusual_findings_warn_and_never_stops_a_run(
 
     assert not evaluation.passed
     assert evaluation.severity == WARN
-    assert evaluation.description == told
+    assert evaluation.description == expected
 
 
 def weeks_of(table: str, usual: int, last: int) -> str:
@@ -445,15 +445,15 @@ def test_no_name_and_no_address_leaves_its_table(
     personal = ("Zebulon", "Quillfeather", "quillfeather")
     records = good_records()
     records["users"] += [
-        person(None),
-        person("Zebulon"),
+        user(None),
+        user("Zebulon"),
         {"id": {"email": "zebulon@quillfeather.example"}},
         ["Zebulon Quillfeather"],
         "Zebulon: Quillfeather",
-        person(7, email="not an address of Quillfeather", gender="\ud800"),
-        person(None, gender="\ud800"),
-        person(None, gender=float("nan")),
-        person(8, created_at="Zebulon", updated_at="Quillfeather"),
+        user(7, email="not an address of Quillfeather", gender="\ud800"),
+        user(None, gender="\ud800"),
+        user(None, gender=float("nan")),
+        user(8, created_at="Zebulon", updated_at="Quillfeather"),
     ]
     records["listen_history"] += [
         session("Zebulon", "Quillfeather", "2026-09-02T01:00:00"),
@@ -470,8 +470,8 @@ def test_no_name_and_no_address_leaves_its_table(
     results.append(pipeline.execute(["users"], FIRST, log_level="DEBUG"))
 
     assert [result.success for result in results] == [False, False, False]
-    told = capfd.readouterr()
-    everything = [told.out, told.err, caplog.text]
+    written = capfd.readouterr()
+    everything = [written.out, written.err, caplog.text]
     for result in results:
         everything += [str(record) for record in dagster_records().all_logs(result.run_id)]
     assert "rejected_share" in "".join(everything), "the log is looked at"

@@ -1,6 +1,6 @@
 """What a day's training set and model are does not depend on when they are made, though the source forgets.
 
-The source holds the newest version of each record only: sessions grow, people change, records are corrected.
+The source holds the newest version of each record only: sessions grow, users change, records are corrected.
 What a day knew is therefore only what was read as the days passed.
 """
 

@@ -64,15 +64,15 @@ def jumped(clock_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def test_a_run_refuses_and_names_the_days_and_the_command(jumped: AutomatedDeployment) -> None:
     with pytest.raises(DaysOfTheFuture) as refused:
         jumped.run(FIRST, LAST)
-    told = str(refused.value)
-    assert "partition_loads 2026-09-06 to 2026-10-04 (29 days)" in told
-    assert "recommendations 2026-10-04" in told
-    assert "promotions 2026-10-04" in told
-    assert "partition_loads 2026-09-04 to 2026-09-05 (2 days)" in told
-    assert COMMAND in told
+    message = str(refused.value)
+    assert "partition_loads 2026-09-06 to 2026-10-04 (29 days)" in message
+    assert "recommendations 2026-10-04" in message
+    assert "promotions 2026-10-04" in message
+    assert "partition_loads 2026-09-04 to 2026-09-05 (2 days)" in message
+    assert COMMAND in message
 
 
-def test_the_nights_wait_and_people_are_told(jumped: AutomatedDeployment) -> None:
+def test_nightly_runs_wait_and_users_are_notified(jumped: AutomatedDeployment) -> None:
     for found in (jumped.tick("2026-09-06T00:30"), jumped.look("catch_up")):
         assert not found.run_requests
         assert COMMAND in found.skip_message

@@ -1,4 +1,4 @@
-"""Worlds in which something is not there: the run is green all the same, and everyone who can get a list gets one."""
+"""Worlds without users, tracks or listens: runs succeed, and every user who can get recommendations gets them."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -36,7 +36,7 @@ def _run_twice(new_deployment: NewDeployment, records: Records) -> Deployment:
 
 
 def _lists(deployment: Deployment) -> list[tuple[Any, ...]]:
-    """Source, people and rows of the recommendations."""
+    """Source, users and rows of the recommendations."""
     return deployment.query(
         "SELECT source, count(DISTINCT user_id), count(*) FROM recommendations GROUP BY ALL"
     )
@@ -53,14 +53,14 @@ def test_an_empty_source(new_deployment: NewDeployment) -> None:
     assert deployment.query("SELECT sum(received) FROM partition_loads") == [(0,)]
 
 
-def test_people_and_tracks_but_no_listens(new_deployment: NewDeployment, records: Records) -> None:
+def test_users_and_tracks_but_no_listens(new_deployment: NewDeployment, records: Records) -> None:
     deployment = _run_twice(new_deployment, records | {"listen_history": []})
     assert _lists(deployment) == [("popular", PEOPLE, 20 * PEOPLE)]
     assert deployment.query("SELECT count(*) FROM promotions") == [(0,)]
 
 
 @pytest.mark.long
-def test_people_without_tracks(new_deployment: NewDeployment, records: Records) -> None:
+def test_users_without_tracks(new_deployment: NewDeployment, records: Records) -> None:
     deployment = _run_twice(new_deployment, records | {"tracks": [], "listen_history": []})
     assert deployment.query("SELECT count(*) FROM users") == [(PEOPLE,)]
     assert _lists(deployment) == []
@@ -88,15 +88,15 @@ def test_nothing_played_on_the_holdout_days(
     assert _lists(deployment) == [("popular", PEOPLE, 20 * PEOPLE)]
     [(decision, reason)] = deployment.query("SELECT decision, reason FROM promotions")
     assert decision == "rejected"
-    assert "Only 0 people heard anything new" in reason
+    assert "Only 0 users have anything new" in reason
 
 
 def test_fewer_tracks_than_a_list_is_long(new_deployment: NewDeployment, records: Records) -> None:
-    """Each gets all that they have not heard; the one who heard everything gets no list, and nobody else's fails."""
+    """Each user gets the tracks not played yet; one who played all gets none, and the others' do not fail."""
     tracks = records["tracks"][:5]
-    heard = [track["id"] for track in tracks]
+    played = [track["id"] for track in tracks]
     sessions = [
-        session | {"items": heard if number == 0 else heard[:2]}
+        session | {"items": played if number == 0 else played[:2]}
         for number, session in enumerate(_moved(records["listen_history"], "2025-01-01"))
     ]
     deployment = _run_twice(new_deployment, records | {"tracks": tracks, "listen_history": sessions})
@@ -108,6 +108,6 @@ def test_the_first_day_alone(new_deployment: NewDeployment, records: Records) ->
         deployment = new_deployment(url=url, accept_empty_endpoints=True)
         deployment.run(FIRST, FIRST)
     assert deployment.query("SELECT DISTINCT changed_on FROM partition_loads") == [(FIRST,)]
-    [(source, people, _)] = _lists(deployment)
-    assert (source, [(people,)]) == ("popular", deployment.query("SELECT count(*) FROM users"))
-    assert people > 0
+    [(source, users, _)] = _lists(deployment)
+    assert (source, [(users,)]) == ("popular", deployment.query("SELECT count(*) FROM users"))
+    assert users > 0

@@ -50,7 +50,7 @@ def test_sessions_are_stored_track_by_track_in_their_order(loaded: Deployment, r
     assert dict(stored) == {each["user_id"]: each["items"] for each in records["listen_history"]}
 
 
-def test_people_who_share_an_email_are_all_kept(loaded: Deployment, records: Records) -> None:
+def test_users_who_share_an_email_are_all_kept(loaded: Deployment, records: Records) -> None:
     repeated = [user["email"] for user in records["users"][-4:]]
     kept = loaded.query("SELECT email, count(*) FROM users GROUP BY email HAVING count(*) > 1")
     assert dict(kept) == dict.fromkeys(repeated, 2)
@@ -70,7 +70,7 @@ def test_updates_before_the_creation_are_kept_as_they_are(loaded: Deployment) ->
         assert loaded.query(f"SELECT count(*) FROM {table} WHERE updated_at < created_at") == [(250,)]
 
 
-def test_nothing_to_learn_means_popular_tracks_for_everyone(loaded: Deployment) -> None:
+def test_nothing_to_learn_means_popular_tracks_for_all_users(loaded: Deployment) -> None:
     assert loaded.query("SELECT decision FROM promotions") == [("rejected",)]
     assert loaded.query("SELECT DISTINCT source, model_version FROM recommendations") == [
         ("popular", "popularity")
@@ -78,8 +78,8 @@ def test_nothing_to_learn_means_popular_tracks_for_everyone(loaded: Deployment) 
     assert loaded.query(
         "SELECT count(DISTINCT user_id), count(*), min(rank), max(rank) FROM recommendations"
     ) == [(1000, 20_000, 1, 20)]
-    heard = "SELECT count(*) FROM recommendations SEMI JOIN fact_listen_history USING (user_id, track_id)"
-    assert loaded.query(heard) == [(0,)]
+    played = "SELECT count(*) FROM recommendations SEMI JOIN fact_listen_history USING (user_id, track_id)"
+    assert loaded.query(played) == [(0,)]
 
 
 def test_the_rejected_candidate_is_a_warning_not_a_failure(loaded: Deployment) -> None:

@@ -31,7 +31,7 @@ def put(served: Records, records: Records) -> None:
 
 
 def tables_but_counts(deployment: Deployment) -> dict[str, str]:
-    """How often the source was read is what `partition_loads` tells apart."""
+    """`partition_loads` distinguishes the number of times the source was read."""
     tables = fingerprints.tables(deployment.settings.warehouse_path)
     return {name: rows for name, rows in tables.items() if name != "partition_loads"}
 

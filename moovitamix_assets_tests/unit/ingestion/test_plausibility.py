@@ -56,10 +56,10 @@ def test_undated_records(undated: int, received: int, verdict: Verdict) -> None:
 
 
 def test_a_refusal_names_endpoint_figures_setting_and_remedy() -> None:
-    told = judge_dates("users", "received", 200, 150, Settings(undated_error_share=0.7)).finding
+    finding = judge_dates("users", "received", 200, 150, Settings(undated_error_share=0.7)).finding
     for words in ("users", "150 of 200", "75.0%", "MOOVITAMIX_UNDATED_ERROR_SHARE = 0.7", "run again"):
-        assert words in told
-    told = judge_identities("tracks", "known records are gone", 10, 9, SETTINGS).finding
+        assert words in finding
+    finding = judge_identities("tracks", "known records are gone", 10, 9, SETTINGS).finding
     for words in (
         "tracks",
         "9 of 10",
@@ -67,7 +67,7 @@ def test_a_refusal_names_endpoint_figures_setting_and_remedy() -> None:
         "MOOVITAMIX_DATA_DIR",
         "reset",
     ):
-        assert words in told
+        assert words in finding
 
 
 def test_a_share_above_one_is_never_reached() -> None:

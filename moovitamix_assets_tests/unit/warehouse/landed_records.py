@@ -63,9 +63,9 @@ def track(number: object, at: str = "2026-09-02T10:00:00", **fields: object) -> 
 
 
 def session(
-    person: object, items: object, at: str = "2026-09-02T10:00:00", **fields: object
+    user_id: object, items: object, at: str = "2026-09-02T10:00:00", **fields: object
 ) -> dict[str, Any]:
-    return {"user_id": person, "items": items, "created_at": at, "updated_at": at} | fields
+    return {"user_id": user_id, "items": items, "created_at": at, "updated_at": at} | fields
 
 
 def hours_later(hours: int) -> datetime:

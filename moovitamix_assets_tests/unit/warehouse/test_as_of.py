@@ -36,7 +36,7 @@ def pairs(frame):
     return list(frame[["user_id", "track_id"]].itertuples(index=False, name=None))
 
 
-def test_first_heard_is_what_the_person_had_not_heard_the_day_before(warehouse):
+def test_first_played_are_the_tracks_the_user_had_not_played_the_day_before(warehouse):
     add_session(warehouse, BEFORE, ANN, [10, 11])
     add_session(warehouse, BEFORE, BEN, [12])
     add_session(warehouse, DAY, ANN, [11, 12, 12])
@@ -52,7 +52,7 @@ def test_a_session_that_grows_adds_only_what_it_grew_by(warehouse):
     assert pairs(first_played_on(warehouse, DAY)) == [(ANN, 12)]
 
 
-def test_what_a_session_lost_before_the_day_counts_as_unheard(warehouse):
+def test_what_a_session_lost_before_the_day_counts_as_unplayed(warehouse):
     began = datetime(2026, 9, 8)
     add_session(warehouse, date(2026, 9, 8), ANN, [10, 11], began)
     add_session(warehouse, BEFORE, ANN, [10], began)
@@ -77,28 +77,28 @@ def test_played_asks_about_the_named_tracks_only(warehouse):
     assert ever_played(warehouse, DAY, []) == set()
 
 
-def test_plays_of_some_people_are_theirs_among_everyones(warehouse):
+def test_plays_of_some_users_are_theirs_among_all(warehouse):
     add_session(warehouse, BEFORE, ANN, [10, 11])
     add_session(warehouse, DAY, ANN, [10])
     add_session(warehouse, DAY, BEN, [12])
-    everyone = interactions_as_of(warehouse, DAY, {})
-    assert everyone["plays"].tolist() == [2, 1, 1]
-    for person in (ANN, BEN):
-        own = interactions_as_of(warehouse, DAY, {}, users=[person])
-        expected = everyone[everyone["user_id"] == person].reset_index(drop=True)
+    all_plays = interactions_as_of(warehouse, DAY, {})
+    assert all_plays["plays"].tolist() == [2, 1, 1]
+    for user in (ANN, BEN):
+        own = interactions_as_of(warehouse, DAY, {}, users=[user])
+        expected = all_plays[all_plays["user_id"] == user].reset_index(drop=True)
         assert own.to_dict("list") == expected.to_dict("list")
     assert interactions_as_of(warehouse, DAY, {}, users=[]).empty
 
 
-def test_faded_plays_halve_each_week_and_stop_at_their_cut(warehouse):
+def test_decayed_plays_halve_each_week_and_stop_at_their_cut(warehouse):
     add_tracks(warehouse, BEFORE, 10)
     add_session(warehouse, BEFORE, ANN, [10])
     add_session(warehouse, DAY, ANN, [10])
     age = (DAY - BEFORE).days
     week_later = DAY + timedelta(days=7)
-    faded = interactions_as_of(warehouse, DAY, {}, decayed_cuts={"then": DAY, "later": week_later})
-    assert faded["then"].tolist() == [round(1000 * 0.5 ** (age / 7))]
-    assert faded["later"].tolist() == [500 + round(1000 * 0.5 ** ((age + 7) / 7))]
+    decayed = interactions_as_of(warehouse, DAY, {}, decayed_cuts={"then": DAY, "later": week_later})
+    assert decayed["then"].tolist() == [round(1000 * 0.5 ** (age / 7))]
+    assert decayed["later"].tolist() == [500 + round(1000 * 0.5 ** ((age + 7) / 7))]
 
 
 def test_recent_plays_are_those_of_thirty_days_in_the_newest_version(warehouse):
@@ -128,7 +128,7 @@ def test_changed_listens_are_the_newest_versions_of_the_days_sessions(warehouse)
     assert listens_changed(warehouse, DAY, DAY)["track_id"].tolist() == [11, 10, 99]
 
 
-def test_changed_people_come_without_their_names(warehouse):
+def test_changed_users_come_without_their_names(warehouse):
     add_users(warehouse, DAY, BEN, 3, email="ben@example.org", first_name="Ben")
     add_tracks(warehouse, DAY, 14, 20)
     changed = users_changed(warehouse, DAY)
@@ -155,10 +155,10 @@ def test_a_play_at_the_first_instant_of_a_cut_is_not_before_it(warehouse):
     midnight = datetime(2026, 9, 10)
     add_session(warehouse, BEFORE, ANN, [10], midnight - timedelta(microseconds=1))
     add_session(warehouse, DAY, ANN, [11], midnight)
-    plays = interactions_as_of(warehouse, DAY, {"before": DAY}, decayed_cuts={"faded": DAY})
+    plays = interactions_as_of(warehouse, DAY, {"before": DAY}, decayed_cuts={"decayed": DAY})
     assert plays["plays"].tolist() == [1, 1]
     assert plays["before"].tolist() == [1, 0]
-    assert plays["faded"].tolist() == [round(1000 * 0.5 ** (1 / 7)), 0]
+    assert plays["decayed"].tolist() == [round(1000 * 0.5 ** (1 / 7)), 0]
     tracks = tracks_as_of(warehouse, DAY, {"before": DAY}).set_index("track_id")
     assert tracks["before"].loc[[10, 11]].tolist() == [1, 0]
     assert tracks["plays_last_30_days"].loc[[10, 11]].tolist() == [1, 1]

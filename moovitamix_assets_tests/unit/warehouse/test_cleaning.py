@@ -73,7 +73,7 @@ def test_a_track_without_a_readable_duration_stays(duration: object) -> None:
     assert counts(result)["accepted"] == 1
 
 
-def test_two_people_with_one_email_are_both_kept() -> None:
+def test_two_users_with_one_email_are_both_kept() -> None:
     result = cleaned("users", user(1, email="a@b.org"), user(2, email="a@b.org"))
 
     assert result.accepted["email"].tolist() == ["a@b.org"] * 2
@@ -467,24 +467,24 @@ def test_the_version_that_counts_is_the_one_the_rule_names(
     created = datetime(2026, 9, 2)
     records = [
         session(
-            person,
+            user_id,
             items,
             at=created.isoformat(),
             updated_at=(created + timedelta(hours=changed)).isoformat(),
         )
-        for person, changed, _, items in versions
+        for user_id, changed, _, items in versions
     ]
     frame = landed(records, [hours_later(observed) for _, _, observed, _ in versions])
 
     result = clean("listens", frame, DAYS, LOADED)
 
     winners: dict[tuple[date, int], tuple[Any, ...]] = {}
-    for row, (person, _, _, items) in zip(frame.itertuples(), versions, strict=True):
-        key = (row.changed_on.date(), person)
+    for row, (user_id, _, _, items) in zip(frame.itertuples(), versions, strict=True):
+        key = (row.changed_on.date(), user_id)
         rank = (row.changed_at, row.observed_at, row.record, items)
         if items and (key not in winners or winners[key] < rank):
             winners[key] = rank
-    heard = result.accepted.groupby(["changed_on", "user_id"])["track_id"].apply(list)
-    assert {(day.date(), person): items for (day, person), items in heard.items()} == {
+    played = result.accepted.groupby(["changed_on", "user_id"])["track_id"].apply(list)
+    assert {(day.date(), user_id): items for (day, user_id), items in played.items()} == {
         key: rank[3] for key, rank in winners.items()
     }

@@ -38,11 +38,11 @@ Rows = Callable[[Sequence[date]], Any]
 FIRST, SECOND, THIRD, FOURTH = DAYS
 
 
-def recommended(days: Sequence[Any], person: int = 1, **columns: Any) -> pd.DataFrame:
+def recommended(days: Sequence[Any], user_id: int = 1, **columns: Any) -> pd.DataFrame:
     """A row of `recommendations` per day."""
     return pd.DataFrame(
         {
-            "user_id": person,
+            "user_id": user_id,
             "rank": 1,
             "track_id": 77,
             "score": 0.5,
@@ -335,8 +335,8 @@ _RECORDS = {
     + [user(None, f"{THIRD}T11:00:00"), user(2, f"{THIRD}T11:00:00"), user(2, f"{THIRD}T11:00:00")],
     "tracks": [track(number, f"{day}T0{number}:00:00") for number in (1, 2) for day in (FIRST, FOURTH)],
     "listens": [
-        session(person, [1, 2, None], f"{FIRST}T0{person}:00:00", updated_at=f"{day}T10:00:00")
-        for person in (1, 2, 3)
+        session(user_id, [1, 2, None], f"{FIRST}T0{user_id}:00:00", updated_at=f"{day}T10:00:00")
+        for user_id in (1, 2, 3)
         for day in DAYS[:3]
     ],
 }

@@ -61,7 +61,7 @@ def test_a_total_that_moves_once_means_pull_again(source: ScriptedSource) -> Non
 
     def grow(envelope: dict[str, Any], visit: int) -> dict[str, Any]:
         if (envelope["page"], visit) == (2, 1):
-            # Two new people push everyone else back, after page 1 was read and before the last one is.
+            # Two new users push all others back, after page 1 was read and before the last one is.
             source.records["users"] = users(2, first_id=900) + users(300)
             return {**envelope, "total": 302}
         return envelope
