@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from foundation.models.promotions import champion_version
+from foundation.models.promotions import current_champion
 from moovitamix_assets.recommendations.top_n import top_n
 from moovitamix_assets.setting_groups import RecommendationSettings
 from moovitamix_assets.training.artifacts.recommender import Recommender
@@ -77,7 +77,7 @@ def recommend_day(
         ModelMissing: If the folder of the champion is gone.
         ModelDamaged: If a file of it is not the one that was written.
     """
-    version = champion_version(connection, day)
+    champion = current_champion(connection, day)
     known = Known(
         as_of=day,
         users=users_as_of(connection, day),
@@ -86,7 +86,7 @@ def recommend_day(
     )
     return recommend_users(
         known,
-        model_store(models_dir).load(version) if version else None,
+        model_store(models_dir, champion.previous_version).load(champion.model_version) if champion else None,
         length=settings.recommendations_per_user,
         filter_seen=not settings.recommend_heard_tracks,
         expire_hours=settings.recommendations_expire_hours,

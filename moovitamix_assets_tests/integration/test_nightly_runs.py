@@ -93,7 +93,7 @@ def test_a_nightly_run_materializes_its_day_once_and_reads_the_days_before_again
     service.at("2026-09-07T00:45")
     for again in (service.tick("2026-09-07T00:30"), service.look("catch_up")):
         assert not again.run_requests
-        assert again.skip_message == f"Everything is up to date up to {NIGHT}."
+        assert again.skip_message == f"Everything is up to date to {NIGHT}."
 
 
 def test_missed_days_are_made_by_one_run_oldest_first_and_decided_about_once(make: Make) -> None:

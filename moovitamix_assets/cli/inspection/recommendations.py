@@ -12,7 +12,8 @@ import numpy as np
 from rich.console import Console
 
 from foundation.errors import Explained
-from foundation.models.promotions import champion_version
+from foundation.models.decisions import Champion
+from foundation.models.promotions import current_champion
 from foundation.warehouse.rows import first_row
 from moovitamix_assets.clock import last_ended_day
 from moovitamix_assets.clock import now as present
@@ -90,9 +91,10 @@ def print_similar(console: Console, settings: Settings, track_id: int, day: date
         ModelMissing: If the version's folder is gone.
     """
     with read_warehouse(settings.warehouse_path) as connection:
-        version = _champion(connection, settings, day)
+        champion = _champion(connection, settings, day)
         named = _known_tracks(connection, [track_id])
-    model = model_store(settings.models_dir).load(version)
+    version = champion.model_version
+    model = model_store(settings.models_dir, champion.previous_version).load(version)
     if track_id not in model.track_ids:
         raise NothingToShow(f"Track {track_id} is newer than {version}; the next training will know it.")
     found = model.similar_tracks(track_id, settings.recommendations.recommendations_per_user)
@@ -108,9 +110,10 @@ def print_session(console: Console, settings: Settings, track_ids: Sequence[int]
         ModelMissing: If the version's folder is gone.
     """
     with read_warehouse(settings.warehouse_path) as connection:
-        version = _champion(connection, settings, day)
+        champion = _champion(connection, settings, day)
         named = _known_tracks(connection, track_ids)
-    model = model_store(settings.models_dir).load(version)
+    version = champion.model_version
+    model = model_store(settings.models_dir, champion.previous_version).load(version)
     session = np.array(track_ids, dtype=np.int64)
     found = model.recommend_for_session(session, settings.recommendations.recommendations_per_user)
     _say(console, f"After these, by version {version}:")
@@ -241,16 +244,16 @@ def _model(settings: Settings, version: str) -> Recommender | None:
     return models.load(version) if models.has(version) else None
 
 
-def _champion(connection: duckdb.DuckDBPyConnection, settings: Settings, day: date | None) -> str:
+def _champion(connection: duckdb.DuckDBPyConnection, settings: Settings, day: date | None) -> Champion:
     until = last_ended_day(present(settings))
-    version = champion_version(connection, min(day or until, until))
-    if version is None:
+    champion = current_champion(connection, min(day or until, until))
+    if champion is None:
         when = f"as of {day}" if day else "yet"
         raise NothingToShow(
             f"No model has passed the gate {when}, so there are popular tracks only. The reasons are in the table "
             "promotions; moovitamix run trains as of the newest day."
         )
-    return version
+    return champion
 
 
 def _named(tracks: Mapping[int, _Track], track_id: int) -> _Track:

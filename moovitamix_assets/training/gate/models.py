@@ -17,24 +17,36 @@ from moovitamix_assets.training.evaluation.offline import Evaluation
 _MATERIALIZE = (
     "`dagster asset materialize --select {assets} --partition {{day}} -m moovitamix_assets.definitions`"
 )
-_OR_ROLL_BACK = "or return to the previous champion with `moovitamix rollback`."
-
-_REMEDIES = Remedies(
-    untrained="materialize lightfm_model for {day} first.",
-    never_trained="materialize training_set and lightfm_model first.",
-    missing=(
-        f"Restore its folder, or train it again with {_MATERIALIZE.format(assets='lightfm_model')}, {_OR_ROLL_BACK}"
-    ),
-    damaged=(
-        "Restore it from a copy, or train it again with "
-        f"{_MATERIALIZE.format(assets='training_set,lightfm_model')}, {_OR_ROLL_BACK}"
-    ),
-)
 
 
-def model_store(models_dir: Path) -> ModelStore[Recommender]:
-    """The models in a folder."""
-    return ModelStore(models_dir, Recommender.load, _REMEDIES)
+def model_store(models_dir: Path, previous_champion: str | None = None) -> ModelStore[Recommender]:
+    """The models in a folder.
+
+    Args:
+        models_dir: Folder of all models.
+        previous_champion: The version that a rollback returns to; messages name that remedy only where there is one.
+    """
+    return ModelStore(models_dir, Recommender.load, _remedies(previous_champion))
+
+
+def _remedies(previous_champion: str | None) -> Remedies:
+    roll_back = (
+        f", or return to the previous champion {previous_champion} with `moovitamix rollback`"
+        if previous_champion
+        else ""
+    )
+    return Remedies(
+        untrained="materialize lightfm_model for {day} first.",
+        never_trained="materialize training_set and lightfm_model first.",
+        missing=(
+            "Restore its folder, or train it again with "
+            f"{_MATERIALIZE.format(assets='lightfm_model')}{roll_back}."
+        ),
+        damaged=(
+            "Restore it from a copy, or train it again with "
+            f"{_MATERIALIZE.format(assets='training_set,lightfm_model')}{roll_back}."
+        ),
+    )
 
 
 def store_candidate(models_dir: Path, model: Recommender, evaluations: Mapping[str, Evaluation]) -> Candidate:
