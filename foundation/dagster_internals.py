@@ -25,6 +25,9 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, Sq
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 
+# Documented for dagster.yaml by this name.
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+
 # The address of the code server that starts a run: the only trace of a run whose process never began.
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
@@ -41,6 +44,7 @@ __all__ = [
     "DbTypeHandler",
     "EventLogEntry",
     "InstanceRef",
+    "NoOpComputeLogManager",
     "SerializableErrorInfo",
     "SqlEventLogStorage",
     "SqlEventLogStorageTable",

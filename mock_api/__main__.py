@@ -5,6 +5,7 @@ Only the command line belongs here; what the flags mean is said in `settings.py`
 
 import argparse
 import importlib.util
+import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -82,7 +83,10 @@ def main() -> None:
 
 
 def _stop_with_stdin(server: "uvicorn.Server") -> None:
-    sys.stdin.buffer.read()  # Returns at its end: the system closes it whatever becomes of the parent.
+    # Returns at its end: the system closes it whatever becomes of the parent. Not `sys.stdin`, whose lock a thread
+    # that still waits would keep from the interpreter as it ends.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
     server.should_exit = True
 
 

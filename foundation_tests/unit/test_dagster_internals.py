@@ -22,6 +22,7 @@ REMEDIES = {
     "GRPC_INFO_TAG": "find the tag with the address of the code server among the tags of a run",
     "INDEX_SHARD_NAME": "adapt `foundation/operations/event_storage.py`, or drop it: first loads take longer",
     "InstanceRef": "set DAGSTER_HOME to a folder with a dagster.yaml, and use DagsterInstance.get()",
+    "NoOpComputeLogManager": "find the compute log manager that captures nothing among those for dagster.yaml",
     "RUNLESS_RUN_ID": OLD_RUNS,
     "SerializableErrorInfo": "find the type of `step_failure_data.error`",
     "SqlEventLogStorage": OLD_RUNS,

@@ -1,5 +1,6 @@
 """Runs that are terminated while the source keeps them waiting, a byte at a time: gone within seconds."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -53,3 +54,30 @@ def test_a_run_that_is_terminated_while_it_reads_is_gone_within_seconds(
             process.kill()
     assert process.returncode != 0
     assert not list(tmp_path.glob("landing/*/*/*.parquet")), output
+
+
+def test_ctrl_c_in_a_terminal_ends_with_one_line(home: Path, tmp_path: Path) -> None:
+    """A terminal sends SIGINT to the command and to all that it started."""
+    program = Path(sys.executable).with_name("moovitamix")
+    with (
+        dripping("body", undocumented=True) as source,
+        subprocess.Popen(
+            [program, "run", "--from", "2026-09-01", "--to", "2026-09-02"],
+            cwd=home,
+            env=environment(tmp_path, source.url),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            assert source.asked.wait(START_SECONDS)
+            os.killpg(process.pid, signal.SIGINT)
+            _, errors = process.communicate(timeout=END_SECONDS)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert errors.splitlines() == [
+        "Stopped by SIGINT in the job ingest. What was stored before stays; run again to continue from there."
+    ]

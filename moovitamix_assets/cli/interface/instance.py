@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dagster import DagsterInstance
 
-from foundation.dagster_internals import InstanceRef
+from foundation.dagster_internals import InstanceRef, NoOpComputeLogManager
 from foundation.errors import Explained
 from foundation.file_lock import exclusive_lock
 from foundation.operations.dead_runs import release_dead_runs
@@ -19,6 +19,10 @@ from moovitamix_assets.automation.jobs import HOST_TAG
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 
 INSTANCE_DIR = ".dagster_home"
+
+# What a command prints is seen where it was started. Capturing it for the UI as well costs two processes a step, which
+# end with a traceback each at Ctrl-C.
+_SHOWN_IN_THE_TERMINAL = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
 
 
 class NoInstance(Explained):
@@ -44,11 +48,10 @@ def open_instance() -> Iterator[DagsterInstance]:
     # Two processes that create its databases at the same time fail.
     with exclusive_lock(base / ".opening"):
         # A base folder of its own with the configuration of the working directory, as `dagster dev` does.
-        opened = (
-            DagsterInstance.get()
-            if home
-            else DagsterInstance.from_ref(InstanceRef.from_dir(str(base), config_dir=str(Path.cwd())))
+        reference = InstanceRef.from_dir(
+            str(base), config_dir=home or str(Path.cwd()), overrides={"compute_logs": _SHOWN_IN_THE_TERMINAL}
         )
+        opened = DagsterInstance.from_ref(reference)
     with opened as instance:
         # The limit holds even where a custom DAGSTER_HOME does not configure pools.
         instance.event_log_storage.set_concurrency_slots(WAREHOUSE_POOL, 1)

@@ -1,6 +1,7 @@
 """The source over real sockets: what a reader meets on the wire, the clock, the log and the command line."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -136,3 +137,19 @@ def test_without_its_packages_the_command_names_them_and_the_remedy(monkeypatch:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(SystemExit, match=r"needs orjson, faker, which .* 'moovitamix-assets\[source\]'"):
         main()
+
+
+def test_a_source_that_ends_with_its_parent_ends_quietly_at_ctrl_c() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "mock_api", "--until-stdin-closes", "--port", "0", "--people", "5"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert "listening" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert "Fatal" not in errors
+    assert "Traceback" not in errors
