@@ -35,7 +35,7 @@ def service(undisturbed: Deployment, home: Path, tmp_path: Path) -> Iterator[Ser
 
 
 @pytest.mark.long
-def test_killed_at_any_moment_of_a_night_it_makes_the_night_when_it_is_started_again(
+def test_a_nightly_run_killed_at_any_moment_is_repeated_when_the_daemon_is_started_again(
     service: Service, undisturbed: Deployment, tmp_path: Path
 ) -> None:
     draw, outcomes = random.Random(SEED), Counter[str]()

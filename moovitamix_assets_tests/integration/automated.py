@@ -1,6 +1,6 @@
-"""A deployment that runs by itself: a daemon's part is played here, one look at a time, on a clock that tests move.
+"""A deployment that is operated automatically: tests play the daemon, one tick at a time, on a clock that they move.
 
-Like the daemon, it remembers cursors, puts down the events of sensors, and starts no run key of one sensor or of the
+Like the daemon, it remembers cursors, records the events of sensors, and starts no run key of one sensor or of the
 schedule twice. No assertion belongs here.
 """
 

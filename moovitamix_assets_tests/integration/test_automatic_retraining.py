@@ -1,4 +1,4 @@
-"""The sensor that retrains, goes back, and has lists made again: each once, with its reason, and never twice."""
+"""The sensor that retrains, rolls back and requests new recommendations: each once, with its reason, never twice."""
 
 import json
 import shutil
@@ -62,7 +62,7 @@ def made_by(service: AutomatedDeployment, day: date) -> set[str]:
     return {row[0] for row in rows}
 
 
-def test_what_a_person_asked_for_is_trained_once_and_its_lists_are_made_once(make: Make) -> None:
+def test_what_a_user_asked_for_is_trained_once_and_its_recommendations_are_made_once(make: Make) -> None:
     service = make(retraining_cooldown_days=1, lookback_days=1, **LENIENT)
     first = in_force(service)
     service.at("2026-09-07T01:00")
@@ -137,7 +137,9 @@ def with_a_bad_champion(service: AutomatedDeployment) -> str:
     return first
 
 
-def test_a_bad_champion_is_taken_back_once_and_the_lists_of_the_one_before_are_made(make: Make) -> None:
+def test_a_bad_champion_is_taken_back_once_and_the_recommendations_of_the_one_before_are_made(
+    make: Make,
+) -> None:
     service = make()
     first = with_a_bad_champion(service)
     assert made_by(service, LAST) == {BAD}
@@ -165,7 +167,7 @@ def test_a_bad_champion_is_taken_back_once_and_the_lists_of_the_one_before_are_m
     assert not service.look("retraining").run_requests
 
 
-def test_switched_off_a_bad_champion_stays_until_a_person_acts(make: Make) -> None:
+def test_switched_off_a_bad_champion_stays_until_a_user_acts(make: Make) -> None:
     service = make(automatic_retraining=False)
     with_a_bad_champion(service)
     for _ in range(2):

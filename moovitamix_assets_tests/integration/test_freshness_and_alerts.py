@@ -1,4 +1,4 @@
-"""What people are told by themselves: that a day is late, that runs fail, what was decided; each thing once."""
+"""Automatic notifications: a late day, failed runs, decisions; each once."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -122,7 +122,7 @@ def test_a_first_load_is_no_outage_while_it_is_made_nor_afterwards(
     assert late(service) == set()
 
 
-def test_a_person_who_looks_now_is_told_what_the_sensor_put_down(make: Make) -> None:
+def test_a_user_who_looks_now_is_reported_what_the_sensor_put_down(make: Make) -> None:
     service = make()
     service.at("2026-09-07T04:00")
     service.history("recommendations", NIGHT)
@@ -188,7 +188,7 @@ def test_one_outage_is_one_message_and_so_is_its_end(
     assert "Over: run:nightly" in calls[1]["message"]
 
 
-def test_a_night_that_failed_and_a_day_that_is_late_are_one_message(
+def test_a_nightly_run_that_failed_and_a_day_that_is_late_are_one_message(
     make: Make, sink: tuple[str, list[dict[str, Any]]]
 ) -> None:
     url, calls = sink
@@ -202,7 +202,7 @@ def test_a_night_that_failed_and_a_day_that_is_late_are_one_message(
     assert "With it: listens, recommendation_quality, recommendations: not up to date" in call["message"]
 
 
-def test_a_night_that_fails_is_told_though_another_process_holds_the_warehouse(
+def test_a_nightly_run_that_fails_is_reported_though_another_process_holds_the_warehouse(
     make: Make, sink: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, calls = sink
@@ -229,7 +229,7 @@ def decided(service: AutomatedDeployment, version: str, decision: str) -> None:
         record_decision(connection, candidate, LAST, Decision(decision, "By the test."), {})
 
 
-def test_decisions_are_told_once_each(make: Make, sink: tuple[str, list[dict[str, Any]]]) -> None:
+def test_decisions_are_reported_once_each(make: Make, sink: tuple[str, list[dict[str, Any]]]) -> None:
     url, calls = sink
     service = make(alert_urls=url)
     service.at("2026-09-06T12:00")
@@ -247,7 +247,7 @@ def test_decisions_are_told_once_each(make: Make, sink: tuple[str, list[dict[str
 
 
 @pytest.mark.parametrize("automatic", [True, False])
-def test_lists_that_became_worse_are_told_once_whether_or_not_anything_is_done_about_it(
+def test_recommendations_that_became_worse_are_reported_once_whether_or_not_anything_is_done_about_it(
     automatic: bool, make: Make, sink: tuple[str, list[dict[str, Any]]]
 ) -> None:
     url, calls = sink

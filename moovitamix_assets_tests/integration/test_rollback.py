@@ -59,7 +59,7 @@ def versions(deployment: Deployment, day: date) -> set[str]:
     return {row[0] for row in rows}
 
 
-def test_a_rollback_asked_while_lists_are_made_waits_and_the_next_lists_are_the_previous_versions(
+def test_a_rollback_asked_while_recommendations_are_made_waits_and_the_next_recommendations_are_the_previous_versions(
     with_two_champions: Deployment, tmp_path: Path
 ) -> None:
     deployment, outcome = with_two_champions, []

@@ -111,7 +111,7 @@ def test_only_popular_tracks_so_far_are_no_version(connection):
     assert read_evidence(connection) == Evidence(day(15), None, (), (), ())
 
 
-def test_only_everyones_quality_with_the_models_lists_counts(connection):
+def test_only_everyones_quality_with_the_models_recommendations_counts(connection):
     recommend(connection, 15, A)
     for segment in ("warm", "cold", "new_tracks"):
         judge(connection, 15, A, segment)
@@ -177,7 +177,7 @@ def test_the_worst_feature_of_a_day_is_the_one_furthest_over_its_own_threshold(c
     )
 
 
-def test_sixty_days_are_looked_at_and_all_of_the_champions(connection):
+def test_sixty_days_are_checked_and_all_of_the_champions(connection):
     decide_about(connection, A)
     decide_about(connection, B)
     recommend(connection, 100, B)
@@ -259,7 +259,7 @@ def test_a_feature_that_drifted_is_never_hidden_by_one_that_moved_further_and_di
     assert read_evidence(connection).drift == (DayDrift(day(20), "unknown_tracks", 0.16, 0.15, True),)
 
 
-def test_two_features_as_far_over_their_thresholds_are_told_in_the_order_of_their_names(connection):
+def test_two_features_as_far_over_their_thresholds_are_reported_in_the_order_of_their_names(connection):
     recommend(connection, 20, A)
     for feature in ("track_genre", "listen_hour", "user_genre"):
         drift(connection, 20, feature, 0.3, 0.15)
@@ -276,5 +276,5 @@ def test_what_a_request_was_for_is_known_on_its_day_and_not_before(connection):
     assert read_evidence(connection, [Training(day(21), "failed")]).trainings == ()
 
 
-def test_the_gain_is_what_lists_earned_beyond_popular_tracks():
+def test_the_gain_is_what_recommendations_earned_beyond_popular_tracks():
     assert DayQuality(day(1), A, 300, 0.08, 0.03).gain == pytest.approx(0.05)

@@ -96,7 +96,7 @@ def test_a_rollback_returns_once_and_to_what_served(story, settings, seed):
 
 @long_run
 @stories
-def test_with_the_switch_off_only_a_person_can_ask(story, settings, seed):
+def test_with_the_switch_off_only_a_user_can_ask(story, settings, seed):
     for past in lived(story, settings, seed):
         if not past.settings.retraining.automatic_retraining:
             assert past.retraining.trigger in (None, "requested")

@@ -108,7 +108,7 @@ def test_attempts_at_one_last_day_are_bounded_and_the_next_day_starts_anew() -> 
     assert plan == NightlyRun(date(2026, 9, 28), LAST, tomorrow, 1)
 
 
-def test_a_night_that_failed_after_it_was_loaded_is_made_again_whole() -> None:
+def test_a_nightly_run_that_failed_after_loading_is_repeated_whole() -> None:
     first = LAST - timedelta(days=3)
     again = plan_nightly_run(made(), LAST, [failed(60, first)], NOON, SETTINGS)
     assert again == NightlyRun(first - timedelta(days=2), first, LAST, 2)

@@ -42,7 +42,7 @@ def test_without_any_measurement_nothing_asks():
 
 
 @pytest.mark.parametrize("outcome", ["promoted", "rejected", "failed", "rolled_back"])
-def test_what_a_person_asked_for_is_done_once(outcome: str):
+def test_what_a_user_asked_for_is_done_once(outcome: str):
     assert decided(9, requested_on=day(8)).trigger == "requested"
     assert decided(9, requested_on=day(8), trainings=trainings((5, outcome))).retrain is (
         outcome == "promoted"
@@ -53,7 +53,7 @@ def test_what_a_person_asked_for_is_done_once(outcome: str):
         assert "was answered on" in decision.reason
 
 
-def test_a_person_waits_for_the_cool_down_too():
+def test_a_user_waits_for_the_cool_down_too():
     known = {"requested_on": day(11), "trainings": trainings((10, "promoted"))}
     decision = decided(12, **known)
     assert not decision.retrain
@@ -65,7 +65,7 @@ def test_what_is_asked_for_later_is_not_known_yet():
     assert not decided(9, requested_on=day(10)).retrain
 
 
-def test_with_the_switch_off_only_a_person_can_ask():
+def test_with_the_switch_off_only_a_user_can_ask():
     off = Settings(automatic_retraining=False)
     known = {"quality": quality(2, [GOOD] * 3 + [BAD] * 20), "drift": drift(2, [2.0] * 20)}
     decision = decided(30, off, **known)
@@ -138,7 +138,7 @@ def test_days_worth_less_than_popular_tracks_ask_from_the_first_on():
     assert decided(4, demanding, quality=quality(2, [0.031] * 3)).retrain
 
 
-def test_days_with_too_few_people_tell_nothing():
+def test_days_with_too_few_users_tell_nothing():
     bad = quality(2, [GOOD] * 3 + [BAD] * 2)
     assert not decided(30, quality=bad + quality(7, [BAD] * 9, users=29)).retrain
     # A good day seen by too few does not interrupt a streak either.

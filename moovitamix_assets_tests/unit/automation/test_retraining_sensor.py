@@ -93,9 +93,7 @@ def test_nothing_is_decided_before_there_is_anything_to_decide_on(watch: Watch) 
     assert watch.cursor is None
 
 
-def test_a_warehouse_that_is_written_is_looked_at_later(
-    watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_warehouse_that_is_written_is_checked_later(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     def locked(path: Path) -> None:
         raise WarehouseLocked("Process 7 holds the warehouse.")
 
@@ -179,7 +177,7 @@ def test_a_training_that_failed_is_waited_after_like_any_other_in_vain(
     assert len(watch.requests()) == 1
 
 
-def test_lists_are_made_again_until_the_version_in_force_has_made_them(watch: Watch) -> None:
+def test_recommendations_are_made_again_until_the_champion_has_made_them(watch: Watch) -> None:
     watch.fill(promoted(A), listed("popularity"), promoted(B))
     (remake,) = watch.requests()
     assert (remake.job_name, remake.partition_key) == ("recommend", f"{DAY}")
@@ -191,13 +189,13 @@ def test_lists_are_made_again_until_the_version_in_force_has_made_them(watch: Wa
     assert watch.requests() == []
 
 
-def test_popular_lists_are_right_while_no_version_is_in_force(watch: Watch) -> None:
+def test_popular_recommendations_are_right_while_no_version_is_in_force(watch: Watch) -> None:
     watch.switch(automatic_retraining=False)
     watch.fill(listed("popularity"), lambda connection: decide_about(connection, A, "rejected"))
     assert watch.requests() == []
 
 
-def test_a_version_promoted_for_a_later_day_makes_no_lists_of_an_earlier_one(watch: Watch) -> None:
+def test_a_version_promoted_for_a_later_day_makes_no_recommendations_of_an_earlier_one(watch: Watch) -> None:
     watch.switch(automatic_retraining=False)
     watch.fill(promoted(A), listed(A), promoted(f"{DAY + timedelta(days=1)}-cccccccc"))
     assert watch.requests() == []

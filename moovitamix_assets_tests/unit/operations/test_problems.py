@@ -31,7 +31,7 @@ def keys(instance: DagsterInstance) -> list[str]:
     return [problem.key for problem in run_problems(instance, SETTINGS)]
 
 
-def test_a_run_that_failed_is_told_with_what_was_raised(instance: DagsterInstance) -> None:
+def test_a_run_that_failed_is_reported_with_what_was_raised(instance: DagsterInstance) -> None:
     days = range_tags(date(2026, 10, 1), date(2026, 10, 4))
     failed = run(instance, "nightly", "raise", tags=days)
     (problem,) = run_problems(instance, SETTINGS)
@@ -43,7 +43,7 @@ def test_a_run_that_failed_is_told_with_what_was_raised(instance: DagsterInstanc
     assert problem.lasting
 
 
-def test_a_check_that_stopped_a_run_is_told_with_its_finding(instance: DagsterInstance) -> None:
+def test_a_check_that_stopped_a_run_is_reported_with_its_finding(instance: DagsterInstance) -> None:
     run(instance, "train", "lose", tags={PARTITION_TAG: "2026-10-04"})
     (problem,) = run_problems(instance, SETTINGS)
     assert problem.title == "The job train failed for 2026-10-04"

@@ -59,7 +59,7 @@ def test_a_clock_that_differs_from_the_clock_of_the_source_is_found(source_url: 
         (f"jsn://{SECRET}@hooks.example.org", False, "jsn (URL 1) is not a URL that Apprise accepts"),
     ],
 )
-def test_alerts_that_would_reach_nobody_are_found_before_there_is_one(
+def test_alerts_that_would_reach_no_service_are_found_before_there_is_one(
     urls: str, well: bool, finding: str
 ) -> None:
     symptom = found("alerts", alert_urls=urls)

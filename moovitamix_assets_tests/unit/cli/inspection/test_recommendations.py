@@ -269,7 +269,7 @@ def test_before_the_first_run_the_remedy_is_to_run(tmp_path):
     assert "no recommendations yet: moovitamix run" in refusal(tmp_path, WARM)
 
 
-def test_a_model_in_force_whose_folder_is_gone_is_named(deployment, tmp_path):
+def test_a_model_the_champion_whose_folder_is_gone_is_named(deployment, tmp_path):
     with write_warehouse(Settings(data_dir=tmp_path).warehouse_path) as connection:
         insert(connection, PROMOTIONS, promotion("2026-10-14-deadbeef"))
         insert(connection, TRACKS, catalogue([FIRST_TRACK, NEW_TRACK]))

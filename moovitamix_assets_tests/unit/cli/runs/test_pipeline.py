@@ -66,7 +66,7 @@ def test_days_are_missing_one_by_one_and_at_both_ends(settings: Settings) -> Non
 
 
 @pytest.mark.parametrize(("decided", "listed"), [(False, True), (True, False)])
-def test_a_decision_and_what_is_made_of_a_day_are_missing_each_by_itself(
+def test_a_decision_and_what_is_made_of_a_day_are_missing_each_automatically(
     settings: Settings, decided: bool, listed: bool
 ) -> None:
     fill(settings, decided=decided, listed=listed)
@@ -156,7 +156,7 @@ def test_a_gap_is_read_up_to_its_end_and_the_model_is_trained_on_it(
     assert made[0] == ("ingest", ("2026-09-02", "2026-09-05"))
 
 
-def test_missing_lists_ask_for_no_training(
+def test_missing_recommendations_ask_for_no_training(
     settings: Settings, made: list[tuple[str, tuple[str, ...]]]
 ) -> None:
     fill(settings, listed=False)
@@ -164,7 +164,7 @@ def test_missing_lists_ask_for_no_training(
     assert [job for job, _ in made] == ["recommend", "monitor"]
 
 
-def test_where_there_is_nothing_to_learn_everyone_gets_lists_without_a_training(
+def test_where_there_is_nothing_to_learn_everyone_gets_recommendations_without_a_training(
     settings: Settings, made: list[tuple[str, tuple[str, ...]]]
 ) -> None:
     fill(settings, LAST, played_on=LAST, decided=False, listed=False)

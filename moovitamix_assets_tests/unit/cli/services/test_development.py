@@ -15,7 +15,7 @@ from moovitamix_assets.settings import Settings
 Play = Callable[[str], list[int]]
 
 
-def test_dagster_is_told_what_to_load_in_a_folder_that_does_not_say_it(tmp_path: Path) -> None:
+def test_dagster_is_reported_what_to_load_in_a_folder_that_does_not_say_it(tmp_path: Path) -> None:
     option, workspace = _workspace(tmp_path)
     assert option == "--workspace"
     assert "moovitamix_assets.definitions" in Path(workspace).read_text()

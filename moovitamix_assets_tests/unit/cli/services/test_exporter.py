@@ -8,7 +8,7 @@ from pathlib import Path
 from moovitamix_assets_tests.integration.deployment import environment, finish, moovitamix
 
 
-def test_it_answers_until_it_is_told_to_end(home: Path, tmp_path: Path) -> None:
+def test_it_answers_until_it_is_reported_to_end(home: Path, tmp_path: Path) -> None:
     variables = environment(tmp_path / "data", "http://127.0.0.1:9")
     first = moovitamix(home, variables, "exporter", "--port", "0")
     try:

@@ -18,7 +18,7 @@ def instance() -> Iterator[DagsterInstance]:
         yield made
 
 
-def test_what_a_pull_told_of_the_source(instance):
+def test_what_a_pull_reported_of_the_source(instance):
     run_nightly(instance)
     told = scraped(collector(instance))
     assert told["source_requests", "users"] == 40
@@ -81,7 +81,7 @@ def test_a_check_that_is_only_planned_does_not_hide_that_it_failed(instance):
     assert scraped(collector(instance))["check_failed", "raw_users", "strict", "error", "true"] == 1
 
 
-def test_a_check_that_was_only_ever_planned_is_not_told_of(instance):
+def test_a_check_that_was_only_ever_planned_is_not_reported_of(instance):
     run_nightly(instance, "2026-09-03", "broken")
     told = scraped(collector(instance))
     assert told["runs", "nightly", "failure"] == told["dagster_storage_readable",] == 1

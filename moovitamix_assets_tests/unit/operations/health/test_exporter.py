@@ -39,7 +39,7 @@ def test_daemons_and_disks(instance, tmp_path):
     assert told["disk_free_bytes", "data"] == pytest.approx(told["disk_free_bytes", "dagster"], rel=0.1)
 
 
-def test_storage_that_cannot_be_read_freezes_what_was_told_and_says_so(tmp_path, caplog):
+def test_storage_that_cannot_be_read_freezes_what_was_reported_and_says_so(tmp_path, caplog):
     with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
         run_nightly(instance)
         source = collector(instance)
@@ -71,7 +71,7 @@ def test_storage_that_was_never_readable(instance, monkeypatch, caplog):
     assert "cannot be read" in caplog.text
 
 
-def test_how_long_an_attempt_took_is_told_whether_it_succeeded_or_not(instance, monkeypatch):
+def test_how_long_an_attempt_took_is_reported_whether_it_succeeded_or_not(instance, monkeypatch):
     for _ in range(2):
         before = time.monotonic()
         assert 0 < scraped(collector(instance))["exporter_read_seconds",] < time.monotonic() - before

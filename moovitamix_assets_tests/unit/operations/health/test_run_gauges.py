@@ -80,7 +80,7 @@ def test_a_run_that_failed_leaves_what_was_before(instance):
         assert told[kept] == success[kept]
 
 
-def test_the_newest_start_is_told_however_the_run_ended(instance):
+def test_the_newest_start_is_reported_however_the_run_ended(instance):
     run_nightly(instance, "2026-09-03", "broken")
     between = time.time()
     run_nightly(instance, "2026-09-04")
@@ -101,7 +101,7 @@ def test_a_run_that_was_canceled_before_it_began_ended_and_took_no_time(instance
         assert (unknown, "waiting") not in told
 
 
-def test_the_longest_of_the_runs_under_way_is_told(instance):
+def test_the_longest_of_the_runs_under_way_is_reported(instance):
     job = DEFINITIONS.resolve_job_def("waiting")
     oldest, _ = (instance.create_run_for_job(job, status=DagsterRunStatus.STARTED) for _ in range(2))
     made = instance.get_run_record_by_id(oldest.run_id).create_timestamp.timestamp()
@@ -119,7 +119,7 @@ def test_the_longest_waiting_of_queued_runs(instance):
     assert told["run_process_gone", "waiting"] == 0
 
 
-def test_runs_of_jobs_that_are_no_longer_defined_are_told_of_as_one(instance):
+def test_runs_of_jobs_that_are_no_longer_defined_are_reported_of_as_one(instance):
     @job
     def removed():
         wait()
