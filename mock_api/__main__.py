@@ -78,8 +78,7 @@ def main() -> None:
     if process.until_stdin_closes:
         threading.Thread(target=_stop_with_stdin, args=(server,), daemon=True).start()
     print(f"mock_api listening on {url}", flush=True)
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=[listener])
+    server.run(sockets=[listener])
 
 
 def _stop_with_stdin(server: "uvicorn.Server") -> None:
@@ -91,4 +90,5 @@ def _stop_with_stdin(server: "uvicorn.Server") -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with suppress(KeyboardInterrupt):
+        main()
