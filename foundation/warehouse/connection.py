@@ -73,8 +73,8 @@ def write_warehouse(path: Path, layout: WarehouseLayout) -> Iterator[duckdb.Duck
                 connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
-        append_news(connection, ledger_beside(path), layout)
-        end_first_load(_landing_beside(path))
+        append_news(connection, ledger_of(path), layout)
+        end_first_load(_landing_of(path))
 
 
 def scan_warehouse(
@@ -101,12 +101,12 @@ def scan_warehouse(
         return rows
 
 
-def ledger_beside(path: Path) -> Path:
+def ledger_of(path: Path) -> Path:
     """The folder of a warehouse's ledger."""
     return path.parent / "ledger"
 
 
-def _landing_beside(path: Path) -> Path:
+def _landing_of(path: Path) -> Path:
     return path.parent / "landing"
 
 
@@ -115,4 +115,4 @@ def _absent(path: Path, layout: WarehouseLayout) -> WarehouseMissing | Warehouse
 
 
 def _was_created(path: Path, layout: WarehouseLayout) -> bool:
-    return is_written(ledger_beside(path), layout) or was_loaded_from(_landing_beside(path))
+    return is_written(ledger_of(path), layout) or was_loaded_from(_landing_of(path))

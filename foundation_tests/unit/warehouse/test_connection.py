@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from foundation.warehouse.connection import ledger_beside, read_warehouse, write_warehouse
+from foundation.warehouse.connection import ledger_of, read_warehouse, write_warehouse
 from foundation.warehouse.errors import WarehouseLost, WarehouseMissing, WarehouseOutdated
 from foundation.warehouse.ledger import read_ledger
 from foundation.warehouse.loads import (
@@ -33,7 +33,7 @@ def test_the_tables_of_the_layout_are_created_and_its_ledger_is_kept(tmp_path: P
         assert loaded_days(connection, LAYOUT) == {DAY}
         assert stored_days(connection, SOURCE) == [DAY]
         assert made_days(connection, ["rankings"]) == {DAY}
-    assert list(read_ledger(ledger_beside(path), "partition_loads").groups) == [("films", "2026-09-02")]
+    assert list(read_ledger(ledger_of(path), "partition_loads").groups) == [("films", "2026-09-02")]
 
 
 def test_messages_name_the_program_and_the_tables_of_the_layout(tmp_path: Path) -> None:

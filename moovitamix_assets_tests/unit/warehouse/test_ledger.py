@@ -8,7 +8,7 @@ import pytest
 
 from foundation.landing.files import begin_first_load
 from foundation.warehouse import ledger
-from foundation.warehouse.connection import ledger_beside
+from foundation.warehouse.connection import ledger_of
 from foundation.warehouse.errors import WarehouseLost, WarehouseMissing
 from foundation.warehouse.ledger import (
     loaded_partitions,
@@ -49,11 +49,11 @@ def measure(path: Path, day: str, value: float) -> None:
 
 
 def lines(path: Path, table: str = "promotions") -> list[bytes]:
-    return (ledger_beside(path) / f"{table}.jsonl").read_bytes().splitlines(keepends=True)
+    return (ledger_of(path) / f"{table}.jsonl").read_bytes().splitlines(keepends=True)
 
 
 def versions(path: Path) -> list[str]:
-    groups = read_ledger(ledger_beside(path), "promotions").groups.values()
+    groups = read_ledger(ledger_of(path), "promotions").groups.values()
     return [str(row["model_version"]) for rows in groups for row in rows]
 
 
@@ -70,14 +70,14 @@ def test_each_decision_is_a_line_that_is_never_changed(path: Path) -> None:
 
 def test_a_write_that_changes_none_of_its_tables_appends_nothing(path: Path) -> None:
     promote(path, "a")
-    before = {file: file.stat().st_mtime_ns for file in ledger_beside(path).iterdir()}
+    before = {file: file.stat().st_mtime_ns for file in ledger_of(path).iterdir()}
 
     with write_warehouse(path) as connection:
         connection.execute(
             "INSERT INTO tracks (track_id, changed_on, loaded_at) VALUES (1, '2026-09-05', now())"
         )
 
-    assert {file: file.stat().st_mtime_ns for file in ledger_beside(path).iterdir()} == before
+    assert {file: file.stat().st_mtime_ns for file in ledger_of(path).iterdir()} == before
 
 
 def test_a_day_that_is_measured_again_gets_a_newer_line_and_the_last_one_counts(path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_day_that_is_measured_again_gets_a_newer_line_and_the_last_one_counts(
     measure(path, "2026-09-05", 0.7)
 
     assert len(lines(path, "recommendation_quality")) == 3
-    rows = dict(restored_frames(ledger_beside(path), LAYOUT))["recommendation_quality"]
+    rows = dict(restored_frames(ledger_of(path), LAYOUT))["recommendation_quality"]
     assert sorted(rows["ndcg_at_10"]) == [0.6, 0.7]
 
 
@@ -95,7 +95,7 @@ def test_what_was_rolled_back_is_not_recorded(path: Path) -> None:
         connection.execute(
             "INSERT INTO drift VALUES ('2026-09-05', 'hour', 'psi', 0.1, 0.2, false); FROM nowhere"
         )
-    assert not ledger_beside(path).exists()
+    assert not ledger_of(path).exists()
 
 
 def test_what_a_crash_after_the_commit_kept_back_is_appended_by_the_next_write(
@@ -124,7 +124,7 @@ def test_tables_come_back_from_the_ledger_as_they_were(path: Path, tmp_path: Pat
 
     other = tmp_path / "other" / "warehouse.duckdb"
     with write_warehouse(other) as connection:
-        for table, rows in restored_frames(ledger_beside(path), LAYOUT):
+        for table, rows in restored_frames(ledger_of(path), LAYOUT):
             insert(connection, TABLES[table], rows)
 
     for table in ("promotions", "recommendation_quality", "drift", "model_evaluations"):
@@ -137,23 +137,21 @@ def test_tables_come_back_from_the_ledger_as_they_were(path: Path, tmp_path: Pat
 
 def test_any_single_bit_that_flips_is_noticed_and_its_line_named(path: Path) -> None:
     promote(path, "a", "b", "c")
-    file = ledger_beside(path) / "promotions.jsonl"
+    file = ledger_of(path) / "promotions.jsonl"
     content = file.read_bytes()
     for bit in random.Random(5).sample(range(8 * len(content)), 150):
         flipped = bytearray(content)
         flipped[bit // 8] ^= 1 << bit % 8
         file.write_bytes(flipped)
         line = content[: bit // 8].count(b"\n") + 1
-        assert any(
-            f"line {line}:" in fault for fault in read_ledger(ledger_beside(path), "promotions").faults
-        )
+        assert any(f"line {line}:" in fault for fault in read_ledger(ledger_of(path), "promotions").faults)
 
 
 def test_a_line_that_is_missing_is_noticed(path: Path) -> None:
     promote(path, "a", "b", "c")
-    (ledger_beside(path) / "promotions.jsonl").write_bytes(lines(path)[0] + lines(path)[2])
+    (ledger_of(path) / "promotions.jsonl").write_bytes(lines(path)[0] + lines(path)[2])
 
-    assert read_ledger(ledger_beside(path), "promotions").faults == ["line 2: the line before it is missing"]
+    assert read_ledger(ledger_of(path), "promotions").faults == ["line 2: the line before it is missing"]
 
 
 @pytest.mark.parametrize("damage", ["flipped", "torn"])
@@ -161,7 +159,7 @@ def test_a_damaged_file_is_set_aside_and_written_anew_by_the_next_change(
     path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     promote(path, "a", "b")
-    file = ledger_beside(path) / "promotions.jsonl"
+    file = ledger_of(path) / "promotions.jsonl"
     content = file.read_bytes()
     damaged = content.replace(b'"a"', b'"A"') if damage == "flipped" else content[:-9]
     file.write_bytes(damaged)
@@ -169,7 +167,7 @@ def test_a_damaged_file_is_set_aside_and_written_anew_by_the_next_change(
     promote(path, "c")
 
     assert sorted(versions(path)) == ["a", "b", "c"]
-    assert read_ledger(ledger_beside(path), "promotions").faults == []
+    assert read_ledger(ledger_of(path), "promotions").faults == []
     assert (path.parent / "damaged" / "ledger" / "promotions.jsonl").read_bytes() == damaged
     assert str(file) in caplog.text
 
@@ -181,7 +179,7 @@ def test_an_older_copy_of_the_warehouse_is_seen_to_lack_decisions(path: Path) ->
     path.write_bytes(older)
 
     with read_warehouse(path) as connection:
-        assert rows_lost(connection, ledger_beside(path), "promotions", LAYOUT) == [
+        assert rows_lost(connection, ledger_of(path), "promotions", LAYOUT) == [
             ("b", "2026-09-05", "2026-09-06T01:02:03.004000")
         ]
 
@@ -193,25 +191,25 @@ def test_what_was_deleted_on_purpose_does_not_come_back(path: Path) -> None:
     assert versions(path) == ["a", "b"]
 
     with read_warehouse(path) as connection:
-        record_deletions(connection, ledger_beside(path), LAYOUT)
-        assert rows_lost(connection, ledger_beside(path), "promotions", LAYOUT) == []
+        record_deletions(connection, ledger_of(path), LAYOUT)
+        assert rows_lost(connection, ledger_of(path), "promotions", LAYOUT) == []
     assert versions(path) == ["a"]
-    assert read_ledger(ledger_beside(path), "promotions").faults == []
+    assert read_ledger(ledger_of(path), "promotions").faults == []
 
 
 def test_it_knows_which_partitions_were_loaded(path: Path) -> None:
-    assert loaded_partitions(ledger_beside(path)) is None
+    assert loaded_partitions(ledger_of(path)) is None
     with write_warehouse(path) as connection:
         connection.execute(
             """INSERT INTO partition_loads BY NAME SELECT 'users' AS table_name, DATE '2026-09-05' AS changed_on,
                0 AS received, 0 AS accepted, 0 AS rejected, 0 AS duplicates, 0 AS superseded, 0 AS stored_rows,
                TIMESTAMP '2026-09-06' AS loaded_at"""
         )
-    assert loaded_partitions(ledger_beside(path)) == {"users": {date(2026, 9, 5)}}
+    assert loaded_partitions(ledger_of(path)) == {"users": {date(2026, 9, 5)}}
 
     with write_warehouse(path) as connection:
         withdraw_loads(connection, "users", [date(2026, 9, 5)])
-    assert loaded_partitions(ledger_beside(path)) == {}
+    assert loaded_partitions(ledger_of(path)) == {}
 
 
 # What is lost without it
@@ -256,6 +254,6 @@ def test_marks_of_recommendations_that_a_rebuild_leaves_to_the_next_run_are_not_
         connection.execute("DELETE FROM partitions_made WHERE day = '2026-09-04'")
 
     with read_warehouse(path) as connection:
-        lost = rows_lost(connection, ledger_beside(path), "partitions_made", LAYOUT)
+        lost = rows_lost(connection, ledger_of(path), "partitions_made", LAYOUT)
 
     assert lost == [("drift", "2026-09-04")]
