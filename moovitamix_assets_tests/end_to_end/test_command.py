@@ -36,10 +36,10 @@ def invoke(home: Path, tmp_path: Path, source_url: str, monkeypatch: pytest.Monk
     ("arguments", "value", "remedy"),
     [
         (("--from", "2026-08-31"), "2026-08-31", "Choose a later day"),
-        (("--from", "yesterday"), "yesterday", "%Y-%m-%d"),
+        (("--from", "yesterday"), "yesterday", "2026-09-30"),
         (("--from", "2026-09-03", "--to", "2026-09-02"), "2026-09-03", "2026-09-02"),
         (("--to", "2999-01-01"), "2999-01-01", f"{datetime.now(UTC).date() - timedelta(days=1)}"),
-        (("--to", "2026-02-30"), "2026-02-30", "%Y-%m-%d"),
+        (("--to", "2026-02-30"), "2026-02-30", "2026-09-30"),
         (("--source-url", "localhost:8000"), "localhost:8000", "http://127.0.0.1:8000"),
         (("--source-url", ""), "''", "http://127.0.0.1:8000"),
         (("--source-url", "http://"), "http://", "http://127.0.0.1:8000"),

@@ -49,10 +49,10 @@ def run(
 
     _refuse_unusable(settings.data_dir)
     from_day, to_day = _days(settings, first, last)
-    _create(settings.data_dir)
     console.print(f"[bold]MooVitamix[/] {from_day} to {to_day}, into {settings.data_dir}")
     if last is None and (difference := compare_clocks(settings, to_day)):
         say(difference, style="yellow")
+    _create(settings.data_dir)
     with exclusive_lock(settings.run_lock, report_waiting), open_instance() as instance:
         if again:
             for file, now in set_aside_damaged(
