@@ -66,7 +66,10 @@ def test_no_address_that_is_none_shows_the_password(url: str) -> None:
 
 
 def test_a_password_that_no_url_allows_is_not_shown() -> None:
-    with SourceApi("http://somebody:x/hid@den@127.0.0.1:9") as api, pytest.raises(SourceError) as caught:
+    with (
+        SourceApi("http://somebody:x/hid@den@127.0.0.1:9", connect_patience_seconds=0.1) as api,
+        pytest.raises(SourceError) as caught,
+    ):
         api.check()
     assert "hid@" not in everything_said(caught.value)
 
