@@ -115,7 +115,7 @@ class PlausibilitySettings(Variables):
 
 
 class WarehouseSettings(Variables):
-    """Limits on rejected records when a partition is loaded."""
+    """Limits on a run's records: what is rejected, and what is accepted and unusual."""
 
     rejected_warn_share: float = Field(0.01, ge=0, le=1, description="Share rejected that warns.")
     rejected_error_share: float = Field(
@@ -123,6 +123,19 @@ class WarehouseSettings(Variables):
     )
     rejected_error_minimum: int = Field(
         50, ge=0, description="... if at least this many records were rejected."
+    )
+    updated_before_created_warn_share: float = Field(
+        0.6,
+        gt=0,
+        description="Share of users or tracks updated before they were created that warns; a quarter is normal ...",
+    )
+    orphan_listens_warn_share: float = Field(
+        0.05,
+        gt=0,
+        description="Share of listens of unknown users or tracks that warns; below 0.01 is normal ...",
+    )
+    unusual_minimum: int = Field(
+        20, ge=1, description="... for both: if at least this many records are affected."
     )
 
 

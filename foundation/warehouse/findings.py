@@ -217,19 +217,32 @@ def nulled_fields(
 
 
 def updated_before_created(
-    connection: duckdb.DuckDBPyConnection, source: SourceTable, days: Sequence[date]
+    connection: duckdb.DuckDBPyConnection,
+    source: SourceTable,
+    days: Sequence[date],
+    *,
+    warn_share: float,
+    minimum: int,
 ) -> Finding:
-    """Records whose update precedes their creation; the later of both times counts."""
+    """An unusual share of records whose update precedes their creation; the later of both times counts.
+
+    Args:
+        connection: An open warehouse.
+        source: The table.
+        days: The partitions whose records are judged together.
+        warn_share: From this share on a warning is given ...
+        minimum: ... if at least so many records are affected.
+    """
     table = source.name
     row = connection.execute(
         f"SELECT count(*) FILTER (updated_at < created_at), count(*) FROM {table} WHERE {_OF_DAYS}",
         [list(days)],
     ).fetchone() or (0, 0)
     return Finding(
-        row[0] == 0,
+        not is_unusual(row[0], row[1], warn_share, minimum),
         f"{row[0]} of {row[1]} records of {table} were updated before they were created.",
         severity="warn",
-        figures={"records": row[0], "of": row[1]},
+        figures={"records": row[0], "of": row[1], "share": share_of(row[0], row[1])},
     )
 
 
@@ -264,6 +277,16 @@ def usual_volume(
         severity="warn",
         figures={"days_compared": len(ratio), "days_unusual": len(unusual)},
     )
+
+
+def share_of(affected: int, total: int) -> float:
+    """A share of records, 0 where there are none."""
+    return affected / total if total else 0.0
+
+
+def is_unusual(affected: int, total: int, warn_share: float, minimum: int) -> bool:
+    """Return whether a share is worth a warning: it is at least `warn_share`, and of at least `minimum` records."""
+    return affected >= minimum and share_of(affected, total) >= warn_share
 
 
 def days_of(counts: pd.DataFrame) -> list[date]:

@@ -65,8 +65,12 @@ _WARNING: dict[str, Ask] = {
     ),
 }
 _DATED: dict[str, Ask] = {
-    "updated_before_created": lambda connection, source, days, _: standard.updated_before_created(
-        connection, source, days
+    "updated_before_created": lambda connection, source, days, settings: standard.updated_before_created(
+        connection,
+        source,
+        days,
+        warn_share=settings.warehouse.updated_before_created_warn_share,
+        minimum=settings.warehouse.unusual_minimum,
     )
 }
 _WARNING_OF: dict[str, dict[str, Ask]] = {
@@ -78,7 +82,12 @@ _WARNING_OF: dict[str, dict[str, Ask]] = {
     "tracks": {**_WARNING, **_DATED},
     "listens": {
         **_WARNING,
-        "orphan_listens": lambda connection, _, days, __: findings.orphan_listens(connection, days),
+        "orphan_listens": lambda connection, _, days, settings: findings.orphan_listens(
+            connection,
+            days,
+            warn_share=settings.warehouse.orphan_listens_warn_share,
+            minimum=settings.warehouse.unusual_minimum,
+        ),
     },
 }
 

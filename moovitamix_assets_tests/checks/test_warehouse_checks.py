@@ -334,8 +334,8 @@ def test_of_a_range_only_the_bad_days_are_refused_and_an_earlier_load_stays(
         ),
         (
             "users", "updated_before_created",
-            ["UPDATE users SET created_at = updated_at + INTERVAL 1 HOUR WHERE user_id = 1"],
-            "1 of 6 records of users were updated before they were created.",
+            ["UPDATE users SET created_at = updated_at + INTERVAL 1 HOUR"],
+            "6 of 6 records of users were updated before they were created.",
         ),
         (
             "tracks", "updated_before_created",
@@ -349,13 +349,14 @@ def test_of_a_range_only_the_bad_days_are_refused_and_an_earlier_load_stays(
         (
             "listens", "orphan_listens",
             ["DELETE FROM users WHERE user_id = 1", "DELETE FROM tracks WHERE track_id < 3"],
-            "9 listens of unknown users and 36 of unknown tracks are kept until those arrive.",
+            "9 listens of unknown users and 36 of unknown tracks, of 54, are kept until those arrive.",
         ),
     ],
 )  # fmt: skip
 def test_unusual_findings_warn_and_never_stops_a_run(
     pipeline: SmallPipeline, table: str, name: str, statements: list[str], expected: str
 ) -> None:
+    pipeline.settings = pipeline.settings.changed(unusual_minimum=5)
     pipeline.damage(*statements)
 
     evaluation = pipeline.check(table, name)
@@ -363,6 +364,66 @@ def test_unusual_findings_warn_and_never_stops_a_run(
     assert not evaluation.passed
     assert evaluation.severity == WARN
     assert evaluation.description == expected
+
+
+MORE_USERS = """
+    INSERT INTO users SELECT users.* REPLACE (user_id + 6 * number AS user_id, number::VARCHAR || email AS email,
+        CASE WHEN number <= {early} THEN updated_at + INTERVAL 1 HOUR ELSE created_at END AS created_at)
+    FROM users, range(1, 11) AS times(number)"""
+
+
+def updated_early(tenths: int) -> list[str]:
+    """Statements for 60 users, so many tenths of them updated before they were created."""
+    return [MORE_USERS.format(early=tenths), "DELETE FROM users WHERE user_id <= 6"]
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "statements", "passed", "expected"),
+    [
+        # The source's contract: a quarter of the records, or a third by chance.
+        (
+            "users", "updated_before_created", updated_early(3), True, {"records": 18, "of": 60, "share": 0.3},
+        ),
+        (
+            "users", "updated_before_created", updated_early(5), True, {"records": 30, "of": 60, "share": 0.5},
+        ),
+        (
+            "users", "updated_before_created", updated_early(6), False, {"records": 36, "of": 60, "share": 0.6},
+        ),
+        # Few records: chance.
+        (
+            "users", "updated_before_created", ["UPDATE users SET created_at = updated_at + INTERVAL 1 HOUR"],
+            True, {"records": 6, "of": 6, "share": 1.0},
+        ),
+        (
+            "listens", "orphan_listens",
+            ["UPDATE listens SET track_id = 99 WHERE track_id = 1 AND user_id = 1"],
+            True, {"of_unknown_users": 0, "of_unknown_tracks": 3, "of": 54, "worst_share": 3 / 54},
+        ),
+        (
+            "listens", "orphan_listens", ["DELETE FROM users WHERE user_id < 3"],
+            True, {"of_unknown_users": 18, "of_unknown_tracks": 0, "of": 54, "worst_share": 18 / 54},
+        ),
+        (
+            "listens", "orphan_listens", ["DELETE FROM users WHERE user_id < 4"],
+            False, {"of_unknown_users": 27, "of_unknown_tracks": 0, "of": 54, "worst_share": 27 / 54},
+        ),
+    ],
+)  # fmt: skip
+def test_the_usual_share_of_odd_records_passes_and_an_unusual_one_warns(
+    pipeline: SmallPipeline,
+    table: str,
+    name: str,
+    statements: list[str],
+    passed: bool,
+    expected: dict[str, Any],
+) -> None:
+    pipeline.damage(*statements)
+
+    evaluation = pipeline.check(table, name)
+
+    assert evaluation.passed == passed
+    assert figures(evaluation) == expected
 
 
 def weeks_of(table: str, usual: int, last: int) -> str:
