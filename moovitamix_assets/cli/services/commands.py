@@ -11,11 +11,20 @@ from moovitamix_assets.cli.interface.invocation import say
 from moovitamix_assets.cli.interface.options import DataDir, read_settings
 
 
-def dev() -> None:
+def dev(
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Of the Dagster UI. [default: 3000, or a free one]"),
+    ] = None,
+    source_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Of the bundled source. [default: 8000, or a free one]"),
+    ] = None,
+) -> None:
     """Start the source and the Dagster UI together; Ctrl-C stops both."""
     from moovitamix_assets.cli.services.development import run_development
 
-    raise typer.Exit(run_development(read_settings()))
+    raise typer.Exit(run_development(read_settings(), say, port, source_port))
 
 
 def exporter(

@@ -8,39 +8,63 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
+from foundation.ports import choose_port
 from moovitamix_assets.cli.interface.instance import open_instance
 from moovitamix_assets.cli.runs.bundled_source import bundled_source
 from moovitamix_assets.settings import Settings
 
 _STOP_SECONDS = 30.0
+_UI_PORT = 3000
 
 
-def run_development(settings: Settings) -> int:
+def run_development(
+    settings: Settings,
+    report: Callable[[str], None],
+    port: int | None = None,
+    source_port: int | None = None,
+) -> int:
     """Run until Ctrl-C or until `dagster dev` ends.
 
-    The bundled source is started where the settings name none, at the address that the code location reads from
-    the same settings.
+    The bundled source is started where the settings name none. A usual port that is in use is replaced by a free one;
+    the code location and the links in alerts follow.
+
+    Args:
+        settings: Of the deployment.
+        report: Takes the addresses, one line each.
+        port: Of the UI; 3000, or a free one, if None.
+        source_port: Of the bundled source; that of the setting's default, or a free one, if None.
 
     Returns:
         The exit code of `dagster dev`; 0 after Ctrl-C.
+
+    Raises:
+        PortInUse: If a port that was asked for is in use.
     """
+    ui_port = choose_port(_UI_PORT, port, "--port")
+    ui_url, source_url = f"http://127.0.0.1:{ui_port}", settings.source.api_url.get_secret_value()
+    if "ui_url" in settings.operations.model_fields_set:
+        ui_url = settings.operations.ui_url
     with open_instance():
         pass  # Slots of dead runs are freed before the daemon starts.
     with ExitStack() as stack:
         interruption = _Interruption()
         if "api_url" not in settings.source.model_fields_set:
-            stack.enter_context(
-                bundled_source(port=urlsplit(settings.source.api_url.get_secret_value()).port or 8000)
+            usual = urlsplit(source_url).port or 0
+            source_url = stack.enter_context(
+                bundled_source(port=choose_port(usual, source_port, "--source-port"))
             )
+            report(f"Source at {source_url}")
+        report(f"Dagster UI at http://127.0.0.1:{ui_port}")
         # A group of its own: a Ctrl-C reaches it once, through us, and what it started ends with it.
         process = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", *_workspace(Path.cwd())],
-            env={**os.environ, "MOOVITAMIX_API_URL": settings.source.api_url.get_secret_value()},
+            [sys.executable, "-m", "dagster", "dev", "--port", str(ui_port), *_workspace(Path.cwd())],
+            env={**os.environ, "MOOVITAMIX_API_URL": source_url, "MOOVITAMIX_UI_URL": ui_url},
             start_new_session=True,
         )
         code = _wait(process, interruption)

@@ -101,7 +101,7 @@ def test_a_command_that_fails_says_why_and_does_not_end_with_0(
 def test_the_development_server_ends_as_dagster_did(
     invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    monkeypatch.setattr(development, "run_development", lambda settings: code)
+    monkeypatch.setattr(development, "run_development", lambda *_: code)
     assert invoke("dev").exit_code == code
 
 

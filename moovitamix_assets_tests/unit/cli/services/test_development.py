@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -8,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from foundation.ports import PortInUse
 from moovitamix_assets.cli.services import development
 from moovitamix_assets.cli.services.development import _workspace, run_development
 from moovitamix_assets.settings import Settings
 
 Play = Callable[[str], list[int]]
+
+lines: list[str] = []
 
 
 def test_dagster_is_reported_what_to_load_in_a_folder_that_does_not_say_it(tmp_path: Path) -> None:
@@ -57,19 +61,50 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
 @pytest.mark.parametrize("code", [0, 3])
 def test_it_ends_as_dagster_does(play: Play, code: int) -> None:
     play(f"raise SystemExit({code})")
-    assert run_development(Settings()) == code
+    assert run_development(Settings(), lines.append) == code
 
 
-def test_the_source_listens_where_the_code_location_looks_for_it(play: Play) -> None:
-    looks = "import os; raise SystemExit(os.environ['MOOVITAMIX_API_URL'] != 'http://127.0.0.1:8000')"
-    assert play(looks) == []
-    assert run_development(Settings()) == 0
-    assert play(looks) == [8000]
+LOOKS = (
+    "import os, sys; wanted = dict(pair.split('=') for pair in {!r}.split()); "
+    "raise SystemExit(any(os.environ[name] != value for name, value in wanted.items()))"
+)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_the_code_location_looks_where_the_source_listens_and_links_lead_to_the_ui(play: Play) -> None:
+    play(LOOKS.format("MOOVITAMIX_API_URL=http://127.0.0.1:7 MOOVITAMIX_UI_URL=http://127.0.0.1:3456"))
+    lines.clear()
+    assert run_development(Settings(), lines.append, port=3456) == 0
+    assert lines == ["Source at http://127.0.0.1:7", "Dagster UI at http://127.0.0.1:3456"]
+
+
+def test_a_link_that_was_set_stays(play: Play) -> None:
+    play(LOOKS.format("MOOVITAMIX_UI_URL=https://dagster.example.org"))
+    assert run_development(Settings(ui_url="https://dagster.example.org"), lines.append) == 0
+
+
+def test_ports_in_use_are_replaced_unless_they_were_asked_for(
+    play: Play, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = play("pass")
+    monkeypatch.setattr(development, "_UI_PORT", taken)
+    lines.clear()
+    assert run_development(Settings(), lines.append) == 0
+    assert f":{taken}" not in lines[1]
+    for asked in ({"port": taken}, {"source_port": taken}):
+        with pytest.raises(PortInUse, match=str(taken)):
+            run_development(Settings(), lines.append, **asked)
+    assert taken not in ports
 
 
 def test_no_source_is_started_beside_one_that_is_named(play: Play) -> None:
     ports = play("import os; raise SystemExit(os.environ['MOOVITAMIX_API_URL'] != 'http://127.0.0.1:9')")
-    assert run_development(Settings(api_url="http://127.0.0.1:9")) == 0
+    assert run_development(Settings(api_url="http://127.0.0.1:9"), lines.append) == 0
     assert ports == []
 
 
@@ -82,7 +117,7 @@ def test_an_interruption_is_passed_on_once_and_is_no_failure(play: Play) -> None
         "def ended(*_): signal.signal(signal.SIGINT, lambda *_: None); raise SystemExit(7)\n"
         "signal.signal(signal.SIGINT, ended)\n" + INTERRUPT + "time.sleep(60)"
     )
-    assert run_development(Settings()) == 0
+    assert run_development(Settings(), lines.append) == 0
 
 
 def test_what_does_not_end_after_an_interruption_is_killed(
@@ -90,7 +125,7 @@ def test_what_does_not_end_after_an_interruption_is_killed(
 ) -> None:
     monkeypatch.setattr(development, "_STOP_SECONDS", 0.3)
     play("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + INTERRUPT + "time.sleep(60)")
-    assert run_development(Settings()) == 0
+    assert run_development(Settings(), lines.append) == 0
 
 
 def test_what_it_started_ends_with_it(play: Play, tmp_path: Path) -> None:
@@ -100,7 +135,7 @@ def test_what_it_started_ends_with_it(play: Play, tmp_path: Path) -> None:
         "process = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
         f"pathlib.Path({str(child)!r}).write_text(str(process.pid))"
     )
-    assert run_development(Settings()) == 0
+    assert run_development(Settings(), lines.append) == 0
     pid = int(child.read_text())
     for _ in range(200):
         state = Path(f"/proc/{pid}/stat")
