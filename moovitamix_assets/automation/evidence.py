@@ -67,6 +67,7 @@ class Evidence:
         trainings: Ascending, one per day.
         requested_on: The newest day for which a user requested a retraining.
         recommending_versions: Versions that ever made recommendations.
+        nothing_to_learn: Why no candidate of `day` can be trained, a clause; None if one can.
     """
 
     day: date
@@ -76,6 +77,7 @@ class Evidence:
     trainings: tuple[Training, ...]
     requested_on: date | None = None
     recommending_versions: frozenset[str] = frozenset()
+    nothing_to_learn: str | None = None
 
     def judged(self, minimum_users: int) -> "Evidence":
         """A copy without what lies after `day`, and without days on which too few users were measured."""

@@ -12,11 +12,11 @@ from dagster import DagsterInstance
 
 from foundation.operations.alerts import Problem
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
-from moovitamix_assets.automation.evidence import Evidence, read_evidence
+from moovitamix_assets.automation.evidence import Evidence
 from moovitamix_assets.automation.missed_partitions import read_stored_days
 from moovitamix_assets.automation.retraining import decide_retraining, degradation
-from moovitamix_assets.automation.retraining_runs import known_trainings, requested_on
-from moovitamix_assets.clock import due_day, last_ended_day
+from moovitamix_assets.automation.retraining_runs import current_evidence
+from moovitamix_assets.clock import due_day
 from moovitamix_assets.operations.checks import check_freshness
 from moovitamix_assets.operations.freshness import Freshness
 from moovitamix_assets.operations.problems import RUN_KEY, decision_problems, run_problems
@@ -73,9 +73,7 @@ def _data_problems(instance: DagsterInstance, settings: Settings, moment: dateti
         problems += _days_given_up(loaded, last, settings.schedule.catch_up_days, ui_url)
         with read_warehouse(settings.warehouse_path) as connection:
             problems += decision_problems(connection, ui_url)
-            evidence = read_evidence(
-                connection, known_trainings(instance), requested_on(instance), last_ended_day(moment)
-            )
+            evidence = current_evidence(connection, instance, settings, moment)
     except WarehouseMissing:
         # Nothing was loaded yet: a new deployment, not an outage.
         return problems

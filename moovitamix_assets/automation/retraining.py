@@ -66,7 +66,7 @@ class _Day:
 def decide_retraining(
     evidence: Evidence, retraining: RetrainingSettings, monitoring: MonitoringSettings
 ) -> RetrainingDecision:
-    """Train if a trigger fires and neither cool-down nor budget nor a training under way forbids it.
+    """Train if a trigger fires, there is something to learn, and no cool-down, budget or running training forbids it.
 
     Args:
         evidence: What is known; nothing after its day is considered.
@@ -80,7 +80,7 @@ def decide_retraining(
         states = "; ".join(finding.description for finding in findings)
         return RetrainingDecision(False, known.day, None, f"No trigger fires: {states}.")
     causes = "; ".join(finding.description for finding in firing)
-    obstacle = _obstacle(known.day, known.trainings, retraining)
+    obstacle = known.nothing_to_learn or _obstacle(known.day, known.trainings, retraining)
     if obstacle:
         return RetrainingDecision(False, known.day, None, f"A training is due ({causes}) but {obstacle}.")
     return RetrainingDecision(

@@ -5,8 +5,8 @@ in `champion_decision.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 
 import duckdb
 from dagster import (
@@ -29,6 +29,7 @@ from moovitamix_assets.automation.rollback import RollbackDecision
 from moovitamix_assets.clock import last_ended_day, now
 from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.dataset.snapshot import nothing_to_learn
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 
@@ -67,11 +68,30 @@ def read_situation(instance: DagsterInstance, settings: Settings) -> Situation |
         WarehouseLocked: If a run is writing.
     """
     with read_warehouse(settings.warehouse_path) as connection:
-        until, requested = last_ended_day(now(settings)), requested_on(instance)
-        evidence = read_evidence(connection, known_trainings(instance), requested, until)
+        evidence = current_evidence(connection, instance, settings, now(settings))
         if evidence is None:
             return None
-        return Situation(evidence, requested, outdated_recommendations(connection, evidence.day))
+        outdated = outdated_recommendations(connection, evidence.day)
+    return Situation(evidence, requested_on(instance), outdated)
+
+
+def current_evidence(
+    connection: duckdb.DuckDBPyConnection, instance: DagsterInstance, settings: Settings, moment: datetime
+) -> Evidence | None:
+    """Read the evidence from the warehouse and from Dagster's records; None while there are no recommendations.
+
+    Args:
+        connection: The warehouse; read-only is enough.
+        instance: Dagster's records of runs.
+        settings: Of the deployment.
+        moment: Now, naive UTC.
+    """
+    evidence = read_evidence(
+        connection, known_trainings(instance), requested_on(instance), last_ended_day(moment)
+    )
+    if evidence is None:
+        return None
+    return replace(evidence, nothing_to_learn=nothing_to_learn(connection, evidence.day, settings.training))
 
 
 def request_retraining(instance: DagsterInstance, settings: Settings, reason: str) -> date:

@@ -101,6 +101,8 @@ def _retraining(settings: Settings) -> SensorDefinition:
         evidence, outdated = situation.evidence, list(situation.outdated)
         automatic = settings.retraining.automatic_retraining
         basis = f"{evidence.day}, requested on {situation.requested_on}, automatic {automatic}"
+        if evidence.nothing_to_learn:
+            basis += f", {evidence.nothing_to_learn}"
         decided = json.loads(context.cursor or "{}")
         if decided.get("basis") == basis:
             return _requesting(outdated, f"Decided already: {decided['decision']}")

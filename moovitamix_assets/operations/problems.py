@@ -136,5 +136,7 @@ def _done(job: str, settings: Settings) -> str:
         tries = settings.schedule.catch_up_attempts
         return f"yesterday's recommendations stay; after {tries} failed runs, an operator has to act."
     if job in ("train", "rollback"):
-        return "the champion stays."
+        return (
+            "users keep the recommendations of the current champion, or popular tracks while there is none."
+        )
     return "what was stored before stays; run it again once the cause is gone."

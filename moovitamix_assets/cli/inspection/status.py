@@ -14,12 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from foundation.models.promotions import all_decisions, current_champion, decision_about
-from moovitamix_assets.automation.evidence import read_evidence
 from moovitamix_assets.automation.incidents import find_incidents
 from moovitamix_assets.automation.missed_partitions import read_stored_days
 from moovitamix_assets.automation.retraining import decide_retraining
-from moovitamix_assets.automation.retraining_runs import known_trainings, requested_on
-from moovitamix_assets.clock import due_day, last_ended_day
+from moovitamix_assets.automation.retraining_runs import current_evidence
+from moovitamix_assets.clock import due_day
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
@@ -79,9 +78,7 @@ def read_status(settings: Settings, instance: DagsterInstance, moment: datetime)
         champion = current_champion(connection, moment.date())
         decision = decision_about(connection, champion.model_version) if champion else None
         quality = _recent_quality(connection)
-        evidence = read_evidence(
-            connection, known_trainings(instance), requested_on(instance), last_ended_day(moment)
-        )
+        evidence = current_evidence(connection, instance, settings, moment)
     incidents = [
         f"{each.title}, since {each.since}"
         for each in find_incidents(instance, settings, moment).problems

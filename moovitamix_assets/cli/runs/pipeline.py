@@ -30,7 +30,7 @@ from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import days_between, range_tags
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.as_of import anything_played_before
+from moovitamix_assets.training.dataset.snapshot import nothing_to_learn
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.future import DaysOfTheFuture, find_future_days
 from moovitamix_assets.warehouse.loads import loaded_days, made_days
@@ -93,7 +93,7 @@ def find_missing(settings: Settings, first: date, last: date) -> Missing:
         with read_warehouse(settings.warehouse_path) as connection:
             loaded, made = loaded_days(connection), made_days(connection)
             decided = is_decided(connection, last)
-            learns = anything_played_before(connection, last, _holdout(settings, last))
+            learns = nothing_to_learn(connection, last, settings.training) is None
     except WarehouseMissing:
         return Missing(days_between(first, last), decision=True, made=True)
     return Missing(
@@ -150,7 +150,7 @@ def run_pipeline(
         return Outcome(missing, seconds)
     as_of = {PARTITION_TAG: last.isoformat()}
     with read_warehouse(settings.warehouse_path) as connection:
-        learns = anything_played_before(connection, last, _holdout(settings, last))
+        learns = nothing_to_learn(connection, last, settings.training) is None
     if learns and (missing.days or missing.decision):
         _run(TRAIN_JOB.name, settings, as_of, instance, progress, seconds)
     if missing:
@@ -166,11 +166,6 @@ def _refuse_future_days(settings: Settings) -> None:
         return
     if found:
         raise DaysOfTheFuture(f"{found.finding} {found.remedy}")
-
-
-def _holdout(settings: Settings, last: date) -> date:
-    """The first of the days on which a candidate of the last day would be measured."""
-    return last + timedelta(days=1 - settings.training.holdout_days)
 
 
 def run_rollback(settings: Settings, instance: DagsterInstance, reason: str) -> tuple[str, str]:

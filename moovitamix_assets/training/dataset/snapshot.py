@@ -14,6 +14,7 @@ from moovitamix_assets.training.dataset import columns
 from moovitamix_assets.training.dataset.reference_profile import REFERENCE_DAYS, profile
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.warehouse.as_of import (
+    anything_played_before,
     interactions_as_of,
     listens_changed,
     tracks_as_of,
@@ -38,6 +39,25 @@ def held_out_days(as_of: date, settings: TrainingSettings) -> HeldOutDays:
     """Return the days that a training set of `as_of` holds out; the settings say how many."""
     holdout_from = as_of + timedelta(days=1 - settings.holdout_days)
     return HeldOutDays(holdout_from, holdout_from - timedelta(days=settings.validation_days))
+
+
+def nothing_to_learn(
+    connection: duckdb.DuckDBPyConnection, as_of: date, settings: TrainingSettings
+) -> str | None:
+    """The reason why no candidate of a day can be trained and measured, a clause; None if one can.
+
+    Args:
+        connection: The warehouse; read-only is enough.
+        as_of: The day.
+        settings: The number of hold-out days.
+    """
+    holdout_from = held_out_days(as_of, settings).holdout_from
+    if anything_played_before(connection, as_of, holdout_from):
+        return None
+    return (
+        f"nothing was played before {holdout_from}, the first of the {settings.holdout_days} days on which a "
+        f"candidate of {as_of} would be measured (holdout_days)"
+    )
 
 
 def take_snapshot(

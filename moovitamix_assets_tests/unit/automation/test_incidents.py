@@ -15,7 +15,7 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets_tests.unit.automation.warehouses import add_quality, decide_about, put_down_run
 from moovitamix_assets_tests.unit.operations.loads import add_loads
-from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session
+from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_plays, add_session
 
 FIRST, LAST = date(2026, 9, 1), date(2026, 9, 20)
 MOMENT = datetime(2026, 9, 21, 12)
@@ -119,6 +119,7 @@ def test_recommendations_that_got_worse_are_reported_with_what_is_done_about_it(
     load(settings)
     with write_warehouse(settings.warehouse_path) as connection:
         decide_about(connection, A)
+        add_plays(connection, date(2026, 9, 1))
         add_list(connection, LAST, 1, [10], A)
         add_quality(connection, date(2026, 9, 12), A, [0.080, 0.081, 0.079, 0.080, 0.020, 0.021])
     assert "degraded" not in found(instance, settings)

@@ -24,7 +24,7 @@ from moovitamix_assets.automation.sensors import build_sensors
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets_tests.unit.automation.warehouses import add_quality, decide_about, put_down_run
-from moovitamix_assets_tests.unit.warehouse.rows import add_list
+from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_plays
 
 DAY = date(2026, 9, 20)
 A, B = "2026-09-14-aaaaaaaa", "2026-09-17-bbbbbbbb"
@@ -79,7 +79,11 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
 
 
 def listed(version: str, day: date = DAY) -> Fill:
-    return lambda connection: add_list(connection, day, 1, [10], version)
+    def fill(connection: duckdb.DuckDBPyConnection) -> None:
+        add_list(connection, day, 1, [10], version)
+        add_plays(connection, date(2026, 9, 1))
+
+    return fill
 
 
 def promoted(version: str) -> Fill:
@@ -117,6 +121,21 @@ def test_a_day_is_decided_about_once_and_the_next_day_anew(watch: Watch) -> None
 
     watch.fill(listed("popularity", DAY + timedelta(days=1)))
     assert [request.run_key for request in watch.requests()] == [f"retrain-{DAY + timedelta(days=1)}"]
+
+
+def test_no_training_is_started_where_there_is_nothing_to_learn(watch: Watch) -> None:
+    def new(connection: duckdb.DuckDBPyConnection) -> None:
+        add_list(connection, DAY, 1, [10], "popularity")
+        add_plays(connection, DAY - timedelta(days=6))
+
+    watch.fill(new)
+    said = watch.said()
+    assert "there is no champion" in said
+    assert "but nothing was played before 2026-09-14, the first of the 7 days on which a candidate" in said
+    assert "Decided already: Keep it. A training is due" in watch.said()
+    # Earlier days that are loaded later count at once.
+    watch.fill(lambda connection: add_plays(connection, DAY - timedelta(days=7)))
+    assert [request.run_key for request in watch.requests()] == [f"retrain-{DAY}"]
 
 
 def test_a_users_request_and_a_changed_switch_are_decided_about_at_once(watch: Watch) -> None:

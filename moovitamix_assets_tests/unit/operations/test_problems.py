@@ -48,7 +48,7 @@ def test_a_check_that_stopped_a_run_is_reported_with_its_finding(instance: Dagst
     (problem,) = run_problems(instance, SETTINGS)
     assert problem.title == "The job train failed for 2026-10-04"
     assert "users/nothing_lost: 3 records are lost" in problem.details
-    assert "champion stays" in problem.done
+    assert "the current champion, or popular tracks while there is none" in problem.done
 
 
 def test_an_outage_begins_with_its_first_failure_and_counts_its_runs(instance: DagsterInstance) -> None:

@@ -53,6 +53,13 @@ def add_session(
     _add(connection, LISTENS, rows, on)
 
 
+def add_plays(connection: duckdb.DuckDBPyConnection, on: date) -> None:
+    """A user who plays a track on a day: something to learn for candidates measured after it."""
+    add_users(connection, on, 1)
+    add_tracks(connection, on, 10)
+    add_session(connection, on, 1, [10])
+
+
 def add_list(
     connection: duckdb.DuckDBPyConnection, made_for: date, user: int, tracks: Sequence[int], version: str
 ) -> None:
