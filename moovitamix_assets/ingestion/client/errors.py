@@ -28,7 +28,8 @@ class RequestFailed(SourceError):
         if status is None:
             how = f"failed in {tries} {'try' if tries == 1 else 'tries'}, the last time with: {cause}"
             remedy = (
-                "Check that the source runs at MOOVITAMIX_API_URL and is healthy, then run again; "
+                "Check that the source runs at MOOVITAMIX_API_URL (`make dev` starts the bundled one) and is "
+                "healthy, then run again; "
                 "MOOVITAMIX_REQUEST_RETRIES, MOOVITAMIX_REQUEST_TIMEOUT_SECONDS and "
                 "MOOVITAMIX_REQUEST_DEADLINE_SECONDS set the patience, and until the first answer of a run "
                 "MOOVITAMIX_CONNECT_PATIENCE_SECONDS"

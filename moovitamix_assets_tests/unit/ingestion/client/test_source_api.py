@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from moovitamix_assets.ingestion.client.errors import RequestFailed
 from moovitamix_assets.ingestion.client.records import Endpoint
 from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets.settings import Settings
@@ -221,3 +222,11 @@ def test_everything_in_the_window_arrives_exactly_once(
         pull = api.pull(endpoint, since, before)
     assert ids(pull) == expected
     assert len(pull.records) + pull.earlier + pull.later + pull.undated_left_out == len(rows)
+
+
+def test_a_source_that_is_not_there_names_the_setting_and_the_command_that_starts_one() -> None:
+    with (
+        SourceApi("http://127.0.0.1:9", retries=0, connect_patience_seconds=0.01) as api,
+        pytest.raises(RequestFailed, match=r"MOOVITAMIX_API_URL \(`make dev` starts the bundled one\)"),
+    ):
+        api.check()
