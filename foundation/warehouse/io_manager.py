@@ -157,7 +157,7 @@ class _FrameHandler(DuckDBPandasTypeHandler):
         kept = _bound(context, "kept_partitions")
         if kept is not None:
             _delete_before_kept(table_slice, connection, int(kept))
-        return {"rows_written": rows}
+        return {"run_rows_written": rows}
 
 
 class _CleanedHandler(DbTypeHandler[CleanedPartitions]):
@@ -183,7 +183,7 @@ class _CleanedHandler(DbTypeHandler[CleanedPartitions]):
         insert(connection, self._layout.tables["partition_loads"], obj.loads)
         if obj.refused:
             _keep_refused_records(connection, source, obj.refused_records)
-        return {"rows_written": rows}
+        return {"run_rows_written": rows}
 
     def load_input(
         self, context: InputContext, table_slice: TableSlice, connection: duckdb.DuckDBPyConnection

@@ -96,8 +96,10 @@ def _raw_asset(name: str, endpoint: Endpoint, what: str) -> AssetsDefinition:
                 f"{pull.undated_left_out} records of {endpoint} have no readable time and belong to the first "
                 f"partition: materialize {name} for {settings.start_date} to land them."
             )
-        for day, records in frame["changed_on"].value_counts().items():
-            context.add_asset_metadata({"records": int(records)}, partition_key=f"{day:%Y-%m-%d}")
+        counts = frame["changed_on"].value_counts()
+        for day in days:
+            records = int(counts.get(pd.Timestamp(day), 0))
+            context.add_asset_metadata({"records": records}, partition_key=day.isoformat())
         yield Output(frame, metadata=_pull_metadata(pull))
         yield _check_result("source_plausible", appraisal.dates)
         yield _check_result("source_not_regenerated", appraisal.identities)
@@ -137,7 +139,7 @@ def _check_result(name: str, judgement: Judgement) -> AssetCheckResult:
 def _pull_metadata(pull: Pull) -> dict[str, Any]:
     statistics = pull.statistics
     return {
-        "records_in_run": len(pull.records),
+        "run_records": len(pull.records),
         "records_pending": MetadataValue.int(pull.later),
         "records_received": statistics.total,
         "records_earlier": pull.earlier,

@@ -147,10 +147,11 @@ def _reasons(rejected: pd.DataFrame) -> dict[str, int]:
 def _table_metadata(table: str, cleaned: CleanedPartitions) -> dict[str, Any]:
     sample = cleaned.accepted.drop(columns=[*_PERSONAL, "loaded_at"], errors="ignore").head(_SAMPLE_ROWS)
     metadata: dict[str, Any] = {
-        "records_in_run": int(cleaned.loads["received"].sum()),
-        "rejected_in_run": int(cleaned.loads["rejected"].sum()),
-        "items_left_out": cleaned.items_left_out,
-        "rejected_by_reason": MetadataValue.json(_reasons(cleaned.rejected)),
+        # Recorded with every partition of the run: the counts of a partition have names of their own.
+        "run_received": int(cleaned.loads["received"].sum()),
+        "run_rejected": int(cleaned.loads["rejected"].sum()),
+        "run_items_left_out": cleaned.items_left_out,
+        "run_rejected_by_reason": MetadataValue.json(_reasons(cleaned.rejected)),
         "sample": MetadataValue.md(plots.markdown_table(sample)),
     }
     if table == "listens" and len(cleaned.accepted):

@@ -80,7 +80,7 @@ def test_the_first_partition_takes_all_that_is_older_or_undated(
     assert pipeline.source.asked == [("users", None, datetime(2026, 9, 2))]
     assert landed_ids(pipeline, "users", FIRST) == [1, 2, 3, 4]
     metadata = metadata_of(result, FIRST)
-    assert metadata["records"] == metadata["records_in_run"] == 4
+    assert metadata["records"] == metadata["run_records"] == 4
     assert metadata["records_pending"] == 1
     assert metadata["records_received"] == 5
 
@@ -92,9 +92,11 @@ def test_each_record_lands_on_the_day_of_its_change(new_house: Callable[..., Sma
     ]
     pipeline = new_house({"users": records})
 
-    pipeline.execute(["raw_users"], FIRST, LAST)
+    result = pipeline.execute(["raw_users"], FIRST, LAST)
 
-    assert [landed_ids(pipeline, "users", day) for day in (FIRST, SECOND, LAST)] == [[], [2], [1]]
+    days = (FIRST, SECOND, LAST)
+    assert [landed_ids(pipeline, "users", day) for day in days] == [[], [2], [1]]
+    assert [metadata_of(result, day)["records"] for day in days] == [0, 1, 1]
 
 
 def test_records_of_a_day_not_yet_over_are_counted_as_pending_and_land_later(

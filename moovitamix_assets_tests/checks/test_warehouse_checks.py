@@ -553,3 +553,36 @@ def test_the_sample_of_a_table_leaves_personal_columns_out(pipeline: SmallPipeli
         == "| user_id | gender | favorite_genres | created_at | updated_at | changed_on |"
     )
     assert track(1)["name"] not in event
+
+
+# What the UI plots
+
+
+def test_each_partition_has_its_own_counts_and_the_totals_of_the_run_are_named_so(
+    pipeline: SmallPipeline,
+) -> None:
+    result = pipeline.execute(list(TABLES), FIRST, LAST)
+
+    counted: dict[str, dict[str, dict[str, Any]]] = {table: {} for table in TABLES}
+    for event in result.get_asset_materialization_events():
+        made = event.materialization
+        counted[made.asset_key.to_user_string()][str(made.partition)] = {
+            name: value.value for name, value in made.metadata.items() if isinstance(value.value, int)
+        }
+    rows = {"users": 2, "tracks": 3, "listens": 18}
+    records = {"users": 2, "tracks": 3, "listens": 6}
+    for table, partitions in counted.items():
+        assert partitions.keys() == {"2026-09-01", "2026-09-02", "2026-09-03"}
+        for figures_of_day in partitions.values():
+            assert figures_of_day == {
+                "received": records[table],
+                "accepted": records[table],
+                "rejected": 0,
+                "duplicates": 0,
+                "superseded": 0,
+                "dagster/partition_row_count": rows[table],
+                "run_received": 3 * records[table],
+                "run_rejected": 0,
+                "run_items_left_out": 0,
+                "run_rows_written": 3 * rows[table],
+            }

@@ -15,7 +15,7 @@ from moovitamix_assets.operations.health.gauges import Gauges
 
 _PLANNED = AssetCheckExecutionRecordStatus.PLANNED
 # The most exact first; the last counts the whole run, where its partitions are not counted.
-_ROWS = ("dagster/partition_row_count", "records", "rows_written")
+_ROWS = ("dagster/partition_row_count", "records", "run_rows_written")
 
 
 @dataclass(frozen=True)

@@ -398,4 +398,4 @@ def test_only_the_newest_partitions_of_a_range_are_kept(warehouse: Warehouse) ->
 def test_the_output_says_how_many_rows_were_written(warehouse: Warehouse) -> None:
     context = warehouse.write("recommendations", recommended([FIRST, SECOND]), FIRST, SECOND)
 
-    assert context.get_logged_metadata()["rows_written"].value == 2
+    assert context.get_logged_metadata()["run_rows_written"].value == 2
