@@ -9,12 +9,14 @@ that have neither.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
 import pandas as pd
 
+from foundation.errors import Explained
 from foundation.models.decisions import Champion, RecordedDecision, Verdict
 from foundation.models.gate import Decision
 from foundation.models.versions import trained_as_of
@@ -25,8 +27,17 @@ _NEWEST_FIRST = "ORDER BY as_of DESC, decision_number DESC, decided_at DESC"
 _OLDEST_FIRST = "ORDER BY as_of, decision_number, decided_at"
 
 
-class NothingToRollBack(RuntimeError):
+class NothingToRollBack(Explained):
     """There is no earlier champion to return to; the message says what the current one is."""
+
+
+@dataclass(frozen=True)
+class PlannedRollback:
+    """A rollback that is possible: the version to return to, the one it replaces, the day from which it holds."""
+
+    to: str
+    rolled_back: str
+    as_of: date
 
 
 def champion_version(connection: duckdb.DuckDBPyConnection, as_of: date) -> str | None:
@@ -183,6 +194,17 @@ def roll_back(
     Raises:
         NothingToRollBack: If there is no champion, or it was the first.
     """
+    planned = plan_rollback(connection, newest_served=newest_served, only_if=only_if)
+    if planned is None:
+        return None
+    _insert(connection, planned.to, planned.as_of, "rolled_back", reason, {}, planned.rolled_back)
+    return planned.to, planned.rolled_back
+
+
+def plan_rollback(
+    connection: duckdb.DuckDBPyConnection, *, newest_served: date | None, only_if: str | None = None
+) -> PlannedRollback | None:
+    """Find what `roll_back` would do, without doing it; see there for the arguments and errors."""
     days = [day for day in (newest_decision_day(connection), newest_served) if day is not None]
     as_of = max(days, default=date.min)
     current = champion_version(connection, as_of)
@@ -192,9 +214,10 @@ def roll_back(
         raise NothingToRollBack("There is no champion to roll back: no model was promoted yet.")
     before = _replaced_by(connection, current)
     if before is None:
-        raise NothingToRollBack(f"{current} is the first champion: there is no version before it.")
-    _insert(connection, before, as_of, "rolled_back", reason, {}, current)
-    return before, current
+        raise NothingToRollBack(
+            f"{current} is the first champion: there is no version to return to. Only a new candidate can replace it."
+        )
+    return PlannedRollback(before, current, as_of)
 
 
 def obsolete_versions(connection: duckdb.DuckDBPyConnection, *, kept: int, served_days: int) -> list[str]:

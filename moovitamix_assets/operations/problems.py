@@ -94,13 +94,16 @@ def _problem_of(job: str, instance: DagsterInstance, settings: Settings) -> Prob
     if not failed:
         return None
     newest = failed[0].dagster_run
+    # A rollback is requested once and not repeated: its failure is an event, which no later success would end.
+    once = job == "rollback"
     return Problem(
-        key=f"{RUN_KEY}{job}",
+        key=f"{RUN_KEY}{job}:{newest.run_id}" if once else f"{RUN_KEY}{job}",
         title=_title(newest),
         since=_moment(failed[-1]),
         details=(*_causes(instance, newest), *_attempts(failed)),
         done=_done(job, settings),
         link=f"{settings.operations.ui_url}/runs/{newest.run_id}",
+        lasting=not once,
     )
 
 

@@ -46,7 +46,10 @@ def recommendations() -> None:
 
 
 def definitions(log_format: Literal["text", "json"]) -> Definitions:
-    jobs = [define_asset_job(name, AssetSelection.all()) for name in ("nightly", "ingest", "train", "other")]
+    jobs = [
+        define_asset_job(name, AssetSelection.all())
+        for name in ("nightly", "ingest", "train", "rollback", "other")
+    ]
     return Definitions(
         assets=[users, recommendations],
         jobs=jobs,

@@ -31,6 +31,7 @@ from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import days_between, range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.dataset.snapshot import nothing_to_learn
+from moovitamix_assets.training.gate.promotion import plan_rollback
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.future import DaysOfTheFuture, find_future_days
 from moovitamix_assets.warehouse.loads import loaded_days, made_days
@@ -176,10 +177,11 @@ def run_rollback(settings: Settings, instance: DagsterInstance, reason: str) -> 
 
     Raises:
         WarehouseMissing: If there is no warehouse.
-        RunFailed: If there is nothing to return to.
+        NothingToRollBack: If there is nothing to return to; no run is started.
+        RunFailed: If the run fails.
     """
-    with read_warehouse(settings.warehouse_path):
-        pass  # A mistyped folder is named, not created.
+    with read_warehouse(settings.warehouse_path) as connection:
+        plan_rollback(connection)
     result = _execute(
         build_definitions(settings),
         ROLLBACK_JOB.name,

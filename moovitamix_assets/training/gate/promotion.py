@@ -140,3 +140,12 @@ def roll_back(
     """
     newest = newest_recommended_day(connection)
     return promotions.roll_back(connection, reason, newest_served=newest, only_if=only_if)
+
+
+def plan_rollback(connection: duckdb.DuckDBPyConnection) -> promotions.PlannedRollback | None:
+    """Find what `roll_back` would do; a connection for reading is enough.
+
+    Raises:
+        NothingToRollBack: If there is no champion, or it was the first.
+    """
+    return promotions.plan_rollback(connection, newest_served=newest_recommended_day(connection))

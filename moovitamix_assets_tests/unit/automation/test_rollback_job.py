@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from dagster import ExecuteInProcessResult
+from dagster import DagsterInstance, ExecuteInProcessResult
 
 from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate
+from foundation.models.promotions import NothingToRollBack
+from foundation.operations.run_failures import failure_causes
 from foundation.tables import empty_frame
 from moovitamix_assets.automation.jobs import ROLLBACK_JOB
+from moovitamix_assets.cli.runs.pipeline import run_rollback
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
@@ -27,9 +30,11 @@ def settings(tmp_path: Path) -> Settings:
     return settings
 
 
-def rolled_back(settings: Settings, **config: str) -> ExecuteInProcessResult:
+def rolled_back(settings: Settings, *, raise_on_error: bool = True, **config: str) -> ExecuteInProcessResult:
     return ROLLBACK_JOB.execute_in_process(
-        run_config={"ops": {"roll_back_champion": {"config": config}}}, resources={"settings": settings}
+        run_config={"ops": {"roll_back_champion": {"config": config}}},
+        resources={"settings": settings},
+        raise_on_error=raise_on_error,
     )
 
 
@@ -53,3 +58,18 @@ def test_a_user_who_names_no_version_rolls_back_the_champion(settings: Settings)
     assert rolled_back(settings, reason="I say so.").output_for_node("roll_back_champion") == ("b", "c")
     assert rolled_back(settings).output_for_node("roll_back_champion") == ("a", "b")
     assert [row[1] for row in decisions(settings)] == ["I say so.", "requested by a user"]
+
+
+def test_a_rollback_with_nothing_to_return_to_fails_with_the_sentence_that_the_command_refuses_it_with(
+    settings: Settings,
+):
+    for _ in range(2):
+        rolled_back(settings)
+    failed = rolled_back(settings, raise_on_error=False)
+    assert not failed.success
+    said = "a is the first champion: there is no version to return to."
+    assert any(said in cause for cause in failure_causes(failed.all_events))
+    with DagsterInstance.ephemeral() as instance:
+        with pytest.raises(NothingToRollBack, match=said):
+            run_rollback(settings, instance, "why not")
+        assert instance.get_runs_count() == 0

@@ -51,6 +51,12 @@ def test_a_check_that_stopped_a_run_is_reported_with_its_finding(instance: Dagst
     assert "the current champion, or popular tracks while there is none" in problem.done
 
 
+def test_a_rollback_that_failed_is_an_event_that_does_not_stay_open(instance: DagsterInstance) -> None:
+    failed = run(instance, "rollback", "raise")
+    (problem,) = run_problems(instance, SETTINGS)
+    assert (problem.key, problem.lasting) == (f"run:rollback:{failed.run_id}", False)
+
+
 def test_an_outage_begins_with_its_first_failure_and_counts_its_runs(instance: DagsterInstance) -> None:
     ended = [run(instance, "ingest", do).run_id for do in ("raise", "well", "raise", "lose")]
     records = {record.dagster_run.run_id: record for record in instance.get_run_records()}
