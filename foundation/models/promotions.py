@@ -100,8 +100,7 @@ def newest_trained_day(connection: duckdb.DuckDBPyConnection, until: date) -> da
 
 def last_decision(connection: duckdb.DuckDBPyConnection, as_of: date) -> RecordedDecision | None:
     """The last decision that holds as of a day, whatever it was; None if there is none."""
-    found = _recorded(connection, f"WHERE as_of <= ? {_NEWEST_FIRST} LIMIT 1", [as_of])
-    return found[0] if found else None
+    return next(iter(_recorded(connection, f"WHERE as_of <= ? {_NEWEST_FIRST} LIMIT 1", [as_of])), None)
 
 
 def decisions_after(connection: duckdb.DuckDBPyConnection, day: date) -> list[RecordedDecision]:
@@ -178,21 +177,17 @@ def roll_back(
 ) -> tuple[str, str] | None:
     """Make the champion before the current one the champion again; nothing is trained.
 
-    It holds from the newest day that was decided or served: earlier days stay as they were. Rolling back twice
-    goes back two champions: each returns to the one it replaced when it was promoted.
+    It holds from the newest day that was decided or served. Rolling back twice goes back two champions: each returns to
+    the one it replaced when it was promoted.
 
     Args:
         connection: The warehouse, inside a transaction.
         reason: One sentence for the record.
         newest_served: The newest day for which recommendations exist; None if there are none.
-        only_if: The version meant. Where another one is the champion by now nothing is done, so that asking
-            twice rolls back once.
+        only_if: The version meant; nothing is done if another one is the champion by now.
 
     Returns:
         The version that is the champion now, and the one that was; None if `only_if` is not the champion.
-
-    Raises:
-        NothingToRollBack: If there is no champion, or it was the first.
     """
     planned = plan_rollback(connection, newest_served=newest_served, only_if=only_if)
     if planned is None:
@@ -204,7 +199,11 @@ def roll_back(
 def plan_rollback(
     connection: duckdb.DuckDBPyConnection, *, newest_served: date | None, only_if: str | None = None
 ) -> PlannedRollback | None:
-    """Find what `roll_back` would do, without doing it; see there for the arguments and errors."""
+    """Find what `roll_back` would do, without doing it; see there for the arguments.
+
+    Raises:
+        NothingToRollBack: If there is no champion, or it was the first.
+    """
     days = [day for day in (newest_decision_day(connection), newest_served) if day is not None]
     as_of = max(days, default=date.min)
     current = champion_version(connection, as_of)
@@ -214,9 +213,7 @@ def plan_rollback(
         raise NothingToRollBack("There is no champion to roll back: no model was promoted yet.")
     before = _replaced_by(connection, current)
     if before is None:
-        raise NothingToRollBack(
-            f"{current} is the first champion: there is no version to return to. Only a new candidate can replace it."
-        )
+        raise NothingToRollBack(f"{current} is the first champion: there is no version to return to.")
     return PlannedRollback(before, current, as_of)
 
 

@@ -1,6 +1,6 @@
 """The evidence for decisions about retraining and rollback: the days served so far, read from the warehouse.
 
-The decisions are in `retraining.py` and `rollback.py`; runs are read from Dagster's storage in `retraining_runs.py`.
+The decisions are in `retraining.py` and `rollback.py`; runs are read from Dagster's storage in `training_records.py`.
 All time here is partition time, so that a replay of the same days decides as the live service did.
 """
 
@@ -65,7 +65,7 @@ class Evidence:
         quality: Ascending; of the last 60 days, and all of the champion's, since its first are its reference.
         drift: Ascending; the days of the last 60 on which drift was computed.
         trainings: Ascending, one per day.
-        requested_on: The newest day for which a user requested a retraining.
+        requested_on: The newest day for which a user requested a retraining; one after `day` is only reported.
         recommending_versions: Versions that ever made recommendations.
         nothing_to_learn: Why no candidate of `day` can be trained, a clause; None if one can.
     """
@@ -88,7 +88,6 @@ class Evidence:
             ),
             drift=tuple(past for past in self.drift if past.day <= self.day),
             trainings=tuple(past for past in self.trainings if past.day <= self.day),
-            requested_on=self.requested_on if self.requested_on and self.requested_on <= self.day else None,
         )
 
     def quality_of(self, model_version: str) -> tuple[DayQuality, ...]:
@@ -121,7 +120,7 @@ def read_evidence(
         quality=_quality(connection, day, champion),
         drift=_drift(connection, day),
         trainings=_trainings(decided, [run for run in runs if run.day <= day]),
-        requested_on=requested_on if requested_on and requested_on <= day else None,
+        requested_on=requested_on,
         recommending_versions=_recommending_versions(connection, day),
     )
 

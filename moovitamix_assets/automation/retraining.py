@@ -120,6 +120,12 @@ def _findings(
 def _requested(known: Evidence) -> _Finding:
     if known.requested_on is None:
         return _Finding(None, "no user requested one")
+    if known.requested_on > known.day:
+        return _Finding(
+            None,
+            f"the request of a user waits for the recommendations of {known.requested_on}, "
+            f"which the nightly run computes on {known.requested_on + timedelta(days=1)}",
+        )
     answer = next((past.day for past in known.trainings if past.day >= known.requested_on), None)
     if answer:
         return _Finding(None, f"the request of {known.requested_on} was answered on {answer}")

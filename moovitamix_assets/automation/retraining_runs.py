@@ -1,48 +1,33 @@
-"""From decisions about the champion to requests for runs, and what Dagster's own records know about past trainings.
+"""From the evidence about the champion to requests for runs.
 
-Trainings that ran or failed, and users' requests, are in Dagster's records; the decisions themselves are pure functions
-in `champion_decision.py`.
+The decisions themselves are pure functions in `champion_decision.py`; what Dagster's records know about trainings and
+users' requests is read in `training_records.py`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import duckdb
 from dagster import (
-    AssetKey,
-    AssetObservation,
     DagsterInstance,
-    DagsterRun,
-    DagsterRunStatus,
     RunRequest,
-    RunsFilter,
 )
 
-from foundation.errors import Explained
-from foundation.models.promotions import champion_version, newest_trained_day
+from foundation.models.promotions import champion_version
 from moovitamix_assets.automation.champion_decision import ChampionDecision
-from moovitamix_assets.automation.evidence import Evidence, Training, TrainingOutcome, read_evidence
+from moovitamix_assets.automation.evidence import Evidence, read_evidence
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.automation.retraining import RetrainingDecision
 from moovitamix_assets.automation.rollback import RollbackDecision
+from moovitamix_assets.automation.training_records import known_trainings, requested_on
 from moovitamix_assets.clock import last_ended_day, now
-from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.dataset.snapshot import nothing_to_learn
 from moovitamix_assets.warehouse.connection import read_warehouse
-from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 
 TRIGGER_TAG = "moovitamix/trigger"
 REASON_TAG = "moovitamix/reason"
-
-_REQUESTED_FOR = AssetKey("lightfm_model")
-_REQUEST = "retraining_asked_for"
-_RECORDS_READ = 100
-
-
-class NothingServed(Explained):
-    """There are no recommendations yet; the message names the remedy."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +36,10 @@ class Situation:
 
     Attributes:
         evidence: For the decision about it.
-        requested_on: The newest day for which a user requested a retraining; it may come after the evidence's.
         outdated: The request for the newest recommendations again, if another version made them; else empty.
     """
 
     evidence: Evidence
-    requested_on: date | None
     outdated: tuple[RunRequest, ...]
 
 
@@ -72,7 +55,7 @@ def read_situation(instance: DagsterInstance, settings: Settings) -> Situation |
         if evidence is None:
             return None
         outdated = outdated_recommendations(connection, evidence.day)
-    return Situation(evidence, requested_on(instance), outdated)
+    return Situation(evidence, outdated)
 
 
 def current_evidence(
@@ -92,49 +75,6 @@ def current_evidence(
     if evidence is None:
         return None
     return replace(evidence, nothing_to_learn=nothing_to_learn(connection, evidence.day, settings.training))
-
-
-def request_retraining(instance: DagsterInstance, settings: Settings, reason: str) -> date:
-    """Record, in the history of `lightfm_model`, that a user requests a retraining.
-
-    Returns:
-        The day as of which, or of a later one, a candidate is trained: the newest day with recommendations, or the day
-        after one that was trained already, since that training does not answer a request made now.
-
-    Raises:
-        NothingServed: If there are no recommendations.
-        WarehouseMissing: If nothing was ever loaded.
-    """
-    until = last_ended_day(now(settings))
-    with read_warehouse(settings.warehouse_path) as connection:
-        newest = newest_recommended_day(connection, until)
-        decided = newest_trained_day(connection, until)
-    if newest is None:
-        raise NothingServed("There are no recommendations yet: `moovitamix run` computes the first ones.")
-    trained = [run.day for run in known_trainings(instance) if run.outcome != "under_way"]
-    trained += [decided] if decided else []
-    day = max([newest, *(past + timedelta(days=1) for past in trained)])
-    instance.report_runless_asset_event(
-        AssetObservation(_REQUESTED_FOR, partition=day.isoformat(), metadata={_REQUEST: reason})
-    )
-    return day
-
-
-def requested_on(instance: DagsterInstance) -> date | None:
-    """The newest day for which a user requested a retraining."""
-    for record in instance.fetch_observations(_REQUESTED_FOR, limit=_RECORDS_READ).records:
-        observation = record.event_log_entry.asset_observation
-        if observation and observation.partition and _REQUEST in observation.metadata:
-            return date.fromisoformat(observation.partition)
-    return None
-
-
-def known_trainings(instance: DagsterInstance) -> list[Training]:
-    """The newest trainings by their runs: under way, failed, or successful (decisions are in `promotions`)."""
-    runs = instance.get_runs(RunsFilter(job_name=TRAIN_JOB.name), limit=_RECORDS_READ)
-    return [
-        Training(days[-1], _outcome(run)) for run in runs if (days := partitions_of_run(run.tags)) is not None
-    ]
 
 
 def requests_of(decision: ChampionDecision, outdated: Sequence[RunRequest]) -> list[RunRequest]:
@@ -183,9 +123,3 @@ def outdated_recommendations(connection: duckdb.DuckDBPyConnection, day: date) -
             tags={TRIGGER_TAG: "new champion", REASON_TAG: f"{version} is the champion."},
         ),
     )
-
-
-def _outcome(run: DagsterRun) -> TrainingOutcome:
-    if not run.is_finished:
-        return "under_way"
-    return "promoted" if run.status is DagsterRunStatus.SUCCESS else "failed"

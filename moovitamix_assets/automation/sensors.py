@@ -28,6 +28,7 @@ from moovitamix_assets.automation.incidents import find_incidents
 from moovitamix_assets.automation.jobs import HOST_TAG, NIGHTLY_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.automation.nightly_runs import nightly_request, run_under_way
 from moovitamix_assets.automation.retraining_runs import read_situation, requests_of
+from moovitamix_assets.automation.training_records import requested_on
 from moovitamix_assets.clock import due_day, now
 from moovitamix_assets.operations.checks import check_freshness, freshness_evaluations
 from moovitamix_assets.settings import Settings
@@ -89,9 +90,15 @@ def _retraining(settings: Settings) -> SensorDefinition:
         **_running(settings),
     )
     def retraining(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+        decided = json.loads(context.cursor or "{}")
         running = run_under_way(context.instance, _CHANGING_THE_CHAMPION)
         if running:
-            return SkipReason(f"A run of {running[0]} is under way.")
+            requested = requested_on(context.instance)
+            waits = requested is not None and decided.get("requested_on") != f"{requested}"
+            return SkipReason(
+                f"A run of {running[0]} is under way."
+                + (f" The request as of {requested} is decided about once it has ended." if waits else "")
+            )
         try:
             situation = read_situation(context.instance, settings)
         except (WarehouseMissing, WarehouseLocked) as error:
@@ -100,17 +107,18 @@ def _retraining(settings: Settings) -> SensorDefinition:
             return SkipReason("There are no recommendations yet, so their quality is not known.")
         evidence, outdated = situation.evidence, list(situation.outdated)
         automatic = settings.retraining.automatic_retraining
-        basis = f"{evidence.day}, requested on {situation.requested_on}, automatic {automatic}"
+        basis = f"{evidence.day}, requested on {evidence.requested_on}, automatic {automatic}"
         if evidence.nothing_to_learn:
             basis += f", {evidence.nothing_to_learn}"
-        decided = json.loads(context.cursor or "{}")
         if decided.get("basis") == basis:
             return _requesting(outdated, f"Decided already: {decided['decision']}")
         decision = decide_about_champion(evidence, settings.retraining, settings.monitoring)
         return _requesting(
             requests_of(decision, outdated),
             decision.summary,
-            cursor=json.dumps({"basis": basis, "decision": decision.summary}),
+            cursor=json.dumps(
+                {"basis": basis, "requested_on": f"{evidence.requested_on}", "decision": decision.summary}
+            ),
             asset_events=[
                 AssetObservation(
                     "champion_model", partition=f"{evidence.day}", metadata={"decision": decision.summary}

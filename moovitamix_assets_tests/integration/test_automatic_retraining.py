@@ -16,7 +16,7 @@ from foundation.run_tags import PARTITION_TAG
 from foundation.tables import empty_frame
 from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB
-from moovitamix_assets.automation.retraining_runs import request_retraining
+from moovitamix_assets.automation.training_records import request_retraining
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse

@@ -89,7 +89,7 @@ def retrain(reason: Reason = _BY_A_USER, data_dir: DataDir = None) -> None:
     """Request a new candidate: the sensor `retraining` starts its training once cool-down and budget allow."""
     settings = read_settings(data_dir)
 
-    from moovitamix_assets.automation.retraining_runs import request_retraining
+    from moovitamix_assets.automation.training_records import request_retraining
     from moovitamix_assets.cli.interface.instance import open_instance
 
     with open_instance() as instance:

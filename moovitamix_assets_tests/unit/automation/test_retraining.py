@@ -61,8 +61,13 @@ def test_a_user_waits_for_the_cool_down_too():
     assert decided(13, **known).retrain
 
 
-def test_what_is_asked_for_later_is_not_known_yet():
-    assert not decided(9, requested_on=day(10)).retrain
+def test_a_request_for_a_later_day_waits_for_its_recommendations():
+    decision = decided(9, requested_on=day(10))
+    assert not decision.retrain
+    assert (
+        "request of a user waits for the recommendations of 2026-09-10, which the nightly run computes on "
+        "2026-09-11" in decision.reason
+    )
 
 
 def test_with_the_switch_off_only_a_user_can_ask():

@@ -19,8 +19,8 @@ from dagster import (
 from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.errors import WarehouseLocked
 from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
-from moovitamix_assets.automation.retraining_runs import request_retraining
 from moovitamix_assets.automation.sensors import build_sensors
+from moovitamix_assets.automation.training_records import request_retraining, withdraw_request
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets_tests.unit.automation.warehouses import add_quality, decide_about, put_down_run
@@ -149,6 +149,29 @@ def test_a_users_request_and_a_changed_switch_are_decided_about_at_once(watch: W
     (training,) = watch.requests()
     assert training.tags["moovitamix/trigger"] == "requested"
     assert watch.requests() == []
+
+
+def test_a_request_is_acknowledged_at_the_next_tick_with_what_it_waits_for(watch: Watch) -> None:
+    trained = f"{DAY}-dddddddd"
+    watch.fill(promoted(trained), listed(trained))
+    assert "no user requested one" in watch.said()
+    assert request_retraining(watch.instance, watch.settings, "why not") == DAY + timedelta(days=1)
+    under_way = put_down_run(watch.instance, "nightly", DagsterRunStatus.STARTED)
+    assert "The request as of 2026-09-21 is decided about once it has ended." in watch.said()
+    watch.instance.report_run_canceled(under_way)
+    assert "waits for the recommendations of 2026-09-21, which the nightly run computes on" in watch.said()
+    put_down_run(watch.instance, "nightly", DagsterRunStatus.STARTED)
+    assert watch.said() == "A run of nightly is under way."
+
+
+def test_a_request_that_was_withdrawn_is_trained_no_more(watch: Watch) -> None:
+    watch.fill(promoted(B), listed(B))
+    request_retraining(watch.instance, watch.settings, "why not")
+    assert withdraw_request(watch.instance, watch.settings, "a mistake") == DAY
+    assert watch.requests() == []
+    assert "no user requested one" in watch.said()
+    request_retraining(watch.instance, watch.settings, "after all")
+    assert len(watch.requests()) == 1
 
 
 def test_switched_off_nothing_is_trained_or_taken_back(watch: Watch) -> None:

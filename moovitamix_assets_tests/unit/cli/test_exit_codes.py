@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from foundation.landing.first_partition import StartDateMoved
 from foundation.models.model_store import ModelMissing
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
-from moovitamix_assets.automation import retraining_runs
-from moovitamix_assets.automation.retraining_runs import NothingServed
+from moovitamix_assets.automation import training_records
+from moovitamix_assets.automation.training_records import NothingServed
 from moovitamix_assets.cli.app import app
 from moovitamix_assets.cli.inspection import recommendations as recommend
 from moovitamix_assets.cli.inspection.recommendations import NothingToShow
@@ -69,9 +69,9 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
         (("rollback",), pipeline, "run_rollback", WarehouseMissing, 1),
         (("rollback",), pipeline, "run_rollback", WarehouseLocked, 1),
         (("rollback",), instance, "open_instance", NoInstance, 1),
-        (("retrain",), retraining_runs, "request_retraining", NothingServed, 1),
-        (("retrain",), retraining_runs, "request_retraining", WarehouseMissing, 1),
-        (("retrain",), retraining_runs, "request_retraining", WarehouseLocked, 1),
+        (("retrain",), training_records, "request_retraining", NothingServed, 1),
+        (("retrain",), training_records, "request_retraining", WarehouseMissing, 1),
+        (("retrain",), training_records, "request_retraining", WarehouseLocked, 1),
         (("retrain",), instance, "open_instance", NoInstance, 1),
         (("mirror",), mirror, "write_mirror", MirrorFailed, 1),
         (("mirror",), mirror, "write_mirror", WarehouseMissing, 1),

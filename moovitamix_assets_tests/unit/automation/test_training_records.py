@@ -10,11 +10,13 @@ from dagster import AssetKey, AssetObservation, DagsterInstance, DagsterRunStatu
 from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.errors import WarehouseMissing
 from moovitamix_assets.automation.evidence import Training
-from moovitamix_assets.automation.retraining_runs import (
+from moovitamix_assets.automation.training_records import (
+    NoOpenRequest,
     NothingServed,
     known_trainings,
     request_retraining,
     requested_on,
+    withdraw_request,
 )
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.settings import Settings
@@ -130,4 +132,21 @@ def test_other_observations_of_the_model_are_no_requests(
         AssetObservation(AssetKey("champion_model"), partition="2026-09-19"),
     ):
         instance.report_runless_asset_event(observation)
+    assert requested_on(instance) == date(2026, 9, 16)
+
+
+def test_only_an_open_request_can_be_withdrawn(instance: DagsterInstance, settings: Settings) -> None:
+    with write_warehouse(settings.warehouse_path) as connection:
+        add_list(connection, date(2026, 9, 16), 1, [10], A)
+    with pytest.raises(NoOpenRequest, match="No retraining is requested"):
+        withdraw_request(instance, settings, "why not")
+    request_retraining(instance, settings, "why not")
+    assert withdraw_request(instance, settings, "a mistake") == date(2026, 9, 16)
+    assert requested_on(instance) is None
+    with pytest.raises(NoOpenRequest, match="No retraining is requested"):
+        withdraw_request(instance, settings, "again")
+    request_retraining(instance, settings, "after all")
+    put_down_run(instance, "train", DagsterRunStatus.STARTED, **{PARTITION_TAG: "2026-09-16"})
+    with pytest.raises(NoOpenRequest, match="requested as of 2026-09-16 was started as of 2026-09-16"):
+        withdraw_request(instance, settings, "too late")
     assert requested_on(instance) == date(2026, 9, 16)
