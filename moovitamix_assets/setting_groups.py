@@ -115,7 +115,12 @@ class PlausibilitySettings(Variables):
 
 
 class WarehouseSettings(Variables):
-    """Limits on a run's records: what is rejected, and what is accepted and unusual."""
+    """The copy for readers, and limits on a run's records: what is rejected, and what is accepted and unusual."""
+
+    warehouse_copy: bool = Field(
+        True,
+        description="Whether `warehouse_copy.duckdb` is written after each run, for notebooks that stay open.",
+    )
 
     rejected_warn_share: float = Field(0.01, ge=0, le=1, description="Share rejected that warns.")
     rejected_error_share: float = Field(

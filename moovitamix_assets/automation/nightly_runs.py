@@ -81,6 +81,11 @@ def run_under_way(instance: DagsterInstance, job_names: Iterable[str]) -> tuple[
     return None
 
 
+def any_run_under_way(instance: DagsterInstance) -> bool:
+    """Return whether there is an unfinished run of any job."""
+    return bool(instance.get_runs(RunsFilter(statuses=UNDER_WAY), limit=1))
+
+
 def _request(plan: NightlyRun) -> RunRequest:
     key = f"night-{plan.last}-{plan.attempt}"
     tags = {NIGHTLY_TAG: plan.last.isoformat(), NIGHTLY_FROM_TAG: plan.first.isoformat()}

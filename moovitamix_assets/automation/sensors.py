@@ -1,4 +1,4 @@
-"""The sensors: missed days, retraining and rollback, freshness, alerts, housekeeping.
+"""The sensors: missed days, retraining and rollback, freshness, alerts, the copy, housekeeping.
 
 Each reads what is known and calls one function that decides; none computes. The keys of requested runs are made of
 partition and evidence, so that nothing is started twice. See https://docs.dagster.io/guides/automate/sensors.
@@ -22,16 +22,18 @@ from dagster import (
 from foundation.operations.alerts import Notified, compose, send
 from foundation.operations.dead_runs import release_dead_runs
 from foundation.operations.old_runs import remove_old_runs
+from foundation.warehouse.copying import CopyNotWritten
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.automation.champion_decision import decide_about_champion
 from moovitamix_assets.automation.incidents import find_incidents
 from moovitamix_assets.automation.jobs import HOST_TAG, NIGHTLY_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
-from moovitamix_assets.automation.nightly_runs import nightly_request, run_under_way
+from moovitamix_assets.automation.nightly_runs import any_run_under_way, nightly_request, run_under_way
 from moovitamix_assets.automation.retraining_runs import read_situation, requests_of
 from moovitamix_assets.automation.training_records import requested_on
 from moovitamix_assets.clock import due_day, now
 from moovitamix_assets.operations.checks import check_freshness, freshness_evaluations
 from moovitamix_assets.settings import Settings
+from moovitamix_assets.warehouse.connection import refresh_copy
 
 _CHANGING_THE_CHAMPION = (NIGHTLY_JOB.name, TRAIN_JOB.name, ROLLBACK_JOB.name, RECOMMEND_JOB.name)
 
@@ -50,6 +52,7 @@ def build_sensors(settings: Settings) -> list[SensorDefinition]:
         _retraining(settings),
         _freshness(settings),
         _alerts(settings),
+        _warehouse_copy(settings),
         _housekeeping(settings),
     ]
 
@@ -173,6 +176,28 @@ def _alerts(settings: Settings) -> SensorDefinition:
         return SensorResult(skip_reason=summary, cursor=notified.to_json())
 
     return alerts
+
+
+def _warehouse_copy(settings: Settings) -> SensorDefinition:
+    @sensor(
+        name="warehouse_copy",
+        description="Copies the warehouse for notebooks, once it has changed and no run is under way.",
+        **_running(settings),
+    )
+    def warehouse_copy(context: SensorEvaluationContext) -> SkipReason:
+        if not settings.warehouse.warehouse_copy:
+            return SkipReason("MOOVITAMIX_WAREHOUSE_COPY is false.")
+        if any_run_under_way(context.instance):
+            # A run waits ten seconds for a reader, and then fails.
+            return SkipReason("A run is under way.")
+        try:
+            copied = refresh_copy(settings.warehouse_path)
+        except CopyNotWritten as error:
+            context.log.warning(str(error))
+            return SkipReason(str(error))
+        return SkipReason("The warehouse was copied." if copied else "The copy is current.")
+
+    return warehouse_copy
 
 
 def _housekeeping(settings: Settings) -> SensorDefinition:

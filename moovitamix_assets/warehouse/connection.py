@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from foundation.warehouse import connection
+from foundation.warehouse import connection, copying
 from moovitamix_assets.warehouse.layout import LAYOUT
 
 # The pool of every step that opens the warehouse: two processes never hold the file.
@@ -29,3 +29,15 @@ def write_warehouse(path: Path) -> AbstractContextManager[duckdb.DuckDBPyConnect
 def scan_warehouse(path: Path, on_progress: Callable[[int, int], None] = lambda done, total: None) -> int:
     """Read every value of every table and return the number of rows; errors as in the foundation."""
     return connection.scan_warehouse(path, LAYOUT, on_progress)
+
+
+def refresh_copy(path: Path) -> bool:
+    """Copy the warehouse for readers unless its copy is current; return whether it was copied.
+
+    Raises:
+        CopyNotWritten: As in `foundation.warehouse.copying`.
+    """
+    if copying.copy_is_current(path):
+        return False
+    copying.copy_warehouse(path, LAYOUT)
+    return True

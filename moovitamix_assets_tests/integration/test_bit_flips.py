@@ -10,7 +10,8 @@ from dagster import AssetSelection
 
 from foundation.landing.files import landing_files, set_aside_damaged
 from foundation.progress import NoProgress
-from moovitamix_assets.cli.inspection.deep_checks import COPY_NAME, examine_deeply
+from foundation.warehouse.copying import COPY_NAME
+from moovitamix_assets.cli.inspection.deep_checks import examine_deeply
 from moovitamix_assets.cli.runs.pipeline import run_pipeline
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.warehouse.schemas import SOURCE_TABLES

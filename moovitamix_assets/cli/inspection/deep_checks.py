@@ -11,6 +11,7 @@ from foundation.durable import Damaged
 from foundation.landing.files import all_landing_files, is_hashed, read_landing_file
 from foundation.landing.judged_files import damaged_loads
 from foundation.progress import OnProgress, Progress
+from foundation.warehouse.copying import copy_of
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from foundation.warehouse.findings import nothing_lost
 from foundation.warehouse.ledger import ledger_path, read_ledger, rows_lost
@@ -22,8 +23,6 @@ from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.warehouse.connection import read_warehouse, scan_warehouse
 from moovitamix_assets.warehouse.layout import LAYOUT
-
-COPY_NAME = "warehouse_copy.duckdb"
 
 
 def examine_deeply(settings: Settings, progress: Progress) -> Iterator[Symptom]:
@@ -139,7 +138,7 @@ def _warehouse(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]
 
 
 def _copy(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
-    path = settings.data_dir / COPY_NAME
+    path = copy_of(settings.warehouse_path)
     if not path.exists():
         return
     try:

@@ -60,6 +60,7 @@ def run(
             ):
                 say(f"Damaged: {file} was set aside as {now}.")
         outcome = run_pipeline(settings, from_day, to_day, instance, TerminalProgress(console), again=again)
+        _refresh_copy(settings)
     if not outcome.missing and not again:
         say("Nothing was missing.")
     if outcome.source_not_inspected:
@@ -114,6 +115,19 @@ def mirror(data_dir: DataDir = None) -> None:
         also = f" ({', '.join(names[version])})" if version in names else ""
         say(f"{version} {outcome}{also}")
     say(f"Versions in {report.where}: {len(report.versions)}, {report.seconds:.1f} s")
+
+
+def _refresh_copy(settings: Settings) -> None:
+    """Copy the warehouse for readers; that it cannot be copied is no reason for the command to fail."""
+    from foundation.warehouse.copying import CopyNotWritten
+    from moovitamix_assets.warehouse.connection import refresh_copy
+
+    if not settings.warehouse.warehouse_copy:
+        return
+    try:
+        refresh_copy(settings.warehouse_path)
+    except CopyNotWritten as error:
+        say(str(error), style="yellow")
 
 
 def report_waiting(holder: str) -> None:
