@@ -88,6 +88,29 @@ def decide_retraining(
     )
 
 
+def obstacle_to_training_now(evidence: Evidence, retraining: RetrainingSettings) -> str | None:
+    """Why a user cannot have a candidate of the evidence's day trained at once, a clause; None if one can.
+
+    The cool-down bounds what is started automatically and does not matter here; the budget does.
+    """
+    known = evidence.judged(0)
+    if known.nothing_to_learn:
+        return known.nothing_to_learn
+    last = known.trainings[-1] if known.trainings else None
+    if last and last.day == known.day and last.outcome not in ("failed", "under_way"):
+        return (
+            f"the candidate of {known.day} was trained and decided about already; the next one can be trained once "
+            f"the nightly run of {known.day + timedelta(days=1)} is done"
+        )
+    return _under_way(known.trainings) or _budget_used_up(known.day, known.trainings, retraining)
+
+
+def open_request(evidence: Evidence) -> date | None:
+    """The day as of which a user requested a retraining that no training answers yet; None if there is none."""
+    day = evidence.requested_on
+    return None if day is None or any(past.day >= day for past in evidence.trainings) else day
+
+
 def degradation(
     evidence: Evidence, retraining: RetrainingSettings, monitoring: MonitoringSettings
 ) -> Degradation | None:
@@ -237,9 +260,8 @@ def _in_a_row(
 
 def _obstacle(day: date, trainings: Sequence[Training], retraining: RetrainingSettings) -> str | None:
     """Why no training is allowed on a day, and until when; None if it is."""
-    under_way = [past.day for past in trainings if past.outcome == "under_way"]
-    if under_way:
-        return f"the training of {under_way[-1]} is under way"
+    if under_way := _under_way(trainings):
+        return under_way
     if not trainings:
         return None
     unpromoted = len(list(takewhile(lambda past: past.outcome != "promoted", reversed(trainings))))
@@ -250,6 +272,15 @@ def _obstacle(day: date, trainings: Sequence[Training], retraining: RetrainingSe
     if day < rested:
         suffix = f", {unpromoted} in a row not promoted" if unpromoted else ""
         return f"it waits until {rested}, {wait} days after the training of {trainings[-1].day}{suffix}"
+    return _budget_used_up(day, trainings, retraining)
+
+
+def _under_way(trainings: Sequence[Training]) -> str | None:
+    under_way = [past.day for past in trainings if past.outcome == "under_way"]
+    return f"the training of {under_way[-1]} is under way" if under_way else None
+
+
+def _budget_used_up(day: date, trainings: Sequence[Training], retraining: RetrainingSettings) -> str | None:
     recent = [past.day for past in trainings if past.day > day - timedelta(days=_BUDGET_DAYS)]
     if len(recent) >= retraining.retraining_budget:
         free = recent[-retraining.retraining_budget] + timedelta(days=_BUDGET_DAYS)

@@ -16,7 +16,7 @@ from rich.table import Table
 from foundation.models.promotions import all_decisions, current_champion, decision_about
 from moovitamix_assets.automation.incidents import find_incidents
 from moovitamix_assets.automation.missed_partitions import read_stored_days
-from moovitamix_assets.automation.retraining import decide_retraining
+from moovitamix_assets.automation.retraining import decide_retraining, open_request
 from moovitamix_assets.automation.retraining_runs import current_evidence
 from moovitamix_assets.clock import due_day
 from moovitamix_assets.partitions import days_between
@@ -88,6 +88,11 @@ def read_status(settings: Settings, instance: DagsterInstance, moment: datetime)
     if missing:
         upcoming.append(
             f"The catch-up run loads the missing days, if they are within {settings.schedule.catch_up_days} days."
+        )
+    if evidence and (requested := open_request(evidence)):
+        upcoming.append(
+            f"A retraining is requested as of {requested}: `moovitamix retrain --now` trains at once, "
+            "`moovitamix retrain --cancel` withdraws it."
         )
     if evidence:
         upcoming.append(decide_retraining(evidence, settings.retraining, settings.monitoring).reason)

@@ -86,18 +86,34 @@ def rollback(reason: Reason = _BY_A_USER, data_dir: DataDir = None) -> None:
     say(f"{now} is the champion again, in place of {before}. It makes the next recommendations.")
 
 
-def retrain(reason: Reason = _BY_A_USER, data_dir: DataDir = None) -> None:
+def retrain(
+    reason: Reason = _BY_A_USER,
+    at_once: Annotated[
+        bool, typer.Option("--now", help="Train in this process at once, if the monthly budget allows.")
+    ] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Withdraw the open request instead.")] = False,
+    data_dir: DataDir = None,
+) -> None:
     """Request a new candidate: the sensor `retraining` starts its training once cool-down and budget allow."""
+    if at_once and cancel:
+        fail("--now and --cancel exclude each other.", code=2)
     settings = read_settings(data_dir)
 
-    from moovitamix_assets.automation.training_records import request_retraining
+    from moovitamix_assets.automation.training_records import request_retraining, withdraw_request
     from moovitamix_assets.cli.interface.instance import open_instance
 
+    if at_once:
+        _train_now(settings, reason)
+        return
     with open_instance() as instance:
+        if cancel:
+            say(f"Withdrew the request for a candidate as of {withdraw_request(instance, settings, reason)}.")
+            return
         day = request_retraining(instance, settings, reason)
     say(
-        f"Requested a candidate as of {day} or later. The UI shows what the sensor `retraining` decides; "
-        "it needs `moovitamix dev`, or a Dagster daemon, to be running."
+        f"Requested a candidate as of {day} or later. The sensor `retraining` says at its next tick what it waits for; "
+        "it needs `moovitamix dev`, or a Dagster daemon, to be running. `moovitamix status` shows the request, "
+        "`moovitamix retrain --cancel` withdraws it."
     )
 
 
@@ -128,6 +144,25 @@ def _refresh_copy(settings: Settings) -> None:
         refresh_copy(settings.warehouse_path)
     except CopyNotWritten as error:
         say(str(error), style="yellow")
+
+
+def _train_now(settings: Settings, reason: str) -> None:
+    from foundation.file_lock import exclusive_lock
+    from foundation.progress import TerminalProgress
+    from moovitamix_assets.cli.interface.instance import open_instance
+    from moovitamix_assets.cli.runs.retraining_now import train_now
+    from moovitamix_assets.warehouse.connection import read_warehouse
+
+    with read_warehouse(settings.warehouse_path):
+        pass  # A mistyped folder is named, not created.
+    with exclusive_lock(settings.run_lock, report_waiting), open_instance() as instance:
+        outcome = train_now(settings, instance, TerminalProgress(console), reason)
+        _refresh_copy(settings)
+    if outcome.decision:
+        verdict = outcome.decision.decision.replace("_", " ")
+        say(f"{outcome.decision.model_version} was {verdict}. {outcome.decision.reason}")
+    if outcome.recommended:
+        say(f"The recommendations of {outcome.day} were computed again.")
 
 
 def report_waiting(holder: str) -> None:

@@ -138,7 +138,7 @@ def run_pipeline(
         late = last - timedelta(days=settings.schedule.lookback_days - 1)
         from_day = max(first, min(to_read[0], late))
         with source_for(settings) as sourced:
-            _run(
+            run_job(
                 INGEST_JOB.name,
                 sourced,
                 range_tags(from_day, to_read[-1]),
@@ -153,10 +153,10 @@ def run_pipeline(
     with read_warehouse(settings.warehouse_path) as connection:
         learns = nothing_to_learn(connection, last, settings.training) is None
     if learns and (missing.days or missing.decision):
-        _run(TRAIN_JOB.name, settings, as_of, instance, progress, seconds)
+        run_job(TRAIN_JOB.name, settings, as_of, instance, progress, seconds)
     if missing:
-        _run(RECOMMEND_JOB.name, settings, as_of, instance, progress, seconds)
-        _run(MONITOR_JOB.name, settings, as_of, instance, progress, seconds)
+        run_job(RECOMMEND_JOB.name, settings, as_of, instance, progress, seconds)
+        run_job(MONITOR_JOB.name, settings, as_of, instance, progress, seconds)
     return Outcome(missing, seconds, nothing_to_learn=not learns, source_not_inspected=source_not_inspected)
 
 
@@ -192,7 +192,7 @@ def run_rollback(settings: Settings, instance: DagsterInstance, reason: str) -> 
     return now, before
 
 
-def _run(
+def run_job(
     job_name: str,
     settings: Settings,
     tags: Mapping[str, str],
@@ -200,6 +200,11 @@ def _run(
     progress: Progress,
     seconds: dict[str, float],
 ) -> None:
+    """Run a job in this process, and add the seconds of each stage.
+
+    Raises:
+        RunFailed: If the run fails.
+    """
     definitions = build_definitions(settings, {"progress": ResourceDefinition.hardcoded_resource(progress)})
     result = _execute(definitions, job_name, instance, tags=tags)
     for stage, spent in _seconds_per_stage(definitions, result).items():

@@ -14,7 +14,7 @@ from foundation.landing.first_partition import StartDateMoved
 from foundation.models.model_store import ModelMissing
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.automation import training_records
-from moovitamix_assets.automation.training_records import NothingServed
+from moovitamix_assets.automation.training_records import NoOpenRequest, NothingServed
 from moovitamix_assets.cli.app import app
 from moovitamix_assets.cli.inspection import recommendations as recommend
 from moovitamix_assets.cli.inspection.recommendations import NothingToShow
@@ -73,6 +73,7 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
         (("retrain",), training_records, "request_retraining", WarehouseMissing, 1),
         (("retrain",), training_records, "request_retraining", WarehouseLocked, 1),
         (("retrain",), instance, "open_instance", NoInstance, 1),
+        (("retrain", "--cancel"), training_records, "withdraw_request", NoOpenRequest, 1),
         (("mirror",), mirror, "write_mirror", MirrorFailed, 1),
         (("mirror",), mirror, "write_mirror", WarehouseMissing, 1),
         (("mirror",), mirror, "write_mirror", WarehouseLocked, 1),
@@ -115,6 +116,7 @@ def test_the_development_server_ends_as_dagster_did(
         ),
         (("run", "--to", "2999-01-01"), "--to 2999-01-01 has not ended yet"),
         (("run", "--source-url", "localhost:8000"), "--source-url = 'localhost:8000'"),
+        (("retrain", "--now", "--cancel"), "--now and --cancel exclude each other"),
         (("recommend",), "USER_ID"),
         (("recommend", "1", "--similar", "2"), "USER_ID"),
         (("recommend", "--session", "1,two"), "'two' is not an id"),

@@ -11,6 +11,7 @@ from dagster import DagsterInstance
 from rich.console import Console
 from typer.testing import CliRunner
 
+from moovitamix_assets.automation.training_records import request_retraining, withdraw_request
 from moovitamix_assets.cli.app import app
 from moovitamix_assets.cli.inspection.status import (
     print_history,
@@ -73,6 +74,20 @@ def test_days_champion_quality_and_what_comes_next(settings: Settings, instance:
         "1.67",
     ):
         assert shown in said
+
+
+def test_an_open_request_is_shown_until_it_is_withdrawn(
+    settings: Settings, instance: DagsterInstance
+) -> None:
+    def shown() -> bool:
+        upcoming = read_status(settings, instance, MOMENT).upcoming
+        return any(f"A retraining is requested as of {LAST}" in line for line in upcoming)
+
+    assert not shown()
+    request_retraining(instance, settings, "why not")
+    assert shown()
+    withdraw_request(instance, settings, "a mistake")
+    assert not shown()
 
 
 def test_before_the_nightly_run_yesterday_is_not_missing_yet(

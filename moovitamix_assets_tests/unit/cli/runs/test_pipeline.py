@@ -107,7 +107,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[str, ...]]]:
     def source_for(settings: Settings):
         yield settings
 
-    monkeypatch.setattr(pipeline, "_run", run)
+    monkeypatch.setattr(pipeline, "run_job", run)
     monkeypatch.setattr(pipeline, "source_for", source_for)
     return runs
 
