@@ -23,7 +23,7 @@ def rejected_table(source_table: str) -> pa.DataFrameSchema:
         record=column(
             JSON, "The record as received; where this is a JSON string, its content is the record."
         ),
-        reasons=column(TEXTS, "Why it could not be used."),
+        reasons=column(TEXTS, "Each reason why it could not be used, with the value found."),
         changed_on=CHANGED_ON,
         loaded_at=LOADED_AT,
     )
@@ -56,7 +56,7 @@ def partition_loads_table(source_tables: Sequence[str]) -> pa.DataFrameSchema:
 PARTITIONS_MADE = table(
     "partitions_made",
     "The partitions written of every other partitioned table; one without rows is recorded too.",
-    table_name=column(TEXT, "The table written."),
-    day=column(DATE, "The partition."),
-    row_count=column(BIGINT, "Rows written.", _IS_NOT_NEGATIVE),
+    table_name=column(TEXT, "The table that was written."),
+    day=column(DATE, "The partition that was written."),
+    row_count=column(BIGINT, "Rows written; 0 for an empty partition.", _IS_NOT_NEGATIVE),
 )

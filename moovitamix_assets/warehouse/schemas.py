@@ -36,14 +36,18 @@ _IS_NOT_NEGATIVE = pa.Check.ge(0)
 USERS = table(
     "users",
     "Users: one row per user and per day on which their record changed.",
-    user_id=column(BIGINT, "The source's id."),
+    user_id=column(BIGINT, "The user's id in the source."),
     first_name=column(TEXT, "Personal data: stored in no other table.", nullable=True),
     last_name=column(TEXT, "Personal data: stored in no other table.", nullable=True),
     email=column(TEXT, "Personal data; two users may share one, so it is never a key.", nullable=True),
     gender=column(TEXT, "As the user gave it; values are not merged.", nullable=True),
     favorite_genres=column(TEXTS, "The genres the user prefers, as given in the profile.", nullable=True),
-    created_at=column(TIMESTAMP, "UTC.", nullable=True),
-    updated_at=column(TIMESTAMP, "UTC; precedes created_at in a quarter of the source's records.", nullable=True),
+    created_at=column(TIMESTAMP, "When the source created the record, UTC.", nullable=True),
+    updated_at=column(
+        TIMESTAMP,
+        "When the source last changed the record, UTC; precedes created_at in a quarter of the source's records.",
+        nullable=True,
+    ),
     changed_on=CHANGED_ON,
     loaded_at=LOADED_AT,
 )  # fmt: skip
@@ -51,16 +55,20 @@ USERS = table(
 TRACKS = table(
     "tracks",
     "The catalogue: one row per track and per day on which its record changed.",
-    track_id=column(BIGINT, "The source's id."),
-    name=column(TEXT, "Title.", nullable=True),
-    artist=column(TEXT, "Artist.", nullable=True),
-    songwriters=column(TEXT, "Songwriters, as one text.", nullable=True),
-    duration_seconds=column(INTEGER, "From MM:SS.", pa.Check.gt(0), nullable=True),
-    genres=column(TEXTS, "The track's genres.", nullable=True),
-    album=column(TEXT, "Album.", nullable=True),
-    created_at=column(TIMESTAMP, "UTC.", nullable=True),
+    track_id=column(BIGINT, "The track's id in the source."),
+    name=column(TEXT, "The title, as the source spells it.", nullable=True),
+    artist=column(TEXT, "The performing artist, as one text.", nullable=True),
+    songwriters=column(TEXT, "All songwriters of the track, as one text.", nullable=True),
+    duration_seconds=column(
+        INTEGER, "Playing time in seconds; the source gives MM:SS.", pa.Check.gt(0), nullable=True
+    ),
+    genres=column(TEXTS, "The genres of the track; it may have several.", nullable=True),
+    album=column(TEXT, "Title of the album the track is on.", nullable=True),
+    created_at=column(TIMESTAMP, "When the source created the record, UTC.", nullable=True),
     updated_at=column(
-        TIMESTAMP, "UTC; precedes created_at in a quarter of the source's records.", nullable=True
+        TIMESTAMP,
+        "When the source last changed the record, UTC; precedes created_at in a quarter of the source's records.",
+        nullable=True,
     ),
     changed_on=CHANGED_ON,
     loaded_at=LOADED_AT,
@@ -73,9 +81,9 @@ LISTENS = table(
     track_id=column(BIGINT, "The track played; kept even where it is not (yet) known."),
     listened_at=column(TIMESTAMP, "The session's created_at, at every position. UTC."),
     position=column(
-        SMALLINT, "Place in the session, from 1.", pa.Check.in_range(1, MAXIMUM_POSITION)
+        SMALLINT, "Place of the track in the session, from 1.", pa.Check.in_range(1, MAXIMUM_POSITION)
     ),
-    session_updated_at=column(TIMESTAMP, "UTC.", nullable=True),
+    session_updated_at=column(TIMESTAMP, "When the source last changed the session, UTC.", nullable=True),
     changed_on=CHANGED_ON,
     loaded_at=LOADED_AT,
 )  # fmt: skip
@@ -84,34 +92,40 @@ LISTENS = table(
 RECOMMENDATIONS = table(
     "recommendations",
     "The top N for every known user, as of the end of a day.",
-    user_id=column(BIGINT, "The user."),
+    user_id=column(BIGINT, "The user whom the track is recommended to."),
     rank=column(SMALLINT, "Position in the user's recommendations, from 1.", pa.Check.ge(1)),
-    track_id=column(BIGINT, "The track recommended."),
+    track_id=column(BIGINT, "The recommended track; joins with `dim_tracks`."),
     score=column(FLOAT, "Higher is better; comparable within one user's recommendations only."),
     source=column(
-        TEXT, "The method that produced it.", pa.Check.isin(["model", "cold_start", "popular"])
+        TEXT,
+        "The method that chose the track: the champion (model), popularity in the user's favorite genres (cold_start) "
+        "or popularity overall (popular).",
+        pa.Check.isin(["model", "cold_start", "popular"]),
     ),
     model_version=column(TEXT, "The current champion, or `popularity` for fallback rows."),
     generated_for=column(DATE, "The partition: the as-of day."),
-    generated_at=column(TIMESTAMP, "The end of that day, UTC."),
-    expires_at=column(TIMESTAMP, "Not to be shown from then on, UTC."),
+    generated_at=column(
+        TIMESTAMP,
+        "The end of the as-of day, which is midnight UTC of the day after; not the time at which the row was computed.",
+    ),
+    expires_at=column(TIMESTAMP, "The recommendation must not be shown from this time on, UTC."),
 )  # fmt: skip
 
 MODEL_EVALUATIONS = table(
     "model_evaluations",
     "The scores of each candidate, and of what it was compared with, on listens it was not trained on.",
-    model_version=column(TEXT, "The candidate's version."),
+    model_version=column(TEXT, "The version of the candidate."),
     as_of=column(DATE, "The day as of which it was trained."),
     subject=column(TEXT, "The model measured: candidate, popularity, ..."),
     segment=column(TEXT, "The users or tracks measured: all, warm, cold, new_tracks."),
-    metric=column(TEXT, "ndcg_at_10, recall_at_20, ..."),
-    value=column(DOUBLE, "The mean over users.", nullable=True),
+    metric=column(TEXT, "The metric: ndcg_at_10, recall_at_20, ..."),
+    value=column(DOUBLE, "The metric's mean over the users measured.", nullable=True),
     standard_error=column(
         DOUBLE,
         "The standard error of that mean; NULL where the value is not a mean over users.",
         nullable=True,
     ),
-    users=column(INTEGER, "Users measured."),
+    users=column(INTEGER, "Number of users measured."),
 )
 
 PROMOTIONS = table(
@@ -120,7 +134,11 @@ PROMOTIONS = table(
     model_version=column(TEXT, "The version that the decision is about."),
     as_of=column(DATE, "The day from which the decision applies."),
     decided_at=column(TIMESTAMP, "Wall clock of the decision, UTC."),
-    decision=column(TEXT, "The decision.", pa.Check.isin(["promoted", "rejected", "rolled_back"])),
+    decision=column(
+        TEXT,
+        "The outcome for that version: promoted, rejected or rolled_back.",
+        pa.Check.isin(["promoted", "rejected", "rolled_back"]),
+    ),
     reason=column(TEXT, "The reason, in one sentence."),
     metrics=column(JSON, "The figures the decision was based on."),
     previous_version=column(TEXT, "The previous champion; NULL if none.", nullable=True),
@@ -135,14 +153,17 @@ RECOMMENDATION_QUALITY = table(
     day=column(DATE, "The partition: the day of the plays."),
     model_version=column(TEXT, "The version that produced the recommendations, or `popularity`."),
     segment=column(
-        TEXT, "The users or tracks measured.", pa.Check.isin(["all", "warm", "cold", "new_tracks"])
+        TEXT,
+        "The users or tracks measured: all, users with more than 5 earlier plays (warm) or at most 5 (cold), tracks "
+        "never played before (new_tracks).",
+        pa.Check.isin(["all", "warm", "cold", "new_tracks"])
     ),
     users=column(INTEGER, "Users measured: with recommendations, and a track played for the first time."),
-    ndcg_at_10=column(DOUBLE, "The mean over users."),
-    recall_at_20=column(DOUBLE, "The mean over users."),
-    precision_at_10=column(DOUBLE, "The mean over users."),
-    map_at_10=column(DOUBLE, "The mean over users."),
-    hit_rate_at_10=column(DOUBLE, "The mean over users."),
+    ndcg_at_10=column(DOUBLE, "NDCG@10, mean over users."),
+    recall_at_20=column(DOUBLE, "Recall@20, mean over users."),
+    precision_at_10=column(DOUBLE, "Precision@10, mean over users."),
+    map_at_10=column(DOUBLE, "MAP@10, mean over users."),
+    hit_rate_at_10=column(DOUBLE, "Hit rate@10, mean over users."),
     coverage=column(DOUBLE, "Share of the catalogue in at least one user's top 10."),
     popularity_ndcg_at_10=column(DOUBLE, "NDCG@10 of the most popular tracks for the same users."),
 )  # fmt: skip
@@ -150,10 +171,15 @@ RECOMMENDATION_QUALITY = table(
 DRIFT = table(
     "drift",
     "The drift of a day's listens, users and tracks from the data that the champion was trained on.",
-    day=column(DATE, "The partition."),
+    day=column(DATE, "The partition: the day compared."),
     feature=column(TEXT, "The feature compared: listen_hour, listen_genre, ..."),
-    statistic=column(TEXT, "The statistic.", pa.Check.isin(["psi", "ks", "share"])),
-    value=column(DOUBLE, "The statistic's value.", _IS_NOT_NEGATIVE),
+    statistic=column(
+        TEXT,
+        "The distance measure: population stability index (psi), Kolmogorov-Smirnov distance (ks) or share of "
+        "unknown values (share).",
+        pa.Check.isin(["psi", "ks", "share"]),
+    ),
+    value=column(DOUBLE, "The distance from the training data, 0 where nothing has moved.", _IS_NOT_NEGATIVE),
     threshold=column(DOUBLE, "Above this the feature counts as drifted.", _IS_NOT_NEGATIVE),
     drifted=column(BOOLEAN, "Whether the value is above the threshold."),
 )
