@@ -72,8 +72,8 @@ def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = 
         executor=prompt_in_process_executor,
         loggers=console_loggers(settings.operations.log_format),
         resources={
-            "settings": ResourceDefinition.hardcoded_resource(settings),
-            "progress": ResourceDefinition.hardcoded_resource(NoProgress()),
+            "settings": _settings(settings),
+            "progress": _progress(),
             "source_api": _source_api(settings),
             "landing": LandingIOManager(
                 data_dir=str(settings.data_dir), start_date=settings.start_date.isoformat()
@@ -91,12 +91,38 @@ def _assets() -> list[AssetsDefinition]:
     return [each for each in load_assets_from_modules(modules) if isinstance(each, AssetsDefinition)]
 
 
+# The UI shows the name of a resource's function as its type.
+
+
+def _settings(settings: Settings) -> ResourceDefinition:
+    def deployment_settings(context: InitResourceContext) -> Settings:
+        return settings
+
+    return ResourceDefinition(
+        resource_fn=deployment_settings,
+        description="Every setting of the deployment, read from environment variables; see docs/settings.md.",
+    )
+
+
+def _progress() -> ResourceDefinition:
+    def no_progress(context: InitResourceContext) -> NoProgress:
+        return NoProgress()
+
+    return ResourceDefinition(
+        resource_fn=no_progress,
+        description="Where steps report their progress: nowhere in Dagster, the terminal in `moovitamix run`.",
+    )
+
+
 def _source_api(settings: Settings) -> ResourceDefinition:
     def open_source_api(context: InitResourceContext) -> Iterator[SourceApi]:
         with SourceApi.from_settings(settings) as source_api:
             yield source_api
 
-    return ResourceDefinition(resource_fn=open_source_api)
+    return ResourceDefinition(
+        resource_fn=open_source_api,
+        description="The client of the source API at MOOVITAMIX_API_URL: pages, retries, deadlines.",
+    )
 
 
 defs = build_definitions(Settings())

@@ -12,7 +12,6 @@ from dagster import AssetExecutionContext, MetadataValue, Output, ResourceParam,
 
 from foundation import plots
 from foundation.progress import Progress
-from foundation.tables import empty_frame
 from foundation.warehouse.io_manager import table_schema
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, days_to_make
 from moovitamix_assets.settings import Settings
@@ -20,8 +19,6 @@ from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehous
 from moovitamix_assets.warehouse.loads import require_loaded
 from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
-
-_SAMPLE_ROWS = 10
 
 
 @asset(
@@ -44,7 +41,7 @@ def recommendations(
     context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
 ) -> Output[pd.DataFrame]:
     """Recommend for each day of the run that is kept."""
-    from moovitamix_assets.recommendations.batch import recommend_day
+    from moovitamix_assets.recommendations.batch import recommend_day, sample_with_titles
 
     days = days_to_make([date.fromisoformat(key) for key in context.partition_keys], context.run.tags)
     oldest_kept = days[-1] - timedelta(days=settings.recommendations.recommendations_kept_days - 1)
@@ -61,9 +58,10 @@ def recommendations(
             frames.append(frame)
             on_progress(done, len(kept))
         newest = newest_recommended_day(connection)
-    rows = pd.concat(frames, ignore_index=True) if frames else empty_frame(RECOMMENDATIONS)
+        sample = sample_with_titles(connection, frames[-1])
+    rows = pd.concat(frames, ignore_index=True)
     metadata: dict[str, Any] = {
-        "sample": MetadataValue.md(plots.markdown_table(rows.head(_SAMPLE_ROWS))),
+        "sample": MetadataValue.md(plots.markdown_table(sample)),
         "written_from": days[0].isoformat(),
     }
     if newest is None or days[-1] >= newest:

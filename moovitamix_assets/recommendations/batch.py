@@ -27,6 +27,10 @@ from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
 
 POPULARITY_VERSION = "popularity"
 
+# The sample in the metadata: so many users of each source, and so many of their recommendations.
+_SAMPLE_USERS = 2
+_SAMPLE_RANKS = 5
+
 Source = Literal["model", "cold_start", "popular"]
 Ids = npt.NDArray[np.int64]
 
@@ -124,6 +128,28 @@ def recommend_users(
         expires_at=generated_at + pd.Timedelta(hours=expire_hours),
     )
     return rows[list(RECOMMENDATIONS.columns)].reset_index(drop=True)
+
+
+def sample_with_titles(connection: duckdb.DuckDBPyConnection, rows: pd.DataFrame) -> pd.DataFrame:
+    """The first recommendations of a few users of each source, readable: no names or emails, as of now.
+
+    Args:
+        connection: An open warehouse; titles and artists are the newest known.
+        rows: Rows of `recommendations` for one day.
+
+    Returns:
+        user_id, source, rank, title, artist, score; by source, user and rank.
+    """
+    users = rows.drop_duplicates("user_id").groupby("source")["user_id"].head(_SAMPLE_USERS)
+    shown = rows[rows["user_id"].isin(users) & (rows["rank"] <= _SAMPLE_RANKS)]
+    wanted = [int(track) for track in shown["track_id"].unique()]
+    titles = connection.execute(
+        "SELECT track_id, name AS title, artist FROM dim_tracks WHERE track_id IN (SELECT unnest(?::BIGINT[]))",
+        [wanted],
+    ).df()
+    sample = shown.merge(titles, on="track_id", how="left").sort_values(["source", "user_id", "rank"])
+    sample["score"] = sample["score"].map("{:.3f}".format)
+    return sample[["user_id", "source", "rank", "title", "artist", "score"]].reset_index(drop=True)
 
 
 def _ranked(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey, colored_console_logger
+from dagster import AssetKey, ResourceDefinition, colored_console_logger
 
 from foundation.operations.logs import json_console_logger
 from foundation.operations.run_processes import THIS_HOST
@@ -80,6 +80,15 @@ def test_a_resource_can_be_replaced():
     assert replaced.resources is not None
     assert replaced.resources["progress"] == "another"
     assert AssetKey("users") in replaced.resolve_asset_graph().get_all_asset_keys()
+
+
+def test_every_resource_is_described_and_has_a_type_that_the_ui_can_name(definitions):
+    for name, resource in (definitions.resources or {}).items():
+        described = resource.description if isinstance(resource, ResourceDefinition) else resource.__doc__
+        assert described, name
+        if isinstance(resource, ResourceDefinition):
+            assert "lambda" not in resource.resource_fn.__name__
+            assert resource.resource_fn.__module__ == "moovitamix_assets.definitions"
 
 
 if __name__ == "__main__":
