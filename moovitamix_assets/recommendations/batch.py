@@ -7,7 +7,7 @@ Which way a user is served, and by which vectors, is decided in `training/artifa
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import duckdb
 import numpy as np
@@ -131,14 +131,14 @@ def recommend_users(
 
 
 def sample_with_titles(connection: duckdb.DuckDBPyConnection, rows: pd.DataFrame) -> pd.DataFrame:
-    """The first recommendations of a few users of each source, readable: no names or emails, as of now.
+    """The first recommendations of a few users of each source, with titles; users are shown by id alone.
 
     Args:
         connection: An open warehouse; titles and artists are the newest known.
         rows: Rows of `recommendations` for one day.
 
     Returns:
-        user_id, source, rank, title, artist, score; by source, user and rank.
+        user_id, source, rank, title, artist, score; the model's first, then by user and rank.
     """
     users = rows.drop_duplicates("user_id").groupby("source")["user_id"].head(_SAMPLE_USERS)
     shown = rows[rows["user_id"].isin(users) & (rows["rank"] <= _SAMPLE_RANKS)]
@@ -147,7 +147,9 @@ def sample_with_titles(connection: duckdb.DuckDBPyConnection, rows: pd.DataFrame
         "SELECT track_id, name AS title, artist FROM dim_tracks WHERE track_id IN (SELECT unnest(?::BIGINT[]))",
         [wanted],
     ).df()
-    sample = shown.merge(titles, on="track_id", how="left").sort_values(["source", "user_id", "rank"])
+    sample = shown.merge(titles, on="track_id", how="left")
+    sample["source"] = pd.Categorical(sample["source"], get_args(Source))
+    sample = sample.sort_values(["source", "user_id", "rank"])
     sample["score"] = sample["score"].map("{:.3f}".format)
     return sample[["user_id", "source", "rank", "title", "artist", "score"]].reset_index(drop=True)
 

@@ -99,9 +99,7 @@ def _checks_of(table: str) -> AssetChecksDefinition:
     @multi_asset_check(
         name=f"{table}_checks",
         specs=[
-            AssetCheckSpec(
-                name, asset=table, blocking=name in _BLOCKING, description=_description(table, name)
-            )
+            AssetCheckSpec(name, asset=table, blocking=name in _BLOCKING, description=_description(name))
             for name in asks
         ],
         can_subset=True,
@@ -146,9 +144,9 @@ def _result(table: str, name: str, finding: Finding) -> AssetCheckResult:
     )
 
 
-def _description(table: str, name: str) -> str:
+def _description(name: str) -> str:
     document = (getattr(standard, name, None) or getattr(findings, name)).__doc__ or ""
-    return f"{table}: {document.splitlines()[0]}"
+    return document.splitlines()[0]
 
 
 users_checks, tracks_checks, listens_checks = map(_checks_of, ("users", "tracks", "listens"))

@@ -36,7 +36,7 @@ def test_each_table_has_its_checks_and_only_what_loses_data_stops_a_run() -> Non
         specs = {spec.name: spec for spec in checks.check_specs}
         assert specs.keys() == BLOCKING | WARNING[table]
         assert {name for name, spec in specs.items() if spec.blocking} == BLOCKING
-        assert all(spec.description for spec in specs.values())
+        assert all(spec.description and spec.description[0].isupper() for spec in specs.values())
 
 
 def test_all_is_well_in_a_house_in_good_order(pipeline: SmallPipeline) -> None:

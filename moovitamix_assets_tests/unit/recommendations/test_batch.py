@@ -1,12 +1,13 @@
 from dataclasses import replace
 from datetime import date
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
 from foundation.tables import to_arrow
-from moovitamix_assets.recommendations.batch import Known, recommend_users
+from moovitamix_assets.recommendations.batch import Known, recommend_users, sample_with_titles
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.artifacts.serving import ServedScorer
@@ -248,3 +249,23 @@ def test_users_are_served_as_they_are_measured(world):
         assert served[user_id] == expected, (user_id, ways[row])
     sources = recommended(known, earlier).drop_duplicates("user_id")["source"]
     assert (sources.to_numpy() == np.where(ways == "cold_start", "cold_start", "model")).all()
+
+
+def test_the_sample_shows_few_users_of_each_source_the_models_first() -> None:
+    rows = pd.DataFrame(
+        [
+            {"user_id": user, "rank": rank, "track_id": 10 + rank, "score": 1 / rank, "source": source}
+            for user, source in ((1, "popular"), (2, "cold_start"), (3, "model"), (4, "model"), (5, "model"))
+            for rank in range(1, 8)
+        ]
+    )
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE dim_tracks (track_id BIGINT, name TEXT, artist TEXT)")
+        connection.execute(
+            "INSERT INTO dim_tracks SELECT n, 'Song ' || n, 'Singer' FROM range(11, 17) AS tracks(n)"
+        )
+        sample = sample_with_titles(connection, rows)
+
+    assert list(sample["user_id"].drop_duplicates()) == [3, 4, 2, 1]
+    assert list(sample.iloc[0]) == [3, "model", 1, "Song 11", "Singer", "1.000"]
+    assert sample["rank"].max() == 5
