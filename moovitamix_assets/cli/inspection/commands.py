@@ -30,7 +30,7 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from moovitamix_assets.clock import now
 
     settings = read_settings(data_dir)
-    with open_instance() as instance:
+    with open_instance(settings.data_dir) as instance:
         found = read_status(settings, instance, now(settings))
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))

@@ -18,7 +18,8 @@ from foundation.landing.first_partition import StartDateDamaged, recorded_first_
 from foundation.operations.alerts import unusable_services
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.cli.inspection.symptoms import Symptom
-from moovitamix_assets.cli.interface.error_messages import dagster_home, records_damaged_message
+from moovitamix_assets.cli.interface.dagster_home import dagster_home
+from moovitamix_assets.cli.interface.error_messages import records_damaged_message
 from moovitamix_assets.cli.runs.source_inspection import read_source_time
 from moovitamix_assets.clock import ClockUnreadable, now
 from moovitamix_assets.ingestion.client.errors import SourceError
@@ -139,7 +140,7 @@ def _pool(settings: Settings) -> Symptom:
 
 def _records(settings: Settings) -> Symptom:
     """Check Dagster's databases with SQLite's own check; those of single runs are left out."""
-    storage = dagster_home() / "storage"
+    storage = dagster_home(settings.data_dir) / "storage"
     shared = [storage / name for name in _SHARED_RECORDS if (storage / name).exists()]
     for path in shared:
         try:
@@ -148,7 +149,7 @@ def _records(settings: Settings) -> Symptom:
         except sqlite3.DatabaseError as error:
             found = str(error)
         if found != "ok":
-            return Symptom("records", False, str(path), records_damaged_message(found))
+            return Symptom("records", False, str(path), records_damaged_message(found, settings.data_dir))
     return Symptom("records", True, f"{len(shared)} databases of Dagster in {storage}")
 
 

@@ -3,7 +3,6 @@
 One or two sentences each, with the file, what is lost and the remedy. Errors with a message of their own keep it.
 """
 
-import os
 import re
 import shutil
 import sqlite3
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from foundation.durable import Damaged, is_disk_full
 from foundation.errors import Explained
-from moovitamix_assets.cli.interface.instance import INSTANCE_DIR
+from moovitamix_assets.cli.interface.dagster_home import dagster_home
 
 _NEEDED_GIGABYTES = 2.0
 _REQUESTED = re.compile(r"(\d+) requested and (\d+) written", re.IGNORECASE)
@@ -32,18 +31,13 @@ def message_of(error: Exception, data_dir: Path) -> str | None:
     if isinstance(error, Explained):
         return str(error)
     if _is_of_dagsters_records(error):
-        return records_damaged_message(str(error))
+        return records_damaged_message(str(error), data_dir)
     return None
 
 
-def dagster_home() -> Path:
-    """The folder of Dagster's records."""
-    return Path(os.environ.get("DAGSTER_HOME") or INSTANCE_DIR).absolute()
-
-
-def records_damaged_message(found: str) -> str:
+def records_damaged_message(found: str, data_dir: Path) -> str:
     """The message for damaged records of Dagster: what is lost, and the remedy."""
-    home = dagster_home()
+    home = dagster_home(data_dir)
     first_line = (found.splitlines() or [""])[0].strip().rstrip(".")
     return (
         f"Dagster's records in {home} cannot be read ({first_line}). The history of runs and the sensors' cursors are "
@@ -55,7 +49,8 @@ def records_damaged_message(found: str) -> str:
 def disk_full_message(found: str, data_dir: Path) -> str:
     """Which disk is full, how much was needed and is free there, and the remedy."""
     folder = min(
-        (_existing(data_dir), _existing(dagster_home())), key=lambda path: shutil.disk_usage(path).free
+        (_existing(data_dir), _existing(dagster_home(data_dir))),
+        key=lambda path: shutil.disk_usage(path).free,
     )
     requested = _REQUESTED.search(found)
     needed = f", where one write needed {int(requested[1]):,}" if requested else ""

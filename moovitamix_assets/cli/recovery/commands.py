@@ -27,7 +27,7 @@ def rebuild(
     from moovitamix_assets.cli.recovery.rebuild import describe, rebuild_warehouse, renew_ledger
     from moovitamix_assets.cli.runs.commands import report_waiting
 
-    with exclusive_lock(settings.run_lock, report_waiting), open_instance() as instance:
+    with exclusive_lock(settings.run_lock, report_waiting), open_instance(settings.data_dir) as instance:
         if ledger:
             renew_ledger(settings)
             say(f"The ledger in {settings.ledger_dir} was rewritten.")
@@ -57,7 +57,7 @@ def forget(
         "models of these days. Landing files stay, and their days are read again."
     )
     confirm(yes)
-    with open_instance() as instance:
+    with open_instance(settings.data_dir) as instance:
         forgotten = forget_days(settings, instance, last)
     rows = ", ".join(f"{table} {number:,}" for table, number in forgotten.rows.items())
     say(

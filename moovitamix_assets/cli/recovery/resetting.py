@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.errors import Explained
-from moovitamix_assets.cli.interface.instance import INSTANCE_DIR
+from moovitamix_assets.cli.interface.dagster_home import HOME_MARK, INSTANCE_DIR, dagster_home
 from moovitamix_assets.cli.recovery.folder_holders import refuse_servers, sole_holder
 from moovitamix_assets.settings import Settings
 
@@ -30,7 +30,9 @@ class Doomed:
 
 
 def find_doomed(settings: Settings) -> list[Doomed]:
-    """The data folder, and Dagster's records in the working directory, where they exist.
+    """The data folder, and Dagster's records of it in the working directory, where they exist.
+
+    Records inside the data folder are deleted with it; those in a DAGSTER_HOME stay.
 
     Raises:
         NotOurs: If the data folder is not one of this project, or contains the working directory.
@@ -42,14 +44,15 @@ def find_doomed(settings: Settings) -> list[Doomed]:
             raise NotOurs(
                 f"{data} contains the working directory {here}: nothing was deleted. Name another --data-dir."
             )
-        entries = [entry.name for entry in data.iterdir() if entry.name != settings.run_lock.name]
+        own = (settings.run_lock.name, HOME_MARK, INSTANCE_DIR)
+        entries = [entry.name for entry in data.iterdir() if entry.name not in own]
         if entries and not any((data / name).exists() for name in _KNOWN_BY):
             raise NotOurs(
                 f"{data} does not look like a data folder: it has none of {', '.join(_KNOWN_BY)}. Nothing was deleted."
             )
         found.append(data)
     records = here / INSTANCE_DIR
-    if records.exists():
+    if records.exists() and dagster_home(data) == records:
         found.append(Path(INSTANCE_DIR))
     return [_doomed(path) for path in found]
 

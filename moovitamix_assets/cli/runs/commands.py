@@ -53,7 +53,7 @@ def run(
     if last is None and (difference := compare_clocks(settings, to_day)):
         say(difference, style="yellow")
     _create(settings.data_dir)
-    with exclusive_lock(settings.run_lock, report_waiting), open_instance() as instance:
+    with exclusive_lock(settings.run_lock, report_waiting), open_instance(settings.data_dir) as instance:
         if again:
             for file, now in set_aside_damaged(
                 landing_at(settings.landing_dir), days_between(from_day, to_day)
@@ -81,7 +81,7 @@ def rollback(reason: Reason = _BY_A_USER, data_dir: DataDir = None) -> None:
     from moovitamix_assets.cli.interface.instance import open_instance
     from moovitamix_assets.cli.runs.pipeline import run_rollback
 
-    with open_instance() as instance:
+    with open_instance(settings.data_dir) as instance:
         now, before = run_rollback(settings, instance, reason)
     say(f"{now} is the champion again, in place of {before}. It makes the next recommendations.")
 
@@ -105,7 +105,7 @@ def retrain(
     if at_once:
         _train_now(settings, reason)
         return
-    with open_instance() as instance:
+    with open_instance(settings.data_dir) as instance:
         if cancel:
             say(f"Withdrew the request for a candidate as of {withdraw_request(instance, settings, reason)}.")
             return
@@ -155,7 +155,7 @@ def _train_now(settings: Settings, reason: str) -> None:
 
     with read_warehouse(settings.warehouse_path):
         pass  # A mistyped folder is named, not created.
-    with exclusive_lock(settings.run_lock, report_waiting), open_instance() as instance:
+    with exclusive_lock(settings.run_lock, report_waiting), open_instance(settings.data_dir) as instance:
         outcome = train_now(settings, instance, TerminalProgress(console), reason)
         _refresh_copy(settings)
     if outcome.decision:

@@ -15,6 +15,7 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 from foundation.ports import choose_port
+from moovitamix_assets.cli.interface.dagster_home import dagster_home, is_in_data_folder
 from moovitamix_assets.cli.interface.instance import open_instance
 from moovitamix_assets.cli.runs.bundled_source import bundled_source
 from moovitamix_assets.settings import Settings
@@ -50,7 +51,8 @@ def run_development(
     ui_url, source_url = f"http://127.0.0.1:{ui_port}", settings.source.api_url.get_secret_value()
     if "ui_url" in settings.operations.model_fields_set:
         ui_url = settings.operations.ui_url
-    with open_instance():
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with open_instance(settings.data_dir):
         pass  # Slots of dead runs are freed before the daemon starts.
     with ExitStack() as stack:
         interruption = _Interruption()
@@ -64,11 +66,22 @@ def run_development(
         # A group of its own: a Ctrl-C reaches it once, through us, and what it started ends with it.
         process = subprocess.Popen(
             [sys.executable, "-m", "dagster", "dev", "--port", str(ui_port), *_workspace(Path.cwd())],
-            env={**os.environ, "MOOVITAMIX_API_URL": source_url, "MOOVITAMIX_UI_URL": ui_url},
+            env={
+                **os.environ,
+                "MOOVITAMIX_API_URL": source_url,
+                "MOOVITAMIX_UI_URL": ui_url,
+                **_home_of(settings.data_dir),
+            },
             start_new_session=True,
         )
         code = _wait(process, interruption)
         return 0 if interruption.at is not None else code
+
+
+def _home_of(data_dir: Path) -> dict[str, str]:
+    """Records in the data folder are named to Dagster, which by itself finds only those in the working directory."""
+    home = dagster_home(data_dir)
+    return {"DAGSTER_HOME": str(home)} if is_in_data_folder(home, data_dir) else {}
 
 
 def _workspace(folder: Path) -> list[str]:

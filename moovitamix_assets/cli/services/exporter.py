@@ -32,7 +32,8 @@ def run_exporter(settings: Settings, host: str, port: int, on_ready: Callable[[s
 
     from moovitamix_assets.definitions import build_definitions
 
-    with open_instance() as instance:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with open_instance(settings.data_dir) as instance:
         places = {"data": settings.data_dir, "dagster": Path(instance.storage_directory())}
         watched = Watched.all_of(build_definitions(settings), places)
         with serving(HealthCollector(instance, watched), host, port) as taken:

@@ -38,7 +38,7 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
     """Runs a command in a folder of its own, on an instance that is none."""
 
     @contextmanager
-    def opened():
+    def opened(data_dir: Path):
         yield None
 
     monkeypatch.chdir(tmp_path)

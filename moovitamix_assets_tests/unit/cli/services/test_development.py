@@ -40,7 +40,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
         yield "http://127.0.0.1:7"
 
     @contextmanager
-    def open_instance() -> Iterator[None]:
+    def open_instance(data_dir: Path) -> Iterator[None]:
         yield None
 
     def played(program: str) -> list[int]:
