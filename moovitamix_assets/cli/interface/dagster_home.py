@@ -83,7 +83,8 @@ def check_marks(home: Path, data_dir: Path) -> None:
     if other_data and other_data != data:
         raise RecordsOfAnother(
             f"The records in {home} are those of the data folder {other_data}, not of {data_dir}. Name that folder "
-            f"(--data-dir or MOOVITAMIX_DATA_DIR), or set DAGSTER_HOME to another folder with a {CONFIGURATION}; or delete {home / _DATA_MARK} if {home} is a copy."
+            f"(--data-dir or MOOVITAMIX_DATA_DIR), or set DAGSTER_HOME to another folder with a {CONFIGURATION}; "
+            f"or delete {home / _DATA_MARK} if {home} is a copy."
         )
     _mark(data / HOME_MARK, records)
     _mark(records / _DATA_MARK, data)

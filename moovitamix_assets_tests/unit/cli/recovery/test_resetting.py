@@ -101,3 +101,10 @@ def test_a_warehouse_that_cannot_be_read_any_more_is_deleted_too(folder: Path) -
     (folder / "data" / "warehouse.duckdb").write_text("damaged")
     assert reset("--yes").exit_code == 0
     assert left(folder) == {"mine"}
+
+
+def test_records_of_the_default_folder_stay_when_another_one_is_deleted(folder: Path) -> None:
+    (folder / "chosen" / ".dagster_home").mkdir(parents=True)
+    (folder / "chosen" / "start_date").write_text("2026-09-01")
+    assert reset("--yes", "--data-dir", "chosen").exit_code == 0
+    assert left(folder) == {"data", ".dagster_home", "mine"}

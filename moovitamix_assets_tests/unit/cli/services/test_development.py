@@ -144,3 +144,14 @@ def test_what_it_started_ends_with_it(play: Play, tmp_path: Path) -> None:
         os.sched_yield()
         signal.sigtimedwait([], 0.05)
     raise AssertionError("the child lives on")
+
+
+def test_dagster_is_given_the_records_inside_a_data_folder_and_finds_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert development._home_of(Path("data")) == {}
+    assert development._home_of(Path("other")) == {"DAGSTER_HOME": f"{tmp_path}/other/.dagster_home"}
+    monkeypatch.setenv("DAGSTER_HOME", f"{tmp_path}/chosen")
+    assert development._home_of(Path("other")) == {}
