@@ -285,7 +285,7 @@ def share_of(affected: int, total: int) -> float:
 
 
 def is_unusual(affected: int, total: int, warn_share: float, minimum: int) -> bool:
-    """Return whether a share is worth a warning: it is at least `warn_share`, and of at least `minimum` records."""
+    """Return whether a share deserves a warning: it is at least `warn_share`, and of at least `minimum` records."""
     return affected >= minimum and share_of(affected, total) >= warn_share
 
 
