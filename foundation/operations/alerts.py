@@ -1,6 +1,6 @@
-"""Alerts: problems grouped into one message, and the message sent, once.
+"""Alerts: incidents grouped into one message, and the message sent, once.
 
-One outage is one alert, however often it is checked. Products find the problems and decide when. No Dagster here.
+One outage is one alert, however often it is checked. Products find the incidents and decide when. No Dagster here.
 """
 
 import json
@@ -24,7 +24,7 @@ class AlertNotSent(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Problem:
+class Incident:
     """Something that operators should know.
 
     Attributes:
@@ -35,7 +35,7 @@ class Problem:
         done: What was done automatically, or what the reader should do.
         link: To the UI.
         lasting: Open as long as it is reported. False: an event, notified once.
-        explained_by: Keys; while one of these lasting problems is open, this lasting one is only mentioned with it.
+        explained_by: Keys; while one of these lasting incidents is open, this lasting one is only mentioned with it.
     """
 
     key: str
@@ -58,10 +58,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Notified:
-    """The problems that were notified already: the cursor of a sensor.
+    """The incidents that were notified already: the cursor of a sensor.
 
     Attributes:
-        open: Since when, by the key of each lasting problem notified and not over.
+        open: Since when, by the key of each lasting incident notified and not over.
         events: Keys of the events notified, the latest last.
     """
 
@@ -87,21 +87,21 @@ class Notified:
 
 
 def compose(
-    problems: Sequence[Problem],
+    incidents: Sequence[Incident],
     notified: Notified,
     sender: str,
     was_checked: Callable[[str], bool] = lambda key: True,
 ) -> tuple[Message | None, Notified]:
     """Compose one message of everything that is new.
 
-    A lasting problem is new if it was not open, an event if it was never notified. A problem that another one explains
-    is mentioned with it, and described in full only if that one ends and this remains.
+    A lasting incident is new if it was not open, an event if it was never notified. An incident that another one
+    explains is mentioned with it, and described in full only if that one ends and this remains.
 
     Args:
-        problems: All current problems.
+        incidents: All current incidents.
         notified: What this function returned at the last check.
         sender: The name that the title starts with.
-        was_checked: Whether the problem of a key could be checked this time; others stay open as they were.
+        was_checked: Whether the incident of a key could be checked this time; others stay open as they were.
 
     Returns:
         The message, None if there is nothing new, and what will have been notified once it is sent.
@@ -110,30 +110,30 @@ def compose(
     notified = replace(
         notified, open={key: since for key, since in notified.open.items() if was_checked(key)}
     )
-    lasting = {problem.key: problem for problem in problems if problem.lasting}
-    events = {problem.key: problem for problem in problems if not problem.lasting}
+    lasting = {incident.key: incident for incident in incidents if incident.lasting}
+    events = {incident.key: incident for incident in incidents if not incident.lasting}
     explained = _explained(lasting)
     new = [
-        problem for key, problem in lasting.items() if key not in explained and key not in notified.open
-    ] + [problem for key, problem in events.items() if key not in notified.events]
+        incident for key, incident in lasting.items() if key not in explained and key not in notified.open
+    ] + [incident for key, incident in events.items() if key not in notified.events]
     over = {key: since for key, since in notified.open.items() if key not in lasting}
     still_open = {key: since for key, since in notified.open.items() if key in lasting}
     after = Notified(
-        unchecked | still_open | {problem.key: problem.since for problem in new if problem.lasting},
+        unchecked | still_open | {incident.key: incident.since for incident in new if incident.lasting},
         _events_kept(notified.events, events),
     )
     if not new and not over:
         return None, after
-    consequences = [problem for key, problem in lasting.items() if key in explained - notified.open.keys()]
+    consequences = [incident for key, incident in lasting.items() if key in explained - notified.open.keys()]
     return _message(sender, new, consequences, over), after
 
 
-def _explained(lasting: Mapping[str, Problem]) -> set[str]:
-    """The problems that lead back to one that nothing explains; those that only explain each other do not."""
-    known = {key for key, problem in lasting.items() if not lasting.keys() & set(problem.explained_by)}
+def _explained(lasting: Mapping[str, Incident]) -> set[str]:
+    """The incidents that lead back to one that nothing explains; those that only explain each other do not."""
+    known = {key for key, incident in lasting.items() if not lasting.keys() & set(incident.explained_by)}
     roots = set(known)
     while True:
-        more = {key for key, problem in lasting.items() if known & set(problem.explained_by)} - known
+        more = {key for key, incident in lasting.items() if known & set(incident.explained_by)} - known
         if not more:
             return known - roots
         known |= more
@@ -147,32 +147,32 @@ def _events_kept(notified: Sequence[str], reported: Iterable[str]) -> tuple[str,
 
 
 def _message(
-    sender: str, new: Sequence[Problem], consequences: Sequence[Problem], over: Mapping[str, str]
+    sender: str, new: Sequence[Incident], consequences: Sequence[Incident], over: Mapping[str, str]
 ) -> Message:
-    titles = [problem.title for problem in new] or [f"over: {', '.join(over)}"]
+    titles = [incident.title for incident in new] or [f"over: {', '.join(over)}"]
     title = titles[0] if len(titles) == 1 else f"{titles[0]}, and {len(titles) - 1} more"
     mentioned = {
-        problem.key: [other.title for other in consequences if problem.key in other.explained_by]
-        for problem in new
+        incident.key: [other.title for other in consequences if incident.key in other.explained_by]
+        for incident in new
     }
-    parts = [_paragraph(problem, mentioned[problem.key]) for problem in new]
+    parts = [_paragraph(incident, mentioned[incident.key]) for incident in new]
     if over:
         parts.append("\n".join(f"Over: {key}, open since {since}" for key, since in over.items()))
     return Message(f"{sender}: {' '.join(title.split())}", "\n\n".join(parts))
 
 
-def _paragraph(problem: Problem, consequences: Sequence[str]) -> str:
-    details = [f"  - {_shown(detail)}" for detail in problem.details[:_DETAILS_SHOWN]]
-    if len(problem.details) > _DETAILS_SHOWN:
-        details.append(f"  - and {len(problem.details) - _DETAILS_SHOWN} more")
+def _paragraph(incident: Incident, consequences: Sequence[str]) -> str:
+    details = [f"  - {_shown(detail)}" for detail in incident.details[:_DETAILS_SHOWN]]
+    if len(incident.details) > _DETAILS_SHOWN:
+        details.append(f"  - and {len(incident.details) - _DETAILS_SHOWN} more")
     return "\n".join(
         [
-            problem.title,
-            f"Since: {problem.since}",
+            incident.title,
+            f"Since: {incident.since}",
             *details,
             *(f"With it: {title}" for title in consequences),
-            f"Done: {problem.done}",
-            problem.link,
+            f"Done: {incident.done}",
+            incident.link,
         ]
     )
 

@@ -74,8 +74,8 @@ def outdated(
     )
     return WarehouseOutdated(
         f"The table {table} of {path} differs from its schema: it lacks {absent}, and has {beyond} beyond it. "
-        f"Another version of the project created it. Alter the table, or move the file away and materialize "
-        f"{_sources(layout)} again: landing holds every record; decisions and measures are in the old file only."
+        f"Another version of the project created it. `{layout.program.command} rebuild` sets the file aside and "
+        "restores it from landing and the ledger."
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from foundation.tables import (
     BIGINT,
+    BOOLEAN,
     DATE,
     SMALLINT,
     TEXT,
@@ -32,6 +33,8 @@ FILMS = table(
     stars=column(SMALLINT, "From 1 to 5.", pa.Check.in_range(1, 5), nullable=True),
     released_on=column(DATE, "The day."),
     changed_at=column(TIMESTAMP, "UTC."),
+    in_color=column(BOOLEAN, "Whether.", nullable=True),
+    is_feature=column(BOOLEAN, "Whether."),
 )
 
 
@@ -43,6 +46,8 @@ def films(**values: object) -> pd.DataFrame:
         "stars": 5,
         "released_on": "1931-05-11",
         "changed_at": datetime(9999, 12, 31, 23, 59, 59, 999999),
+        "in_color": None,
+        "is_feature": True,
     }
     return pd.DataFrame([row | values])
 
@@ -52,7 +57,9 @@ def test_the_ddl_makes_a_table_that_the_arrow_rows_fit() -> None:
     with duckdb.connect() as connection:
         connection.execute(table_ddl(FILMS))
         connection.execute("INSERT INTO films BY NAME SELECT * FROM rows")
-        stored = connection.execute("SELECT title, genres, stars, changed_at FROM films").fetchall()
+        stored = connection.execute(
+            "SELECT title, genres, stars, changed_at, in_color, is_feature FROM films"
+        ).fetchall()
         types = dict(
             connection.execute(
                 "SELECT column_name, data_type FROM duckdb_columns() WHERE NOT internal"
@@ -61,12 +68,22 @@ def test_the_ddl_makes_a_table_that_the_arrow_rows_fit() -> None:
         with pytest.raises(duckdb.ConstraintException, match="NOT NULL"):
             connection.execute("INSERT INTO films (film_id) VALUES (2)")
     assert rows.num_rows == len(stored)
-    assert stored == [("M", ["crime"], 5, datetime(9999, 12, 31, 23, 59, 59, 999999))]
+    assert stored == [("M", ["crime"], 5, datetime(9999, 12, 31, 23, 59, 59, 999999), None, True)]
     assert types == {name: sql_type(each) for name, each in FILMS.columns.items()}
 
 
 @pytest.mark.parametrize(
-    "values", [{"stars": 6}, {"film_id": None}, {"film_id": "x"}, {"changed_at": 5}, {"unknown": 1}], ids=str
+    "values",
+    [
+        {"stars": 6},
+        {"film_id": None},
+        {"film_id": "x"},
+        {"changed_at": 5},
+        {"unknown": 1},
+        {"is_feature": None},
+        {"in_color": "no"},
+    ],
+    ids=str,
 )
 def test_rows_that_do_not_fit_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(pandera.errors.SchemaErrors):

@@ -1,6 +1,6 @@
-"""All problems that operators should know: failed runs, decisions, missed days, late data, degraded recommendations.
+"""All incidents that operators should know: failed runs, decisions, missed days, late data, degraded recommendations.
 
-Problems of runs and decisions are found in `operations/problems.py`; here they are combined with the problems that need
+Those of runs and decisions are found in `operations/incidents.py`; here they are combined with those that need
 the evidence or the plan of the nightly run.
 """
 
@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 
 from dagster import DagsterInstance
 
-from foundation.operations.alerts import Problem
+from foundation.operations.alerts import Incident
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.automation.evidence import Evidence
 from moovitamix_assets.automation.missed_partitions import read_stored_days
@@ -19,7 +19,7 @@ from moovitamix_assets.automation.retraining_runs import current_evidence
 from moovitamix_assets.clock import due_day
 from moovitamix_assets.operations.checks import check_freshness
 from moovitamix_assets.operations.freshness import Freshness
-from moovitamix_assets.operations.problems import RUN_KEY, decision_problems, run_problems
+from moovitamix_assets.operations.incidents import RUN_KEY, decision_incidents, run_incidents
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
@@ -28,23 +28,23 @@ from moovitamix_assets.warehouse.future import FutureDays, find_future_days
 
 @dataclass(frozen=True)
 class Incidents:
-    """The problems found.
+    """The incidents found.
 
     Attributes:
-        problems: All of them.
-        obstacle: Why only the problems of runs could be checked; empty if all could.
+        found: All of them.
+        obstacle: Why only the incidents of runs could be checked; empty if all could.
     """
 
-    problems: tuple[Problem, ...]
+    found: tuple[Incident, ...]
     obstacle: str = ""
 
     def was_checked(self, key: str) -> bool:
-        """Return whether the problem of a key could be checked."""
+        """Return whether the incident of a key could be checked."""
         return not self.obstacle or key.startswith(RUN_KEY)
 
 
 def find_incidents(instance: DagsterInstance, settings: Settings, moment: datetime) -> Incidents:
-    """Find every problem.
+    """Find every incident.
 
     While another process holds the warehouse, only Dagster's records are checked: whoever holds it for good makes runs
     fail, and that is reported.
@@ -54,38 +54,38 @@ def find_incidents(instance: DagsterInstance, settings: Settings, moment: dateti
         settings: Of the deployment.
         moment: Now, naive UTC.
     """
-    of_runs = run_problems(instance, settings)
+    of_runs = run_incidents(instance, settings)
     try:
-        return Incidents((*of_runs, *_data_problems(instance, settings, moment)))
+        return Incidents((*of_runs, *_data_incidents(instance, settings, moment)))
     except WarehouseLocked as error:
         return Incidents(tuple(of_runs), obstacle=str(error))
 
 
-def _data_problems(instance: DagsterInstance, settings: Settings, moment: datetime) -> list[Problem]:
-    problems: list[Problem] = []
+def _data_incidents(instance: DagsterInstance, settings: Settings, moment: datetime) -> list[Incident]:
+    incidents: list[Incident] = []
     ui_url = settings.operations.ui_url
     try:
         future = find_future_days(settings, moment)
-        problems += [_future_days(future, ui_url)] if future else []
-        problems += _lateness(check_freshness(instance, settings, moment), ui_url)
+        incidents += [_future_days(future, ui_url)] if future else []
+        incidents += _lateness(check_freshness(instance, settings, moment), ui_url)
         loaded = read_stored_days(settings.warehouse_path).loaded
         last = due_day(moment, settings.schedule)
-        problems += _days_given_up(loaded, last, settings.schedule.catch_up_days, ui_url)
+        incidents += _days_given_up(loaded, last, settings.schedule.catch_up_days, ui_url)
         with read_warehouse(settings.warehouse_path) as connection:
-            problems += decision_problems(connection, ui_url)
+            incidents += decision_incidents(connection, ui_url)
             evidence = current_evidence(connection, instance, settings, moment)
     except WarehouseMissing:
         # Nothing was loaded yet: a new deployment, not an outage.
-        return problems
-    return problems + (_degraded(evidence, settings) if evidence else [])
+        return incidents
+    return incidents + (_degraded(evidence, settings) if evidence else [])
 
 
-def _degraded(evidence: Evidence, settings: Settings) -> list[Problem]:
+def _degraded(evidence: Evidence, settings: Settings) -> list[Incident]:
     found = degradation(evidence, settings.retraining, settings.monitoring)
     if not found:
         return []
     return [
-        Problem(
+        Incident(
             key="degraded",
             title="The quality of the recommendations has dropped",
             since=found.since.isoformat(),
@@ -96,12 +96,12 @@ def _degraded(evidence: Evidence, settings: Settings) -> list[Problem]:
     ]
 
 
-def _lateness(found: Mapping[tuple[str, str], Freshness], ui_url: str) -> list[Problem]:
+def _lateness(found: Mapping[tuple[str, str], Freshness], ui_url: str) -> list[Incident]:
     late = {f"{asset}/{name}": freshness for (asset, name), freshness in found.items() if not freshness.fresh}
     if not late:
         return []
     return [
-        Problem(
+        Incident(
             key="freshness",
             title=f"{', '.join(sorted({name.partition('/')[0] for name in late}))}: not up to date",
             since=min(freshness.expected for freshness in late.values()),
@@ -113,9 +113,9 @@ def _lateness(found: Mapping[tuple[str, str], Freshness], ui_url: str) -> list[P
     ]
 
 
-def _future_days(found: FutureDays, ui_url: str) -> Problem:
+def _future_days(found: FutureDays, ui_url: str) -> Incident:
     """Days that count as loaded although they have not ended: nothing is read until they are deleted."""
-    return Problem(
+    return Incident(
         key="future",
         title="Days that have not ended count as loaded",
         since=found.first.isoformat(),
@@ -125,7 +125,7 @@ def _future_days(found: FutureDays, ui_url: str) -> Problem:
     )
 
 
-def _days_given_up(loaded: Collection[date], last: date, catch_up_days: int, ui_url: str) -> list[Problem]:
+def _days_given_up(loaded: Collection[date], last: date, catch_up_days: int, ui_url: str) -> list[Incident]:
     """Days missed further back than the catch-up reaches."""
     bound = last - timedelta(days=catch_up_days)
     missing: list[date] = []
@@ -134,7 +134,7 @@ def _days_given_up(loaded: Collection[date], last: date, catch_up_days: int, ui_
     if not missing:
         return []
     return [
-        Problem(
+        Incident(
             key="missed",
             title=f"{len(missing)} days were missed that are not filled automatically",
             since=missing[0].isoformat(),

@@ -114,7 +114,7 @@ def open_request(evidence: Evidence) -> date | None:
 def degradation(
     evidence: Evidence, retraining: RetrainingSettings, monitoring: MonitoringSettings
 ) -> Degradation | None:
-    """The problems of quality and drift, whether or not a training is allowed; None if there are none."""
+    """The incidents of quality and drift, whether or not a training is allowed; None if there are none."""
     known = evidence.judged(monitoring.quality_minimum_users)
     if known.champion is None:
         return None

@@ -167,7 +167,7 @@ def _alerts(settings: Settings) -> SensorDefinition:
     def alerts(context: SensorEvaluationContext) -> SensorResult:
         incidents = find_incidents(context.instance, settings, now(settings))
         message, notified = compose(
-            incidents.problems, Notified.from_json(context.cursor), "MooVitamix", incidents.was_checked
+            incidents.found, Notified.from_json(context.cursor), "MooVitamix", incidents.was_checked
         )
         if message is not None:
             urls = settings.operations.alert_urls.get_secret_value()

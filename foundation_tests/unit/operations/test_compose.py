@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.operations.alerts import Notified, Problem, compose
+from foundation.operations.alerts import Incident, Notified, compose
 
 SENDER = "Music"
 
 
-def problem(key: str, **more: object) -> Problem:
+def incident(key: str, **more: object) -> Incident:
     fixed = {
         "title": f"<{key}>",
         "since": "2026-10-04",
@@ -20,23 +20,23 @@ def problem(key: str, **more: object) -> Problem:
         "done": "nothing",
         "link": "http://ui/runs/1",
     }
-    return Problem(key=key, **(fixed | more))
+    return Incident(key=key, **(fixed | more))
 
 
-NIGHTLY = problem("run:nightly")
-LATE = problem("freshness", explained_by=("run:nightly",))
-REJECTED = problem("rejected:v2", lasting=False)
+NIGHTLY = incident("run:nightly")
+LATE = incident("freshness", explained_by=("run:nightly",))
+REJECTED = incident("rejected:v2", lasting=False)
 
-LASTING = [problem(key) for key in "abc"]
-EXPLAINED = [problem("d", explained_by=("a",)), problem("e", explained_by=("d", "b"))]
-IN_A_RING = [problem("f", explained_by=("g",)), problem("g", explained_by=("f",))]
-EVENTS = [problem(key, lasting=False) for key in "xyz"]
+LASTING = [incident(key) for key in "abc"]
+EXPLAINED = [incident("d", explained_by=("a",)), incident("e", explained_by=("d", "b"))]
+IN_A_RING = [incident("f", explained_by=("g",)), incident("g", explained_by=("f",))]
+EVENTS = [incident(key, lasting=False) for key in "xyz"]
 LOOKS = st.lists(
     st.lists(st.sampled_from([*LASTING, *EXPLAINED, *IN_A_RING, *EVENTS]), unique=True), max_size=12
 )
 
 
-def looked(looks: list[list[Problem]], notified: Notified | None = None) -> list[tuple[str, Notified]]:
+def looked(looks: list[list[Incident]], notified: Notified | None = None) -> list[tuple[str, Notified]]:
     """The text notified at each look, the state passing through the cursor's text each time."""
     outcomes = []
     for look in looks:
@@ -47,24 +47,24 @@ def looked(looks: list[list[Problem]], notified: Notified | None = None) -> list
     return outcomes
 
 
-def texts(*looks: list[Problem]) -> list[str]:
+def texts(*looks: list[Incident]) -> list[str]:
     return [text for text, _ in looked(list(looks))]
 
 
 def alerts(text: str) -> Counter[str]:
-    """Keys of the problems notified in full; the link stands once in each."""
+    """Keys of the incidents notified in full; the link stands once in each."""
     return Counter(line.removeprefix("  - ")[0] for line in text.splitlines() if line.endswith("says why"))
 
 
 @given(LOOKS)
-def test_an_event_is_notified_once(looks: list[list[Problem]]) -> None:
+def test_an_event_is_notified_once(looks: list[list[Incident]]) -> None:
     notified = sum((alerts(text) for text in texts(*looks)), Counter())
     reported = {event.key for look in looks for event in look if not event.lasting}
     assert {key: notified[key] for key in "xyz" if notified[key]} == dict.fromkeys(reported, 1)
 
 
 @given(LOOKS)
-def test_what_nothing_explains_is_notified_once_an_outage(looks: list[list[Problem]]) -> None:
+def test_what_nothing_explains_is_notified_once_an_outage(looks: list[list[Incident]]) -> None:
     before: set[str] = set()
     for look, text in zip(looks, texts(*looks), strict=True):
         reported = {each.key for each in look}
@@ -75,7 +75,7 @@ def test_what_nothing_explains_is_notified_once_an_outage(looks: list[list[Probl
 
 
 @given(LOOKS)
-def test_every_lasting_problem_is_notified_or_explained_by_one_that_is(looks: list[list[Problem]]) -> None:
+def test_every_lasting_problem_is_notified_or_explained_by_one_that_is(looks: list[list[Incident]]) -> None:
     for look, (_, notified) in zip(looks, looked(looks), strict=True):
         lasting = {each.key: each for each in look if each.lasting}
         assert notified.open.keys() <= lasting.keys()
@@ -89,7 +89,7 @@ def test_every_lasting_problem_is_notified_or_explained_by_one_that_is(looks: li
 
 @given(LOOKS, st.lists(st.sampled_from(["details", "since", "title"])))
 def test_nothing_is_notified_of_a_state_that_did_not_change(
-    looks: list[list[Problem]], changed: list[str]
+    looks: list[list[Incident]], changed: list[str]
 ) -> None:
     notified = looked(looks)[-1][1] if looks else Notified()
     again = [
@@ -100,7 +100,7 @@ def test_nothing_is_notified_of_a_state_that_did_not_change(
 
 
 @given(LOOKS)
-def test_the_state_survives_its_text(looks: list[list[Problem]]) -> None:
+def test_the_state_survives_its_text(looks: list[list[Incident]]) -> None:
     for _, notified in looked(looks):
         assert Notified.from_json(notified.to_json()) == notified
 
@@ -143,7 +143,7 @@ def test_what_was_notified_before_its_cause_is_over_only_when_it_is_gone() -> No
 
 
 def test_only_so_many_events_are_remembered_but_all_that_are_reported() -> None:
-    many = [problem(f"event {number}", lasting=False) for number in range(300)]
+    many = [incident(f"event {number}", lasting=False) for number in range(300)]
     notified = compose(many, Notified(), SENDER)[1]
     assert len(notified.events) == 300
     assert compose(many, notified, SENDER)[0] is None
@@ -156,7 +156,7 @@ def test_no_name_or_password_is_sent() -> None:
         "a row of jane.doe@example.org",
         "x" * 9999,
     )
-    (text,) = texts([problem("run:ingest", details=details)])
+    (text,) = texts([incident("run:ingest", details=details)])
     assert "https://***@api.example.org/users failed" in text
     assert "pa55" not in text
     assert "jane" not in text
@@ -165,17 +165,17 @@ def test_no_name_or_password_is_sent() -> None:
 
 def test_so_many_details_are_notified_and_the_others_counted() -> None:
     details = tuple(f"detail {number}" for number in range(1, 10))
-    (all_of_them,) = texts([problem("run:ingest", details=details[:8])])
+    (all_of_them,) = texts([incident("run:ingest", details=details[:8])])
     assert "detail 8" in all_of_them
     assert "more" not in all_of_them
-    (counted,) = texts([problem("run:ingest", details=details)])
+    (counted,) = texts([incident("run:ingest", details=details)])
     assert "detail 8" in counted
     assert "detail 9" not in counted
     assert "  - and 1 more" in counted
 
 
 def test_a_detail_is_one_line_of_bearable_length() -> None:
-    (text,) = texts([problem("run:ingest", details=("first\n  second", "x" * 400, "y" * 401))])
+    (text,) = texts([incident("run:ingest", details=("first\n  second", "x" * 400, "y" * 401))])
     lines = text.splitlines()
     assert "  - first second" in lines
     assert f"  - {'x' * 400}" in lines
@@ -195,6 +195,6 @@ def test_secrets_are_kept_from_a_message_wherever_they_stand_in_what_was_raised(
         "ada.lovelace+music@example.org was rejected",
         "x" * 395 + " robot:s3cret@example.org",
     )
-    (text,) = texts([problem("run:ingest", details=details)])
+    (text,) = texts([incident("run:ingest", details=details)])
     assert not any(secret in text for secret in ("pa55word", "s3cret", "T0ken", "lovelace", "robot"))
     assert "10.0.0.1:8000/users?page=2 failed: 503" in text

@@ -81,7 +81,7 @@ def read_status(settings: Settings, instance: DagsterInstance, moment: datetime)
         evidence = current_evidence(connection, instance, settings, moment)
     incidents = [
         f"{each.title}, since {each.since}"
-        for each in find_incidents(instance, settings, moment).problems
+        for each in find_incidents(instance, settings, moment).found
         if each.lasting
     ]
     upcoming = [_next_nightly_run(settings, moment)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetMaterialization, DagsterInstance, DagsterRunStatus
 
-from foundation.operations.alerts import Problem
+from foundation.operations.alerts import Incident
 from moovitamix_assets.automation.incidents import find_incidents
 from moovitamix_assets.operations.freshness import WATCHED
 from moovitamix_assets.partitions import days_between
@@ -42,8 +42,8 @@ def load(settings: Settings, *missing: date, first: date = FIRST) -> None:
         add_session(connection, LAST, 1, [10])
 
 
-def found(instance: DagsterInstance, settings: Settings, moment: datetime = MOMENT) -> dict[str, Problem]:
-    return {problem.key: problem for problem in find_incidents(instance, settings, moment).problems}
+def found(instance: DagsterInstance, settings: Settings, moment: datetime = MOMENT) -> dict[str, Incident]:
+    return {incident.key: incident for incident in find_incidents(instance, settings, moment).found}
 
 
 def test_a_deployment_in_order_has_no_problem(instance: DagsterInstance, settings: Settings) -> None:
@@ -62,12 +62,12 @@ def test_days_missed_further_back_than_catch_up_reaches_are_reported_with_the_co
     instance: DagsterInstance, settings: Settings
 ) -> None:
     load(settings, date(2026, 9, 4), date(2026, 9, 9))
-    (problem,) = found(instance, settings).values()
-    assert (problem.key, problem.since, problem.lasting) == ("missed", "2026-09-04", True)
-    assert problem.title.startswith("2 days were missed")
-    assert problem.details == ("2026-09-04 to 2026-09-09: further back than catch_up_days = 5",)
-    assert problem.done == "run `moovitamix run --from 2026-09-04 --to 2026-09-09`."
-    assert problem.link == "http://ui/assets/listens"
+    (incident,) = found(instance, settings).values()
+    assert (incident.key, incident.since, incident.lasting) == ("missed", "2026-09-04", True)
+    assert incident.title.startswith("2 days were missed")
+    assert incident.details == ("2026-09-04 to 2026-09-09: further back than catch_up_days = 5",)
+    assert incident.done == "run `moovitamix run --from 2026-09-04 --to 2026-09-09`."
+    assert incident.link == "http://ui/assets/listens"
 
 
 @pytest.mark.parametrize(("missing", "given_up"), [(15, True), (16, False), (20, False)])
@@ -129,7 +129,7 @@ def test_recommendations_that_got_worse_are_reported_with_what_is_done_about_it(
     assert (worse.since, worse.lasting) == ("2026-09-16", True)
     assert worse.done.startswith("A training is due on 2026-09-20: ")
     assert worse.link == "http://ui/assets/recommendation_quality"
-    # A run that failed lately holds the training back, and the problem says until when.
+    # A run that failed lately holds the training back, and the incident says until when.
     put_down_run(instance, "train", DagsterRunStatus.FAILURE, **{"dagster/partition": "2026-09-20"})
     assert "it waits until 2026-09-24" in found(instance, settings)["degraded"].done
 
@@ -140,6 +140,6 @@ def test_a_candidate_that_was_rejected_is_reported_as_an_event(
     load(settings)
     with write_warehouse(settings.warehouse_path) as connection:
         decide_about(connection, f"{LAST}-bbbbbbbb", "rejected")
-    (problem,) = found(instance, settings).values()
-    assert problem.key == f"rejected:{LAST}-bbbbbbbb"
-    assert not problem.lasting
+    (incident,) = found(instance, settings).values()
+    assert incident.key == f"rejected:{LAST}-bbbbbbbb"
+    assert not incident.lasting

@@ -232,7 +232,7 @@ def test_a_table_of_another_version_is_refused_by_name(path: Path, statement: st
         pass
 
     assert "promotions" in str(caught.value)
-    assert "materialize" in str(caught.value)
+    assert "`moovitamix rebuild`" in str(caught.value)
 
 
 def test_a_view_of_another_version_is_made_anew(path: Path) -> None:

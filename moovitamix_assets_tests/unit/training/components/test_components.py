@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from moovitamix_assets.training.components.als import ALS
-from moovitamix_assets.training.components.base import Factors
+from moovitamix_assets.training.components.base import DecayingComponent, Factors
 from moovitamix_assets.training.components.ease import EASE
 from moovitamix_assets.training.components.item_knn import ItemKNN
 from moovitamix_assets.training.components.lightfm import LightFM
@@ -19,7 +19,7 @@ from moovitamix_assets_tests.unit.training.worlds import taste_world
 
 LIGHTFM = LightFM(embedding_size=16, epochs=10)
 # Those whose defaults are too slow or too large for a small world; the others are fitted with their defaults.
-SMALL = [LIGHTFM, ALS(embedding_size=16), EASE(regularization=50.0), ItemKNN(neighbours=20)]
+SMALL = [LIGHTFM, ALS(embedding_size=16), EASE(regularization=50.0, weighting="log"), ItemKNN(neighbours=20)]
 EVERY = [{each.name: each for each in SMALL}.get(name, kind()) for name, kind in COMPONENTS.items()]
 LEARNING = SMALL
 
@@ -92,11 +92,10 @@ def test_features_as_users_make_new_tracks_known_to_the_fans_of_their_genre(view
         assert scores[fans, new].mean() > scores[~fans, new].mean() + scores[:, new].std()
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [LightFM(embedding_size=8, epochs=2), ALS(embedding_size=8), EASE(regularization=50.0, weighting="log")],
-    ids=names,
-)
+DECAYING = [parameters for parameters in EVERY if isinstance(parameters, DecayingComponent)]
+
+
+@pytest.mark.parametrize("parameters", DECAYING, ids=names)
 def test_a_component_with_decay_learns_from_decayed_plays(parameters):
     view = split(taste_world(users=30, tracks=60, listens=1000, moved_on=20), "before_holdout")
     decayed = replace(view, plays=view.decayed_plays(2.0), freshness=None)

@@ -1,4 +1,4 @@
-"""The problems in Dagster's records of runs and in the decisions of the warehouse.
+"""The incidents in Dagster's records of runs and in the decisions of the warehouse.
 
 Finding only; `foundation/operations/alerts.py` composes and sends.
 """
@@ -11,14 +11,14 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, Ru
 
 from foundation.models.decisions import RecordedDecision
 from foundation.models.promotions import decisions_after, newest_decision_day
-from foundation.operations.alerts import Problem
+from foundation.operations.alerts import Incident
 from foundation.operations.run_failures import FAILURE_EVENTS, failure_causes
 from foundation.run_tags import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 
 RUN_KEY = "run:"
-"""The keys of problems of runs start with it."""
+"""The keys of incidents of runs start with it."""
 
 _BY_HAND = "__ASSET_JOB"
 _JOBS = ("nightly", "ingest", "train", "recommend", "monitor", "rollback", _BY_HAND)
@@ -27,12 +27,12 @@ _RUNS_READ = 50
 _DAYS_OF_DECISIONS = 7
 
 
-def run_problems(instance: DagsterInstance, settings: Settings) -> list[Problem]:
+def run_incidents(instance: DagsterInstance, settings: Settings) -> list[Incident]:
     """The jobs that failed and did not succeed since; a run that a user canceled is no failure."""
-    return [problem for job in _JOBS if (problem := _problem_of(job, instance, settings))]
+    return [incident for job in _JOBS if (incident := _incident_of(job, instance, settings))]
 
 
-def decision_problems(connection: duckdb.DuckDBPyConnection, ui_url: str) -> list[Problem]:
+def decision_incidents(connection: duckdb.DuckDBPyConnection, ui_url: str) -> list[Incident]:
     """The candidates rejected and the rollbacks of the last days, oldest first.
 
     Args:
@@ -51,8 +51,8 @@ def decision_problems(connection: duckdb.DuckDBPyConnection, ui_url: str) -> lis
     ]
 
 
-def _rejected(decided: RecordedDecision, link: str) -> Problem:
-    return Problem(
+def _rejected(decided: RecordedDecision, link: str) -> Incident:
+    return Incident(
         key=f"rejected:{decided.model_version}",
         title=f"The candidate {decided.model_version} was rejected",
         since=str(decided.as_of),
@@ -63,8 +63,8 @@ def _rejected(decided: RecordedDecision, link: str) -> Problem:
     )
 
 
-def _rolled_back(decided: RecordedDecision, link: str) -> Problem:
-    return Problem(
+def _rolled_back(decided: RecordedDecision, link: str) -> Incident:
+    return Incident(
         key=f"rollback:{decided.model_version}:{decided.as_of}",
         title=f"The champion {decided.previous_version} was rolled back",
         since=str(decided.as_of),
@@ -79,7 +79,7 @@ def _kept(champion: str | None) -> str:
     return f"{champion} stays the champion" if champion else "users still get popular tracks"
 
 
-def _problem_of(job: str, instance: DagsterInstance, settings: Settings) -> Problem | None:
+def _incident_of(job: str, instance: DagsterInstance, settings: Settings) -> Incident | None:
     # By their end, not their start: a long run may fail after a short one that started later succeeded.
     finished = instance.get_run_records(
         RunsFilter(job_name=job, statuses=[DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]),
@@ -96,7 +96,7 @@ def _problem_of(job: str, instance: DagsterInstance, settings: Settings) -> Prob
     newest = failed[0].dagster_run
     # A rollback is requested once and not repeated: its failure is an event, which no later success would end.
     once = job == "rollback"
-    return Problem(
+    return Incident(
         key=f"{RUN_KEY}{job}:{newest.run_id}" if once else f"{RUN_KEY}{job}",
         title=_title(newest),
         since=_moment(failed[-1]),

@@ -1,4 +1,4 @@
-"""Which problems there are: by real runs in a real instance, and by decisions in a real warehouse."""
+"""Which incidents there are: by real runs in a real instance, and by decisions in a real warehouse."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -11,7 +11,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.rows import insert
 from foundation_tests.unit.operations.small_jobs import run
-from moovitamix_assets.operations.problems import decision_problems, run_problems
+from moovitamix_assets.operations.incidents import decision_incidents, run_incidents
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
@@ -28,33 +28,33 @@ def instance() -> Iterator[DagsterInstance]:
 
 
 def keys(instance: DagsterInstance) -> list[str]:
-    return [problem.key for problem in run_problems(instance, SETTINGS)]
+    return [incident.key for incident in run_incidents(instance, SETTINGS)]
 
 
 def test_a_run_that_failed_is_reported_with_what_was_raised(instance: DagsterInstance) -> None:
     days = range_tags(date(2026, 10, 1), date(2026, 10, 4))
     failed = run(instance, "nightly", "raise", tags=days)
-    (problem,) = run_problems(instance, SETTINGS)
-    assert problem.key == "run:nightly"
-    assert problem.title == "The job nightly failed for 2026-10-01 to 2026-10-04"
-    assert problem.details == ("users: Page 2 of users could not be read",)
-    assert problem.link == f"http://ui/runs/{failed.run_id}"
-    assert "after 3 failed runs" in problem.done
-    assert problem.lasting
+    (incident,) = run_incidents(instance, SETTINGS)
+    assert incident.key == "run:nightly"
+    assert incident.title == "The job nightly failed for 2026-10-01 to 2026-10-04"
+    assert incident.details == ("users: Page 2 of users could not be read",)
+    assert incident.link == f"http://ui/runs/{failed.run_id}"
+    assert "after 3 failed runs" in incident.done
+    assert incident.lasting
 
 
 def test_a_check_that_stopped_a_run_is_reported_with_its_finding(instance: DagsterInstance) -> None:
     run(instance, "train", "lose", tags={PARTITION_TAG: "2026-10-04"})
-    (problem,) = run_problems(instance, SETTINGS)
-    assert problem.title == "The job train failed for 2026-10-04"
-    assert "users/nothing_lost: 3 records are lost" in problem.details
-    assert "the current champion, or popular tracks while there is none" in problem.done
+    (incident,) = run_incidents(instance, SETTINGS)
+    assert incident.title == "The job train failed for 2026-10-04"
+    assert "users/nothing_lost: 3 records are lost" in incident.details
+    assert "the current champion, or popular tracks while there is none" in incident.done
 
 
 def test_a_rollback_that_failed_is_an_event_that_does_not_stay_open(instance: DagsterInstance) -> None:
     failed = run(instance, "rollback", "raise")
-    (problem,) = run_problems(instance, SETTINGS)
-    assert (problem.key, problem.lasting) == (f"run:rollback:{failed.run_id}", False)
+    (incident,) = run_incidents(instance, SETTINGS)
+    assert (incident.key, incident.lasting) == (f"run:rollback:{failed.run_id}", False)
 
 
 def test_an_outage_begins_with_its_first_failure_and_counts_its_runs(instance: DagsterInstance) -> None:
@@ -66,14 +66,14 @@ def test_an_outage_begins_with_its_first_failure_and_counts_its_runs(instance: D
         moment = records[run_id].create_timestamp.timestamp() + 60 * minutes
         with storage.connect() as connection:
             connection.exec_driver_sql("UPDATE runs SET end_time = ? WHERE run_id = ?", (moment, run_id))
-    (problem,) = run_problems(instance, SETTINGS)
+    (incident,) = run_incidents(instance, SETTINGS)
     third = records[ended[2]].create_timestamp + timedelta(minutes=2)
-    assert problem.since == f"{third:%Y-%m-%d %H:%M} UTC"
-    assert problem.details == (
+    assert incident.since == f"{third:%Y-%m-%d %H:%M} UTC"
+    assert incident.details == (
         "users/nothing_lost: 3 records are lost",
         "2 runs failed since the last success",
     )
-    assert problem.link == f"http://ui/runs/{ended[3]}"
+    assert incident.link == f"http://ui/runs/{ended[3]}"
 
 
 def test_a_long_run_that_failed_after_a_short_one_succeeded_is_a_failure(instance: DagsterInstance) -> None:
@@ -103,16 +103,16 @@ def test_a_cancellation_neither_ends_nor_hides_an_outage(instance: DagsterInstan
 
 def test_a_run_whose_process_died_is_a_problem_without_a_step(instance: DagsterInstance) -> None:
     instance.report_run_failed(instance.create_run_for_job(_job("recommend")), "The process is gone.")
-    (problem,) = run_problems(instance, SETTINGS)
-    assert problem.key == "run:recommend"
-    assert problem.details == ("The process is gone.",)
+    (incident,) = run_incidents(instance, SETTINGS)
+    assert incident.key == "run:recommend"
+    assert incident.details == ("The process is gone.",)
 
 
 def test_assets_chosen_by_hand_are_watched_too(instance: DagsterInstance) -> None:
     run(instance, "__ASSET_JOB", "raise")
-    (problem,) = run_problems(instance, SETTINGS)
-    assert problem.key == "run:__ASSET_JOB"
-    assert problem.title == "A run of assets chosen by hand failed"
+    (incident,) = run_incidents(instance, SETTINGS)
+    assert incident.key == "run:__ASSET_JOB"
+    assert incident.title == "A run of assets chosen by hand failed"
 
 
 def _job(name: str):
@@ -146,9 +146,11 @@ def warehouse(tmp_path: Path) -> Path:
 
 def told(path: Path) -> list[tuple[str, str, str]]:
     with read_warehouse(path) as connection:
-        problems = decision_problems(connection, SETTINGS.operations.ui_url)
-    assert all(not problem.lasting and problem.link.startswith("http://ui/assets/") for problem in problems)
-    return [(problem.key, problem.details[0], problem.done) for problem in problems]
+        incidents = decision_incidents(connection, SETTINGS.operations.ui_url)
+    assert all(
+        not incident.lasting and incident.link.startswith("http://ui/assets/") for incident in incidents
+    )
+    return [(incident.key, incident.details[0], incident.done) for incident in incidents]
 
 
 def listed(path: Path, day: date) -> None:
