@@ -18,6 +18,13 @@ from dagster._core.instance import RUNLESS_RUN_ID
 # Configuration of the working directory with records in a folder of their own, as `dagster dev` has it.
 from dagster._core.instance.ref import InstanceRef
 
+# The origin of a run: what it is found by in the UI. Public functions set it only on runs that they launch.
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+
 # Planned evaluations hide completed ones; the status tells them apart.
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.db_io_manager import DbIOManager, DbTypeHandler, TableSlice
@@ -45,6 +52,9 @@ __all__ = [
     "EventLogEntry",
     "InstanceRef",
     "NoOpComputeLogManager",
+    "RegisteredCodeLocationOrigin",
+    "RemoteJobOrigin",
+    "RemoteRepositoryOrigin",
     "SerializableErrorInfo",
     "SqlEventLogStorage",
     "SqlEventLogStorageTable",

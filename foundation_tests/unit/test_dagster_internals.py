@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 INTERNALS = ROOT / "foundation" / "dagster_internals.py"
 PRIVATE = ("dagster._", "dagster_shared")
 
+RUN_ORIGIN = "adapt `foundation/operations/run_origin.py`, or drop it: the UI then lacks the runs of commands"
 OLD_RUNS = "adapt `foundation/operations/old_runs.py`, or let Dagster's records of old runs grow until it is"
 IO_MANAGER = "adapt `foundation/warehouse/io_manager.py`: it extends the base class of dagster-duckdb-pandas"
 REMEDIES = {
@@ -24,6 +25,9 @@ REMEDIES = {
     "InstanceRef": "set DAGSTER_HOME to a folder with a dagster.yaml, and use DagsterInstance.get()",
     "NoOpComputeLogManager": "find the compute log manager that captures nothing among those for dagster.yaml",
     "RUNLESS_RUN_ID": OLD_RUNS,
+    "RegisteredCodeLocationOrigin": RUN_ORIGIN,
+    "RemoteJobOrigin": RUN_ORIGIN,
+    "RemoteRepositoryOrigin": RUN_ORIGIN,
     "SerializableErrorInfo": "find the type of `step_failure_data.error`",
     "SqlEventLogStorage": OLD_RUNS,
     "SqlEventLogStorageTable": OLD_RUNS,

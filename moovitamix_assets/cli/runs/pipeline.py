@@ -19,6 +19,7 @@ from foundation.models.promotions import is_decided
 from foundation.operations.event_storage import quickly_written
 from foundation.operations.run_ends import ending_soon_after_a_signal
 from foundation.operations.run_failures import failure_causes
+from foundation.operations.run_origin import runs_of_code_location
 from foundation.progress import Progress
 from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.errors import WarehouseMissing
@@ -35,6 +36,9 @@ from moovitamix_assets.training.gate.promotion import plan_rollback
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.future import DaysOfTheFuture, find_future_days
 from moovitamix_assets.warehouse.loads import loaded_days, made_days
+
+CODE_LOCATION = "moovitamix_assets"
+"""The name of the code location in workspace.yaml, under which the UI shows the runs of commands too."""
 
 
 class RunFailed(Explained):
@@ -219,7 +223,12 @@ def _execute(
     tags: Mapping[str, str] | None = None,
     run_config: Mapping[str, Any] | None = None,
 ) -> ExecuteInProcessResult:
-    with ending_soon_after_a_signal() as asked, quickly_written(instance):
+    repository = definitions.get_repository_def().name
+    with (
+        ending_soon_after_a_signal() as asked,
+        quickly_written(instance),
+        runs_of_code_location(instance, CODE_LOCATION, repository),
+    ):
         result = definitions.resolve_job_def(job_name).execute_in_process(
             # Failures are reported below, once; the whole log is in the UI.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **(run_config or {})},

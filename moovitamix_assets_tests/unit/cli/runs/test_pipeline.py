@@ -6,7 +6,8 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, Failure, graph, op
+import yaml
+from dagster import DagsterInstance, Definitions, Failure, graph, op
 
 from foundation.landing.first_partition import StartDateMoved, record_first_partition
 from foundation.progress import NoProgress
@@ -195,7 +196,19 @@ def test_a_run_that_fails_is_an_error_with_what_was_raised() -> None:
         def resolve_job_def(self, name: str):
             return ingest.to_job(name=name)
 
-    with DagsterInstance.ephemeral() as instance, pytest.raises(RunFailed) as raised:
-        pipeline._execute(Jobs(), "ingest", instance)
+        def get_repository_def(self):
+            return Definitions().get_repository_def()
+
+    with DagsterInstance.ephemeral() as instance:
+        with pytest.raises(RunFailed) as raised:
+            pipeline._execute(Jobs(), "ingest", instance)
+        (run,) = instance.get_runs()
     assert "of the job ingest failed" in str(raised.value)
     assert "Page 2 of users could not be read" in str(raised.value)
+    origin = run.remote_job_origin.repository_origin
+    assert origin.get_label() == "__repository__@moovitamix_assets"
+
+
+def test_the_code_location_of_runs_is_the_one_of_the_workspace() -> None:
+    workspace = yaml.safe_load((Path(__file__).parents[4] / "workspace.yaml").read_text())
+    assert workspace["load_from"][0]["python_module"]["location_name"] == pipeline.CODE_LOCATION
