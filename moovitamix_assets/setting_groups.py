@@ -222,7 +222,7 @@ class OperationsSettings(Variables):
     """When data is late, who is notified, and what is kept of runs."""
 
     freshness_hours: float = Field(
-        3.0, gt=0, description="By then the day that ended must have been materialized."
+        3.0, gt=0, description="Hours after the nightly run by which the day that ended must be materialized."
     )
     newest_listen_hours: float = Field(
         24.0, gt=0, description="The newest listen of a day that ended may be this much older than its end."
@@ -259,7 +259,7 @@ class MirrorSettings(Variables):
 
 
 class RecommendationSettings(Variables):
-    """Recommendations."""
+    """How many tracks a user is recommended, which, and how long recommendations are kept."""
 
     recommendations_per_user: int = Field(20, ge=1, le=1000, description="Recommendations for each user.")
     recommend_heard_tracks: bool = Field(

@@ -34,6 +34,19 @@ def ensure_tables(connection: duckdb.DuckDBPyConnection, path: Path, layout: War
         connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
 
 
+def refuse_outdated(connection: duckdb.DuckDBPyConnection, path: Path, layout: WarehouseLayout) -> None:
+    """Compare every table with its schema, without changing anything; a table that is absent is no difference.
+
+    Raises:
+        WarehouseOutdated: If the next write would be refused.
+    """
+    (database,) = first_row(connection, "SELECT current_database()") or ()
+    found = columns_of(connection, database)
+    for table, schema in layout.tables.items():
+        if table in found:
+            _require_schema(path, layout, schema, found[table] | _addable(layout, schema, found[table]))
+
+
 def complete_temporarily(
     connection: duckdb.DuckDBPyConnection, layout: WarehouseLayout, found: dict[str, dict[str, str]]
 ) -> None:
@@ -55,12 +68,15 @@ def complete_temporarily(
             )
 
 
-def columns_of(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
-    """The type of each column of each table."""
+def columns_of(
+    connection: duckdb.DuckDBPyConnection, database: str | None = None
+) -> dict[str, dict[str, str]]:
+    """The type of each column of each table, of all databases that are open or of one."""
     found: dict[str, dict[str, str]] = {}
     for table, column, kind in connection.execute(
         """SELECT table_name, column_name, data_type FROM duckdb_columns() SEMI JOIN duckdb_tables() USING (table_name)
-           WHERE NOT internal"""
+           WHERE NOT internal AND coalesce(database_name = ?, true)""",
+        [database],
     ).fetchall():
         found.setdefault(table, {})[column] = kind
     return found

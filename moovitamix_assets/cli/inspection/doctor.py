@@ -16,7 +16,8 @@ import yaml
 from foundation.durable import Damaged
 from foundation.landing.first_partition import StartDateDamaged, recorded_first_partition
 from foundation.operations.alerts import unusable_services
-from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
+from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing, WarehouseOutdated
+from foundation.warehouse.table_creation import refuse_outdated
 from moovitamix_assets.cli.inspection.symptoms import Symptom
 from moovitamix_assets.cli.interface.dagster_home import dagster_home
 from moovitamix_assets.cli.interface.error_messages import records_damaged_message
@@ -29,6 +30,7 @@ from moovitamix_assets.ingestion.plausibility import both_clocks, clocks_differ
 from moovitamix_assets.settings import Settings, unknown_variables
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.future import find_future_days
+from moovitamix_assets.warehouse.layout import LAYOUT
 
 _SUPPORTED = ((3, 11), (3, 14))
 _COMPILERS = ("cc", "gcc", "clang")
@@ -52,7 +54,10 @@ def _interpreter(settings: Settings) -> Symptom:
     if lowest <= sys.version_info[:2] < end:
         return Symptom("interpreter", True, found)
     return Symptom(
-        "interpreter", False, found, "Use Python 3.11, 3.12 or 3.13: make clean setup PYTHON=python3.11"
+        "interpreter",
+        False,
+        found,
+        "Use Python 3.11, 3.12 or 3.13: rm -r .venv, then make setup PYTHON=python3.11",
     )
 
 
@@ -109,6 +114,7 @@ def _start_date(settings: Settings) -> Symptom:
 def _warehouse(settings: Settings) -> Symptom:
     try:
         with read_warehouse(settings.warehouse_path) as connection:
+            refuse_outdated(connection, settings.warehouse_path, LAYOUT)
             row = connection.execute("SELECT max(changed_on) FROM partition_loads").fetchone()
     except WarehouseMissing:
         return Symptom(
@@ -116,6 +122,8 @@ def _warehouse(settings: Settings) -> Symptom:
         )
     except WarehouseLocked as error:
         return Symptom("warehouse", False, "locked", str(error))
+    except WarehouseOutdated as error:
+        return Symptom("warehouse", False, "of another version", str(error))
     except Damaged as error:
         return Symptom("warehouse", False, "lost or damaged", str(error))
     newest = row[0] if row and row[0] else "none"

@@ -239,3 +239,16 @@ def test_every_symptom_that_is_ill_has_a_remedy(home: Path) -> None:
     assert {each.subject for each in symptoms if not each.is_well} == {"pool", "source", "clock"}
     assert all(bool(each.remedy) is not each.is_well for each in symptoms)
     assert len({each.subject for each in symptoms}) == len(symptoms) == 12
+
+
+def test_a_warehouse_that_the_next_write_would_refuse_is_named(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with write_warehouse(settings.warehouse_path) as connection:
+        connection.execute("ALTER TABLE promotions DROP COLUMN decision_number")
+    assert found("warehouse", data_dir=tmp_path).is_well  # a later version added it: the next write does
+    with write_warehouse(settings.warehouse_path) as connection:
+        connection.execute("ALTER TABLE drift DROP COLUMN value")
+    symptom = found("warehouse", data_dir=tmp_path)
+    assert symptom.finding == "of another version"
+    assert "drift" in symptom.remedy
+    assert "moovitamix rebuild" in symptom.remedy
