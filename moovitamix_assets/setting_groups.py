@@ -135,9 +135,9 @@ class WarehouseSettings(Variables):
         description="Share of users or tracks updated before they were created that warns; a quarter is normal ...",
     )
     orphan_listens_warn_share: float = Field(
-        0.05,
+        0.2,
         gt=0,
-        description="Share of listens of unknown users or tracks that warns; below 0.01 is normal ...",
+        description="Share of listens of unknown users or tracks that warns; 0.01 is normal, 0.1 on a small day ...",
     )
     unusual_minimum: int = Field(
         20, ge=1, description="... for both: if at least this many records are affected."

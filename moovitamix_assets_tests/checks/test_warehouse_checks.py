@@ -372,6 +372,11 @@ MORE_USERS = """
     FROM users, range(1, 11) AS times(number)"""
 
 
+MORE_LISTENS = """
+    INSERT INTO listens SELECT listens.* REPLACE (listened_at + INTERVAL 1 MINUTE * number AS listened_at)
+    FROM listens, range(1, 10) AS times(number)"""
+
+
 def updated_early(tenths: int) -> list[str]:
     """Statements for 60 users, so many tenths of them updated before they were created."""
     return [MORE_USERS.format(early=tenths), "DELETE FROM users WHERE user_id <= 6"]
@@ -405,8 +410,12 @@ def updated_early(tenths: int) -> list[str]:
             True, {"of_unknown_users": 18, "of_unknown_tracks": 0, "of": 54, "worst_share": 18 / 54},
         ),
         (
-            "listens", "orphan_listens", ["DELETE FROM users WHERE user_id < 4"],
-            False, {"of_unknown_users": 27, "of_unknown_tracks": 0, "of": 54, "worst_share": 27 / 54},
+            "listens", "orphan_listens", [MORE_LISTENS, "DELETE FROM users WHERE user_id = 1"],
+            True, {"of_unknown_users": 90, "of_unknown_tracks": 0, "of": 540, "worst_share": 90 / 540},
+        ),
+        (
+            "listens", "orphan_listens", [MORE_LISTENS, "DELETE FROM users WHERE user_id < 3"],
+            False, {"of_unknown_users": 180, "of_unknown_tracks": 0, "of": 540, "worst_share": 180 / 540},
         ),
     ],
 )  # fmt: skip
