@@ -19,7 +19,7 @@ from foundation.operations.alerts import unusable_services
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing, WarehouseOutdated
 from foundation.warehouse.table_creation import refuse_outdated
 from moovitamix_assets.cli.inspection.symptoms import Symptom
-from moovitamix_assets.cli.interface.dagster_home import dagster_home
+from moovitamix_assets.cli.interface.dagster_home import RecordsOfAnother, dagster_home, refuse_mixing
 from moovitamix_assets.cli.interface.error_messages import records_damaged_message
 from moovitamix_assets.cli.runs.source_inspection import read_source_time
 from moovitamix_assets.clock import ClockUnreadable, now
@@ -148,7 +148,12 @@ def _pool(settings: Settings) -> Symptom:
 
 def _records(settings: Settings) -> Symptom:
     """Check Dagster's databases with SQLite's own check; those of single runs are left out."""
-    storage = dagster_home(settings.data_dir) / "storage"
+    home = dagster_home(settings.data_dir)
+    try:
+        refuse_mixing(home, settings.data_dir)
+    except RecordsOfAnother as error:
+        return Symptom("records", False, f"{home}, those of another deployment", str(error))
+    storage = home / "storage"
     shared = [storage / name for name in _SHARED_RECORDS if (storage / name).exists()]
     for path in shared:
         try:

@@ -62,10 +62,16 @@ def configure(home: Path, source: Path) -> None:
         write_file(target, content)
 
 
-def check_marks(home: Path, data_dir: Path) -> None:
-    """Refuse records of another data folder, and a data folder of other records; mark both on their first use.
+def mark(home: Path, data_dir: Path) -> None:
+    """Let records and data folder name each other, once `refuse_mixing` has found no objection."""
+    _mark(data_dir.resolve() / HOME_MARK, home.resolve())
+    _mark(home.resolve() / _DATA_MARK, data_dir.resolve())
 
-    A mark whose folder is gone (moved, deleted) is written anew, and so are those of a pair that was copied together.
+
+def refuse_mixing(home: Path, data_dir: Path) -> None:
+    """Refuse records of another data folder, and a data folder of other records, by the marks in both.
+
+    A mark whose folder is gone (moved, deleted) does not count, nor do those of a pair that was copied together.
 
     Raises:
         RecordsOfAnother: If a mark names another folder.
@@ -86,8 +92,6 @@ def check_marks(home: Path, data_dir: Path) -> None:
             f"(--data-dir or MOOVITAMIX_DATA_DIR), or set DAGSTER_HOME to another folder with a {CONFIGURATION}; "
             f"or delete {home / _DATA_MARK} if {home} is a copy."
         )
-    _mark(data / HOME_MARK, records)
-    _mark(records / _DATA_MARK, data)
 
 
 def _to_use(home: Path) -> str:

@@ -18,10 +18,11 @@ from foundation.operations.dead_runs import release_dead_runs
 from moovitamix_assets.automation.jobs import HOST_TAG
 from moovitamix_assets.cli.interface.dagster_home import (
     CONFIGURATION,
-    check_marks,
     configure,
     dagster_home,
     is_in_data_folder,
+    mark,
+    refuse_mixing,
 )
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL
 
@@ -62,7 +63,8 @@ def open_instance(data_dir: Path) -> Iterator[DagsterInstance]:
     own = is_in_data_folder(base, data_dir)
     # Two processes that create its databases at the same time fail.
     with exclusive_lock(base / ".opening"):
-        check_marks(base, data_dir)
+        refuse_mixing(base, data_dir)
+        mark(base, data_dir)
         if own:
             configure(base, configuration)
         # A base folder of its own with the configuration of the working directory, as `dagster dev` does.

@@ -252,3 +252,12 @@ def test_a_warehouse_that_the_next_write_would_refuse_is_named(tmp_path: Path) -
     assert symptom.finding == "of another version"
     assert "drift" in symptom.remedy
     assert "moovitamix rebuild" in symptom.remedy
+
+
+def test_records_of_another_data_folder_are_found(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    (home / "other").mkdir()
+    (home / "data_dir").write_text(f"{home}/other\n")
+    symptom = found("records")
+    assert not symptom.is_well
+    assert f"those of the data folder {home}/other" in symptom.remedy
