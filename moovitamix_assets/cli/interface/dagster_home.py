@@ -125,5 +125,6 @@ def _marked(mark: Path) -> Path | None:
 
 
 def _mark(mark: Path, named: Path) -> None:
-    if not mark.exists() or mark.read_text().strip() != str(named):
+    # An exporter may be given folders that it can only read.
+    if os.access(mark.parent, os.W_OK) and (not mark.exists() or mark.read_text().strip() != str(named)):
         write_file(mark, f"{named}\n".encode())

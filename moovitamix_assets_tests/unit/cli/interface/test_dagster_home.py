@@ -90,6 +90,12 @@ def test_a_folder_that_was_copied_with_its_records_is_one_of_its_own(here: Path)
     assert here / "other" / ".dagster_home" in storage_of("other").parents
 
 
+def test_a_folder_that_can_only_be_read_is_not_marked(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != here / "data")
+    storage_of("data")
+    assert list((here / "data").iterdir()) == []
+
+
 def test_a_mistyped_folder_is_named_and_not_created(here: Path) -> None:
     with pytest.raises(NoInstance, match="There is no data folder mistyped: `moovitamix run` creates it"):
         storage_of("mistyped")
