@@ -1,5 +1,6 @@
 import errno
 import random
+import re
 import sqlite3
 from pathlib import Path
 
@@ -29,7 +30,9 @@ def test_a_full_disk_is_named_with_its_free_space_and_the_remedy(error: Exceptio
     assert "bytes are free" in said
     assert ("9,438" in said) == ("9438" in str(error))
     failed = message_of(RunFailed(f"The run x failed.\nusers: {error}"), tmp_path / "data")
-    assert failed == said
+    # How much is free changes while other programs write.
+    assert failed is not None
+    assert re.sub(r"[\d,]+ bytes are free", "", failed) == re.sub(r"[\d,]+ bytes are free", "", said)
 
 
 def test_damaged_records_of_dagster_are_named_and_busy_ones_are_not(tmp_path: Path) -> None:
