@@ -9,14 +9,12 @@ that have neither.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
 import pandas as pd
 
-from foundation.errors import Explained
 from foundation.models.decisions import Champion, RecordedDecision, Verdict
 from foundation.models.gate import Decision
 from foundation.models.versions import trained_as_of
@@ -25,19 +23,6 @@ from foundation.warehouse.rows import first_row
 _MAKES_CHAMPION = "decision IN ('promoted', 'rolled_back')"
 _NEWEST_FIRST = "ORDER BY as_of DESC, decision_number DESC, decided_at DESC"
 _OLDEST_FIRST = "ORDER BY as_of, decision_number, decided_at"
-
-
-class NothingToRollBack(Explained):
-    """There is no earlier champion to return to; the message says what the current one is."""
-
-
-@dataclass(frozen=True)
-class PlannedRollback:
-    """A rollback that is possible: the version to return to, the one it replaces, the day from which it holds."""
-
-    to: str
-    rolled_back: str
-    as_of: date
 
 
 def champion_version(connection: duckdb.DuckDBPyConnection, as_of: date) -> str | None:
@@ -66,7 +51,9 @@ def current_champion(connection: duckdb.DuckDBPyConnection, as_of: date) -> Cham
     if row is None:
         return None
     version, since, decision = row
-    return Champion(version, trained_as_of(version), since, decision, _replaced_by(connection, version))
+    return Champion(
+        version, trained_as_of(version), since, decision, version_replaced_by(connection, version)
+    )
 
 
 def decision_about(connection: duckdb.DuckDBPyConnection, model_version: str) -> Decision | None:
@@ -127,6 +114,16 @@ def all_decisions(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     return connection.execute(f"SELECT * FROM promotions {_OLDEST_FIRST}").df()
 
 
+def former_champions(connection: duckdb.DuckDBPyConnection, as_of: date) -> list[str]:
+    """Every version that was the champion at some time up to a day, the current one included, the latest first."""
+    rows = connection.execute(
+        f"""SELECT model_version FROM promotions WHERE {_MAKES_CHAMPION} AND as_of <= ?
+            GROUP BY model_version ORDER BY max(as_of) DESC, max(decision_number) DESC""",
+        [as_of],
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
 def aliases(decisions: pd.DataFrame) -> dict[str, str]:
     """The version by alias: champion, previous (the champion before) and challenger (rejected since), where known.
 
@@ -164,57 +161,8 @@ def record(
     if earlier:
         return earlier
     previous = champion_version(connection, as_of)
-    _insert(connection, model_version, as_of, decision.decision, decision.reason, metrics, previous)
+    insert_decision(connection, model_version, as_of, decision.decision, decision.reason, metrics, previous)
     return decision
-
-
-def roll_back(
-    connection: duckdb.DuckDBPyConnection,
-    reason: str,
-    *,
-    newest_served: date | None,
-    only_if: str | None = None,
-) -> tuple[str, str] | None:
-    """Make the champion before the current one the champion again; nothing is trained.
-
-    It holds from the newest day that was decided or served. Rolling back twice goes back two champions: each returns to
-    the one it replaced when it was promoted.
-
-    Args:
-        connection: The warehouse, inside a transaction.
-        reason: One sentence for the record.
-        newest_served: The newest day for which recommendations exist; None if there are none.
-        only_if: The version meant; nothing is done if another one is the champion by now.
-
-    Returns:
-        The version that is the champion now, and the one that was; None if `only_if` is not the champion.
-    """
-    planned = plan_rollback(connection, newest_served=newest_served, only_if=only_if)
-    if planned is None:
-        return None
-    _insert(connection, planned.to, planned.as_of, "rolled_back", reason, {}, planned.rolled_back)
-    return planned.to, planned.rolled_back
-
-
-def plan_rollback(
-    connection: duckdb.DuckDBPyConnection, *, newest_served: date | None, only_if: str | None = None
-) -> PlannedRollback | None:
-    """Find what `roll_back` would do, without doing it; see there for the arguments.
-
-    Raises:
-        NothingToRollBack: If there is no champion, or it was the first.
-    """
-    days = [day for day in (newest_decision_day(connection), newest_served) if day is not None]
-    as_of = max(days, default=date.min)
-    current = champion_version(connection, as_of)
-    if only_if is not None and current != only_if:
-        return None
-    if current is None:
-        raise NothingToRollBack("There is no champion to roll back: no model was promoted yet.")
-    before = _replaced_by(connection, current)
-    if before is None:
-        raise NothingToRollBack(f"{current} is the first champion: there is no version to return to.")
-    return PlannedRollback(before, current, as_of)
 
 
 def obsolete_versions(connection: duckdb.DuckDBPyConnection, *, kept: int, served_days: int) -> list[str]:
@@ -250,7 +198,7 @@ def _champion_where(
     return str(row[0]) if row else None
 
 
-def _replaced_by(connection: duckdb.DuckDBPyConnection, model_version: str) -> str | None:
+def version_replaced_by(connection: duckdb.DuckDBPyConnection, model_version: str) -> str | None:
     """The champion that a version replaced when it was promoted."""
     row = first_row(
         connection,
@@ -270,7 +218,7 @@ def _recorded(
     return [RecordedDecision(*row) for row in rows]
 
 
-def _insert(
+def insert_decision(
     connection: duckdb.DuckDBPyConnection,
     model_version: str,
     as_of: date,
@@ -279,6 +227,7 @@ def _insert(
     metrics: Mapping[str, Any],
     previous_version: str | None,
 ) -> None:
+    """Insert a decision as the latest one."""
     connection.execute(
         """INSERT INTO promotions (
                model_version, as_of, decided_at, decision, reason, metrics, previous_version, decision_number

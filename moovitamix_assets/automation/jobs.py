@@ -91,17 +91,23 @@ class Rollback(Config):
         "",
         description="The version to roll back; nothing is done if another one is the champion. Empty: the champion.",
     )
+    to: str = Field(
+        "", description="The version to return to, once a champion. Empty: the one before the champion."
+    )
 
 
 @op(pool=WAREHOUSE_POOL)
 def roll_back_champion(
     context: OpExecutionContext, config: Rollback, settings: ResourceParam[Settings]
 ) -> tuple[str, str] | None:
-    """Make the previous champion the champion again; nothing is trained."""
+    """Make an earlier champion the champion again; nothing is trained."""
+    from moovitamix_assets.training.gate.models import model_store
     from moovitamix_assets.training.gate.promotion import roll_back
 
+    if config.to:
+        model_store(settings.models_dir).verify(config.to)
     with write_warehouse(settings.warehouse_path) as connection:
-        outcome = roll_back(connection, config.reason, only_if=config.model_version or None)
+        outcome = roll_back(connection, config.reason, config.model_version or None, config.to or None)
     if outcome is None:
         context.log.info(f"{config.model_version} is not the champion: there is nothing to do.")
         return None

@@ -1,12 +1,10 @@
 from datetime import date
 
-import duckdb
 import pytest
 
 from foundation.models.decisions import Champion, RecordedDecision
 from foundation.models.gate import Decision
 from foundation.models.promotions import (
-    NothingToRollBack,
     aliases,
     all_decisions,
     candidate_outcomes,
@@ -20,23 +18,11 @@ from foundation.models.promotions import (
     newest_trained_day,
     obsolete_versions,
     record,
-    roll_back,
 )
+from foundation.models.rollback import NothingToRollBack, roll_back
 
 PROMOTED = Decision("promoted", "Better.")
 REJECTED = Decision("rejected", "Worse.")
-
-
-@pytest.fixture
-def connection():
-    with duckdb.connect() as connection:
-        connection.execute(
-            """CREATE TABLE promotions (
-                   model_version VARCHAR, as_of DATE, decided_at TIMESTAMP, decision VARCHAR, reason VARCHAR,
-                   metrics JSON, previous_version VARCHAR, decision_number BIGINT
-               )"""
-        )
-        yield connection
 
 
 def decide_about(connection, version: str, as_of: date, decision: Decision = PROMOTED) -> Decision:

@@ -74,15 +74,22 @@ def run(
     print_summary(console, settings, from_day, to_day, outcome.seconds)
 
 
-def rollback(reason: Reason = _BY_A_USER, data_dir: DataDir = None) -> None:
-    """Make the previous champion the champion again, within seconds, without training."""
+def rollback(
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="A former champion, see history. [default: the one before]"),
+    ] = None,
+    reason: Reason = _BY_A_USER,
+    data_dir: DataDir = None,
+) -> None:
+    """Make an earlier champion the champion again, within seconds, without training."""
     settings = read_settings(data_dir)
 
     from moovitamix_assets.cli.interface.instance import open_instance
     from moovitamix_assets.cli.runs.pipeline import run_rollback
 
     with open_instance(settings.data_dir) as instance:
-        now, before = run_rollback(settings, instance, reason)
+        now, before = run_rollback(settings, instance, reason, to)
     say(f"{now} is the champion again, in place of {before}. It makes the next recommendations.")
 
 

@@ -32,6 +32,7 @@ from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import days_between, range_tags
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.dataset.snapshot import nothing_to_learn
+from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.training.gate.promotion import plan_rollback
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.future import DaysOfTheFuture, find_future_days
@@ -173,8 +174,16 @@ def _refuse_future_days(settings: Settings) -> None:
         raise DaysOfTheFuture(f"{found.finding} {found.remedy}")
 
 
-def run_rollback(settings: Settings, instance: DagsterInstance, reason: str) -> tuple[str, str]:
+def run_rollback(
+    settings: Settings, instance: DagsterInstance, reason: str, to: str | None = None
+) -> tuple[str, str]:
     """Run the rollback job, which waits for the warehouse pool like every other step.
+
+    Args:
+        settings: Of the deployment.
+        instance: Dagster's records.
+        reason: One sentence for the record.
+        to: The version to return to; None for the one before the champion.
 
     Returns:
         The current champion, and the one before.
@@ -182,15 +191,18 @@ def run_rollback(settings: Settings, instance: DagsterInstance, reason: str) -> 
     Raises:
         WarehouseMissing: If there is no warehouse.
         NothingToRollBack: If there is nothing to return to; no run is started.
+        ModelMissing or ModelDamaged: If the model of `to` cannot be loaded; no run is started.
         RunFailed: If the run fails.
     """
     with read_warehouse(settings.warehouse_path) as connection:
-        plan_rollback(connection)
+        plan_rollback(connection, to)
+    if to is not None:
+        model_store(settings.models_dir).verify(to)
     result = _execute(
         build_definitions(settings),
         ROLLBACK_JOB.name,
         instance,
-        run_config={"ops": {"roll_back_champion": {"config": {"reason": reason}}}},
+        run_config={"ops": {"roll_back_champion": {"config": {"reason": reason, "to": to or ""}}}},
     )
     now, before = result.output_for_node("roll_back_champion")
     return now, before

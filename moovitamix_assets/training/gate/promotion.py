@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from foundation.models import promotions
+from foundation.models import promotions, rollback
 from foundation.models.gate import Decision, decide
 from foundation.models.model_store import Candidate, ModelStore
 from foundation.statistics.paired_difference import NO_USERS_MEASURED, Difference, paired_difference
@@ -132,20 +132,22 @@ def record_decision(
 
 
 def roll_back(
-    connection: duckdb.DuckDBPyConnection, reason: str, only_if: str | None = None
+    connection: duckdb.DuckDBPyConnection, reason: str, only_if: str | None = None, to: str | None = None
 ) -> tuple[str, str] | None:
-    """Make the previous champion the champion again, from the newest day decided or recommended for.
+    """Make an earlier champion the champion again, from the newest day decided or recommended for.
 
-    See `promotions.roll_back` for the arguments, the result and errors.
+    See `foundation.models.rollback` for the arguments, the result and errors.
     """
     newest = newest_recommended_day(connection)
-    return promotions.roll_back(connection, reason, newest_served=newest, only_if=only_if)
+    return rollback.roll_back(connection, reason, newest_served=newest, only_if=only_if, to=to)
 
 
-def plan_rollback(connection: duckdb.DuckDBPyConnection) -> promotions.PlannedRollback | None:
+def plan_rollback(
+    connection: duckdb.DuckDBPyConnection, to: str | None = None
+) -> rollback.PlannedRollback | None:
     """Find what `roll_back` would do; a connection for reading is enough.
 
     Raises:
-        NothingToRollBack: If there is no champion, or it was the first.
+        NothingToRollBack: If there is no champion, or none to return to.
     """
-    return promotions.plan_rollback(connection, newest_served=newest_recommended_day(connection))
+    return rollback.plan_rollback(connection, newest_served=newest_recommended_day(connection), to=to)

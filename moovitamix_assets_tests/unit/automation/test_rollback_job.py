@@ -8,8 +8,8 @@ import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult
 
 from foundation.models.gate import Decision
-from foundation.models.model_store import Candidate
-from foundation.models.promotions import NothingToRollBack
+from foundation.models.model_store import Candidate, ModelMissing
+from foundation.models.rollback import NothingToRollBack
 from foundation.operations.run_failures import failure_causes
 from foundation.tables import empty_frame
 from moovitamix_assets.automation.jobs import ROLLBACK_JOB
@@ -18,6 +18,7 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
+from moovitamix_assets_tests.unit.automation.warehouses import decide_about
 
 
 @pytest.fixture
@@ -73,3 +74,19 @@ def test_a_rollback_with_nothing_to_return_to_fails_with_the_sentence_that_the_c
         with pytest.raises(NothingToRollBack, match=said):
             run_rollback(settings, instance, "why not")
         assert instance.get_runs_count() == 0
+
+
+def test_a_chosen_version_is_returned_to_only_if_its_model_is_there(settings: Settings):
+    best, latest = "2026-09-15-aaaaaaaa", "2026-09-16-bbbbbbbb"
+    with write_warehouse(settings.warehouse_path) as connection:
+        for version in (best, latest):
+            decide_about(connection, version)
+    failed = rolled_back(settings, raise_on_error=False, to=best)
+    assert any(f"{best} is not in" in cause for cause in failure_causes(failed.all_events))
+    with DagsterInstance.ephemeral() as instance:
+        with pytest.raises(ModelMissing, match=f"{best} is not in"):
+            run_rollback(settings, instance, "the best one", best)
+        assert instance.get_runs_count() == 0
+        (settings.models_dir / best).mkdir(parents=True)
+        assert run_rollback(settings, instance, "the best one", best) == (best, latest)
+    assert decisions(settings) == [(best, "the best one", latest)]
