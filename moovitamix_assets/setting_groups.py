@@ -39,7 +39,9 @@ class SourceSettings(Variables):
         60.0, gt=0, le=100_000, description="For reading an endpoint, repetitions included; then it fails."
     )
     connect_patience_seconds: float = Field(
-        20.0, ge=0, description="Retry period for an unreachable source, until its first answer in a run."
+        20.0,
+        ge=0,
+        description="Retry period for an address where no source answers, until the first usable answer in a run.",
     )
     request_retries: int = Field(
         6, ge=0, description="Retries of a request, for errors that may be temporary."

@@ -31,6 +31,9 @@ from moovitamix_assets.ingestion.client.patience import FirstContact, Limits, Re
 
 Answer = TypeVar("Answer")
 
+# Causes that speak for an address where something else answers, such as a web page.
+_OF_SOMETHING_ELSE = ("not_json", "not_openapi", "not_an_envelope")
+
 _LOOPBACK = r"https?://(127\.0\.0\.1|localhost|\[::1\])(?=[:/?#]|$)"
 # The very last try is made when the patience is used up.
 _SHORTEST_CONNECT_SECONDS = 0.5
@@ -125,17 +128,21 @@ class HttpSession:
             if errand.called_off:
                 raise CancelledError
             try:
-                return read(self._get_json(path, parameters, errand))
+                result = read(self._get_json(path, parameters, errand))
             except UnusableAnswer as answer:
-                left = self._contact.seconds_left() if answer.unreached else inf
+                may_be_elsewhere = answer.unreached or answer.cause in _OF_SOMETHING_ELSE
+                left = self._contact.seconds_left() if may_be_elsewhere else inf
                 if attempt >= self._policy.retries or not left:
                     url = self.shown_url(path, parameters)
                     failure = RequestFailed(url, str(answer), attempt + 1)
-                    if answer.unreached and not self._contact.made:
+                    if may_be_elsewhere and not self._contact.made:
                         self._contact.unreachable = failure
                     raise failure from answer
                 errand.traffic.count_retry(answer.cause)
                 self.wait(attempt, errand, answer.retry_after, left)
+            else:
+                self._contact.made = True
+                return result
         raise AssertionError("count() has no end")
 
     def wait(
@@ -155,9 +162,10 @@ class HttpSession:
         began = perf_counter()
         response = self._cuttable_request(path, parameters, errand)
         errand.traffic.latencies.append(perf_counter() - began)
-        self._contact.made = True
         self._source_time = _http_date(response.headers.get("Date", ""))
         status = response.status_code
+        # Whoever is busy or refuses is a source; what answers 200 may be anything until it was read.
+        self._contact.made |= status != 200
         if status == 429 or not 400 <= status < 500:
             return _decoded(response)
         detail = self._redacted(_detail(response))

@@ -54,7 +54,7 @@ class FirstContact:
     """The first contact with a server; until it answers, being unreachable is tolerated for a while only.
 
     Attributes:
-        made: Whether anything was ever answered.
+        made: Whether a source answered: with something usable, a refusal, or that it is busy.
         unreachable: The failure that ended the tries, if any did.
     """
 

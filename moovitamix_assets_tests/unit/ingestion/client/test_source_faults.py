@@ -13,7 +13,7 @@ import pytest
 from moovitamix_assets.ingestion.client.errors import PageFailed, RequestFailed, SourceError
 from moovitamix_assets.ingestion.client.patience import RetryPolicy
 from moovitamix_assets.ingestion.client.source_api import SourceApi
-from moovitamix_assets_tests.unit.ingestion.client.scripted_source import ScriptedSource
+from moovitamix_assets_tests.unit.ingestion.client.scripted_source import ScriptedSource, ids, users
 
 FAR = datetime(2030, 1, 1)
 HTML = {"Content-Type": "text/html"}
@@ -207,3 +207,24 @@ def test_an_address_that_is_none_is_not_tried_again() -> None:
     with SourceApi("http://:80:80", sleep=waits.append) as api, pytest.raises(SourceError):
         api.pull("users", None, FAR)
     assert waits == []
+
+
+def test_a_web_page_in_place_of_the_source_is_given_up_once_for_all_endpoints(source: ScriptedSource) -> None:
+    page = (200, {"Content-Type": "text/html"}, b"<html>Welcome</html>")
+    for endpoint in ("openapi.json", "users", "tracks"):
+        source.always[endpoint, 0 if endpoint == "openapi.json" else 1] = page
+    with client(source, retries=1000, connect_patience_seconds=0.2, sleep=None, backoff_seconds=0.05) as api:
+        for endpoint in ("users", "tracks"):
+            with pytest.raises(SourceError, match="not JSON"):
+                api.pull(endpoint, None, FAR)
+            asked = len(source.asked)
+        assert asked == len(source.asked)
+        assert {path for path, _ in source.asked} == {"/openapi.json"}
+
+
+def test_a_web_page_in_between_is_retried_like_any_other_failure(source: ScriptedSource) -> None:
+    source.records["users"] = users(3)
+    source.faults["users", 1] = [(200, {}, b"<html>Busy</html>")] * 3
+    with client(source, connect_patience_seconds=0) as api:
+        api.check()
+        assert ids(api.pull("users", None, FAR)) == [1, 2, 3]
