@@ -90,7 +90,10 @@ def test_a_first_load_is_refused_and_made_once_the_source_is_well(
 
 
 @pytest.mark.parametrize("how", SPOILED)
-@pytest.mark.parametrize("again_from", [LAST, FIRST], ids=["the next day", "all days"])
+@pytest.mark.parametrize(
+    "again_from",
+    [pytest.param(LAST, id="the next day"), pytest.param(FIRST, id="all days", marks=pytest.mark.long)],
+)
 def test_a_later_day_is_refused_and_made_once_the_source_is_well(
     again_from: date,
     how: str,
