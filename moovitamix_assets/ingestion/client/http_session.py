@@ -4,14 +4,12 @@ It knows HTTP and JSON. The meaning of an answer (envelopes, pages, records) is 
 reader and have an answer that they cannot use requested again.
 """
 
-import json
 import random
 import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from itertools import count
 from math import inf
 from time import perf_counter
@@ -24,6 +22,13 @@ from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import ReadTimeoutError
 
 from foundation.secret_url import SecretUrl, redact_credentials
+from moovitamix_assets.ingestion.client.answers import (
+    OF_SOMETHING_ELSE,
+    UnusableAnswer,
+    decoded_json,
+    http_date,
+    refusal_detail,
+)
 from moovitamix_assets.ingestion.client.connections import Lifeline, open_session
 from moovitamix_assets.ingestion.client.errand import Errand
 from moovitamix_assets.ingestion.client.errors import RequestFailed
@@ -31,28 +36,9 @@ from moovitamix_assets.ingestion.client.patience import FirstContact, Limits, Re
 
 Answer = TypeVar("Answer")
 
-# Causes that speak for an address where something else answers, such as a web page.
-_OF_SOMETHING_ELSE = ("not_json", "not_openapi", "not_an_envelope")
-
 _LOOPBACK = r"https?://(127\.0\.0\.1|localhost|\[::1\])(?=[:/?#]|$)"
 # The very last try is made when the patience is used up.
 _SHORTEST_CONNECT_SECONDS = 0.5
-
-
-class UnusableAnswer(Exception):
-    """An answer, or the lack of one, that may be better the next time; it never leaves the client.
-
-    Attributes:
-        cause: The cause, as a word for the statistics.
-        retry_after: Seconds that the server asked to wait, or None.
-        unreached: Whether there may be no server: no connection, or one that ended unanswered.
-    """
-
-    def __init__(
-        self, cause: str, text: str, retry_after: float | None = None, unreached: bool = False
-    ) -> None:
-        super().__init__(text)
-        self.cause, self.retry_after, self.unreached = cause, retry_after, unreached
 
 
 class HttpSession:
@@ -130,7 +116,7 @@ class HttpSession:
             try:
                 result = read(self._get_json(path, parameters, errand))
             except UnusableAnswer as answer:
-                may_be_elsewhere = answer.unreached or answer.cause in _OF_SOMETHING_ELSE
+                may_be_elsewhere = answer.unreached or answer.cause in OF_SOMETHING_ELSE
                 left = self._contact.seconds_left() if may_be_elsewhere else inf
                 if attempt >= self._policy.retries or not left:
                     url = self.shown_url(path, parameters)
@@ -162,13 +148,13 @@ class HttpSession:
         began = perf_counter()
         response = self._cuttable_request(path, parameters, errand)
         errand.traffic.latencies.append(perf_counter() - began)
-        self._source_time = _http_date(response.headers.get("Date", ""))
+        self._source_time = http_date(response.headers.get("Date", ""))
         status = response.status_code
         # Whoever is busy or refuses is a source; what answers 200 may be anything until it was read.
         self._contact.made |= status != 200
         if status == 429 or not 400 <= status < 500:
-            return _decoded(response)
-        detail = self._redacted(_detail(response))
+            return decoded_json(response)
+        detail = self._redacted(refusal_detail(response))
         raise RequestFailed(self.shown_url(path, parameters), f"{status} {detail}", 1, status)
 
     def _cuttable_request(
@@ -249,54 +235,3 @@ class HttpSession:
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
-
-
-def _decoded(response: requests.Response) -> object:
-    status = response.status_code
-    if status != 200:
-        retry_after = (
-            _seconds_asked(response.headers.get("Retry-After", "")) if status in (429, 503) else None
-        )
-        raise UnusableAnswer(f"status_{status}", f"{status} {response.reason}", retry_after)
-    try:
-        # Not orjson: it refuses NaN and integers beyond 64 bits, and a record is kept as it was received.
-        decoded: object = json.loads(response.content)
-    except (ValueError, RecursionError) as error:
-        kind = response.headers.get("Content-Type", "no content type")
-        text = f"200 with {len(response.content)} bytes that are not JSON ({kind})"
-        raise UnusableAnswer("not_json", text) from error
-    return decoded
-
-
-def _seconds_asked(header: str) -> float | None:
-    """Read a Retry-After header, seconds or HTTP-date; None if it is neither."""
-    if re.fullmatch(r"\s*[0-9]{1,9}\s*", header, re.ASCII):
-        return float(header)
-    moment = _http_date(header)
-    if moment is None:
-        return None
-    return max(0.0, (moment - datetime.now(UTC).replace(tzinfo=None)).total_seconds())
-
-
-def _http_date(header: str) -> datetime | None:
-    """Read an HTTP-date as naive UTC; None if it is not one, or lies outside the years 1 to 9999."""
-    try:
-        moment = parsedate_to_datetime(header)
-        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _detail(response: requests.Response) -> str:
-    """The server's explanation of a refusal: FastAPI's `detail`, or the beginning of the text."""
-    try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
-        body = response.text
-    detail = body.get("detail", body) if isinstance(body, dict) else body
-    if isinstance(detail, list) and all(isinstance(entry, dict) for entry in detail):
-        detail = "; ".join(
-            f"{'.'.join(map(str, entry.get('loc') or []))}: {entry.get('msg')} (sent: {entry.get('input')!r})"
-            for entry in detail
-        )
-    return f"{response.reason}: {detail}"[:500]

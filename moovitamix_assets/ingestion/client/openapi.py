@@ -3,7 +3,7 @@
 Pure functions on decoded JSON.
 """
 
-from moovitamix_assets.ingestion.client.http_session import UnusableAnswer
+from moovitamix_assets.ingestion.client.answers import UnusableAnswer
 
 _FILTERS = frozenset({"updated_since", "updated_before"})
 

@@ -11,8 +11,8 @@ from datetime import datetime
 from hashlib import blake2b
 
 from foundation.json_records import canonical_json
+from moovitamix_assets.ingestion.client.answers import UnusableAnswer
 from moovitamix_assets.ingestion.client.contradictions import Envelope, between, past_the_end, within
-from moovitamix_assets.ingestion.client.http_session import UnusableAnswer
 from moovitamix_assets.ingestion.client.records import Endpoint, Identity, Record, changed_at, identity
 
 _HASH_BYTES = 32
