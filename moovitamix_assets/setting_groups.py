@@ -70,7 +70,18 @@ class SourceSettings(Variables):
             headers = None
         if not isinstance(headers, dict) or not all(isinstance(text, str) for text in headers.values()):
             raise ValueError('it is not a JSON object of texts; give one such as {"X-Api-Key": "..."}')
+        if not all(_is_header(name) and _is_header(text) for name, text in headers.items()):
+            raise ValueError("a name or text holds a line break or another character that no header may hold")
         return value
+
+    @field_validator("api_token")
+    @classmethod
+    def _of_one_line(cls, value: SecretStr) -> SecretStr:
+        # Secrets that are mounted as files end with a line break.
+        token = value.get_secret_value().strip()
+        if not _is_header(token):
+            raise ValueError("it holds a line break or another character that no header may hold")
+        return SecretStr(token)
 
     @model_validator(mode="after")
     def _one_authorization(self) -> Self:
@@ -280,3 +291,8 @@ def server_or_nothing(value: SecretUrl) -> SecretUrl:
     if value and not value.is_web_address():
         raise ValueError(f"{str(value)!r} is not an http(s) URL; leave it out for the local one")
     return value.without_trailing_slash()
+
+
+def _is_header(text: str) -> bool:
+    """Tell whether a text can be sent in a header as it is."""
+    return text.isascii() and (text.isprintable() or not text) and text == text.strip()

@@ -223,3 +223,11 @@ def test_a_token_and_a_user_in_the_url_exclude_each_other() -> None:
     with pytest.raises(ValueError, match="exclude each other") as caught:
         Settings(api_token="t0ken", api_url="http://user:sesame@host")
     assert "t0ken" not in str(caught.value)
+
+
+def test_a_token_from_a_file_loses_its_line_break_and_one_of_two_lines_is_refused_unseen() -> None:
+    assert Settings(api_token="t0ken\n").source.request_headers == {"Authorization": "Bearer t0ken"}
+    for setting in ({"api_token": "t0ken\nX-Other: 1"}, {"api_headers": '{"X-Api-Key": "k3y-t0ken\\n"}'}):
+        with pytest.raises(ValueError, match="line break") as caught:
+            Settings(**setting)
+        assert "t0ken" not in str(caught.value)

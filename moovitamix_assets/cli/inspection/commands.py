@@ -25,11 +25,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show the days loaded and missing, the champion, recent quality, open incidents, and what happens next."""
+    settings = read_settings(data_dir)
+
     from moovitamix_assets.cli.inspection.status import print_status, read_status
     from moovitamix_assets.cli.interface.instance import open_instance
     from moovitamix_assets.clock import now
 
-    settings = read_settings(data_dir)
     with open_instance(settings.data_dir) as instance:
         found = read_status(settings, instance, now(settings))
     if as_json:
@@ -40,9 +41,11 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 def history(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show every decision about a model version: promoted, rejected, rolled back, and why."""
+    settings = read_settings(data_dir)
+
     from moovitamix_assets.cli.inspection.status import print_history, read_history
 
-    decisions = read_history(read_settings(data_dir))
+    decisions = read_history(settings)
     if as_json:
         typer.echo(json.dumps(decisions, indent=2))
     else:
@@ -95,11 +98,12 @@ def doctor(
     ] = False,
 ) -> None:
     """Check the installation, and say what to do about each finding."""
+    settings = read_settings(data_dir, source_url)
+
     from foundation.progress import TerminalProgress
     from moovitamix_assets.cli.inspection.deep_checks import examine_deeply
     from moovitamix_assets.cli.inspection.doctor import examine
 
-    settings = read_settings(data_dir, source_url)
     healthy = True
     more = examine_deeply(settings, TerminalProgress(console)) if deep else ()
     for symptom in chain(examine(settings), more):

@@ -172,6 +172,7 @@ def _source(settings: Settings) -> Symptom:
     try:
         with SourceApi(
             settings.source.api_url.get_secret_value(),
+            headers=settings.source.request_headers,
             retries=0,
             timeout_seconds=5.0,
             request_deadline_seconds=10.0,

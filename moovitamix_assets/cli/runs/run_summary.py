@@ -5,6 +5,7 @@ Queries for this page and its tables only; figures come from the warehouse, neve
 
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -36,12 +37,16 @@ def print_summary(
         console.print(f"[bold]Seconds[/] {spent}")
     console.print(
         Panel(
-            "make dev    starts the source and the Dagster UI, then open http://127.0.0.1:3000\n"
-            f"the tables  {settings.warehouse_path} (DuckDB; open it read-only)",
+            f"{_make_dev(settings.data_dir)}  starts the source and the Dagster UI\n"
+            f"the tables: {settings.warehouse_path} (DuckDB; open it read-only, or its copy for notebooks)",
             title="Where to go next",
             expand=False,
         )
     )
+
+
+def _make_dev(data_dir: Path) -> str:
+    return "make dev" if data_dir == Path("data") else f"MOOVITAMIX_DATA_DIR={data_dir} make dev"
 
 
 def _loads(connection: duckdb.DuckDBPyConnection, first: date, last: date) -> Table:

@@ -22,9 +22,11 @@ def dev(
     ] = None,
 ) -> None:
     """Start the source and the Dagster UI together; Ctrl-C stops both."""
+    settings = read_settings()
+
     from moovitamix_assets.cli.services.development import run_development
 
-    raise typer.Exit(run_development(read_settings(), say, port, source_port))
+    raise typer.Exit(run_development(settings, say, port, source_port))
 
 
 def exporter(

@@ -10,6 +10,8 @@ from email.utils import parsedate_to_datetime
 
 import requests
 
+_WEB_PAGE = re.compile(r"\s*<(!doctype )?html\b", re.IGNORECASE)
+
 # Causes that speak for an address where something else answers, such as a web page.
 OF_SOMETHING_ELSE = ("not_json", "not_openapi", "not_an_envelope")
 
@@ -76,11 +78,12 @@ def refusal_detail(response: requests.Response) -> str:
     try:
         body = json.loads(response.content)
     except (ValueError, RecursionError):
-        body = response.text
+        # A web page says nothing that its status does not.
+        body = "" if _WEB_PAGE.match(response.text) else response.text
     detail = body.get("detail", body) if isinstance(body, dict) else body
     if isinstance(detail, list) and all(isinstance(entry, dict) for entry in detail):
         detail = "; ".join(
             f"{'.'.join(map(str, entry.get('loc') or []))}: {entry.get('msg')} (sent: {entry.get('input')!r})"
             for entry in detail
         )
-    return f"{response.reason}: {detail}"[:500]
+    return f"{response.reason}: {detail}"[:500] if detail else str(response.reason)

@@ -150,8 +150,8 @@ class HttpSession:
         errand.traffic.latencies.append(perf_counter() - began)
         self._source_time = http_date(response.headers.get("Date", ""))
         status = response.status_code
-        # Whoever is busy or refuses is a source; what answers 200 may be anything until it was read.
-        self._contact.made |= status != 200
+        # Whoever is busy or refuses is a source; what answers 200 or 404 may be anything until something was read.
+        self._contact.made |= status not in (200, 404)
         if status == 429 or not 400 <= status < 500:
             return decoded_json(response)
         detail = self._redacted(refusal_detail(response))

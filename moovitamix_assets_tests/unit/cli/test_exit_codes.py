@@ -1,6 +1,9 @@
 """How every command ends when what it does fails: 1 with the message, 2 for what a user gave; never a traceback."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import date
@@ -189,3 +192,21 @@ def test_help_shows_what_to_write_and_no_bounds_of_a_type(invoke, command: str) 
     said = invoke(command, "--help").output
     assert "%Y" not in said
     assert "9223372036854775807" not in said
+
+
+@pytest.mark.parametrize("command", ["status", "history", "doctor", "dev", "run", "mirror"])
+@pytest.mark.parametrize(("variable", "value"), [("PAGE_SIZE", "abc"), ("NIGHTLY_AT", "25:99")])
+def test_a_setting_that_cannot_be_used_is_named_by_every_command(
+    command: str, variable: str, value: str, tmp_path: Path
+) -> None:
+    """In a process of its own: partitions read the settings when they are imported."""
+    ended = subprocess.run(
+        [sys.executable, "-c", "from moovitamix_assets.cli.app import app; app()", command],
+        cwd=tmp_path,
+        env={**os.environ, f"MOOVITAMIX_{variable}": value},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2
+    assert f"MOOVITAMIX_{variable} = {value!r}" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -17,6 +17,7 @@ from moovitamix_assets.cli.inspection import doctor
 from moovitamix_assets.cli.inspection.doctor import Symptom, examine
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
+from moovitamix_assets_tests.unit.ingestion.client.scripted_source import serving
 from moovitamix_assets_tests.unit.operations.loads import add_loads
 
 SECRET = "sesame"
@@ -261,3 +262,9 @@ def test_records_of_another_data_folder_are_found(home: Path, monkeypatch: pytes
     symptom = found("records")
     assert not symptom.is_well
     assert f"those of the data folder {home}/other" in symptom.remedy
+
+
+def test_a_source_is_asked_with_the_secret_headers() -> None:
+    with serving() as source:
+        found("source", api_url=source.url, api_token="t0ken")
+    assert set(source.authorizations) == {"Bearer t0ken"}

@@ -23,7 +23,13 @@ from moovitamix_assets.ingestion.client.errors import (
 )
 from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets_tests.unit.ingestion.client.dripping_source import Drip, dripping
-from moovitamix_assets_tests.unit.ingestion.client.scripted_source import FAR, ScriptedSource, client, users
+from moovitamix_assets_tests.unit.ingestion.client.scripted_source import (
+    FAR,
+    ScriptedSource,
+    client,
+    openapi,
+    users,
+)
 
 LONG = 10.0
 DRIPS = get_args(Drip)
@@ -266,7 +272,7 @@ def test_the_last_wait_for_a_source_that_never_answered_is_cut_short() -> None:
 
 
 def test_a_source_that_answered_once_is_waited_for_as_long_as_any_other(source: ScriptedSource) -> None:
-    source.records["users"] = users(10)
+    source.records["users"], source.document = users(10), openapi()
     with client(source, connect_patience_seconds=0.0, retries=3) as api:
         assert not api.supports_filters("users")
         source.faults["users", 1] = ["dropped"] * 3

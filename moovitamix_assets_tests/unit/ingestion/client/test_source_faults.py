@@ -224,7 +224,26 @@ def test_a_web_page_in_place_of_the_source_is_given_up_once_for_all_endpoints(so
 
 def test_a_web_page_in_between_is_retried_like_any_other_failure(source: ScriptedSource) -> None:
     source.records["users"] = users(3)
-    source.faults["users", 1] = [(200, {}, b"<html>Busy</html>")] * 3
     with client(source, connect_patience_seconds=0) as api:
         api.check()
+        source.faults["users", 1] = [(200, {}, b"<html>Busy</html>")] * 3
         assert ids(api.pull("users", None, FAR)) == [1, 2, 3]
+
+
+def test_a_web_server_without_a_document_is_given_up_once_too(source: ScriptedSource) -> None:
+    for endpoint in ("users", "tracks"):
+        source.always[endpoint, 1] = (200, {"Content-Type": "text/html"}, b"<html>Welcome</html>")
+    with client(source, retries=1000, connect_patience_seconds=0.2, sleep=None, backoff_seconds=0.05) as api:
+        with pytest.raises(SourceError, match="not JSON"):
+            api.pull("users", None, FAR)
+        asked = len(source.asked)
+        with pytest.raises(SourceError, match="not JSON"):
+            api.pull("tracks", None, FAR)
+        assert asked == len(source.asked)
+
+
+def test_of_a_refusal_by_a_web_page_only_the_status_is_shown(source: ScriptedSource) -> None:
+    source.always["users", 1] = (404, {}, b"<!DOCTYPE HTML><html>\n<h1>Not here</h1></html>")
+    with client(source) as api, pytest.raises(SourceError) as caught:
+        api.pull("users", None, FAR)
+    assert "<" not in str(caught.value)
