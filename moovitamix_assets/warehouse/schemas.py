@@ -33,6 +33,13 @@ MAXIMUM_POSITION = 32767
 
 _IS_NOT_NEGATIVE = pa.Check.ge(0)
 
+_CREATED_AT = column(TIMESTAMP, "When the source created the record, UTC.", nullable=True)
+_UPDATED_AT = column(
+    TIMESTAMP,
+    "When the source last changed the record, UTC; precedes created_at in a quarter of the source's records.",
+    nullable=True,
+)
+
 USERS = table(
     "users",
     "Users: one row per user and per day on which their record changed.",
@@ -42,12 +49,8 @@ USERS = table(
     email=column(TEXT, "Personal data; two users may share one, so it is never a key.", nullable=True),
     gender=column(TEXT, "As the user gave it; values are not merged.", nullable=True),
     favorite_genres=column(TEXTS, "The genres the user prefers, as given in the profile.", nullable=True),
-    created_at=column(TIMESTAMP, "When the source created the record, UTC.", nullable=True),
-    updated_at=column(
-        TIMESTAMP,
-        "When the source last changed the record, UTC; precedes created_at in a quarter of the source's records.",
-        nullable=True,
-    ),
+    created_at=_CREATED_AT,
+    updated_at=_UPDATED_AT,
     changed_on=CHANGED_ON,
     loaded_at=LOADED_AT,
 )  # fmt: skip
@@ -64,12 +67,8 @@ TRACKS = table(
     ),
     genres=column(TEXTS, "The genres of the track; it may have several.", nullable=True),
     album=column(TEXT, "Title of the album the track is on.", nullable=True),
-    created_at=column(TIMESTAMP, "When the source created the record, UTC.", nullable=True),
-    updated_at=column(
-        TIMESTAMP,
-        "When the source last changed the record, UTC; precedes created_at in a quarter of the source's records.",
-        nullable=True,
-    ),
+    created_at=_CREATED_AT,
+    updated_at=_UPDATED_AT,
     changed_on=CHANGED_ON,
     loaded_at=LOADED_AT,
 )
