@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -14,14 +14,13 @@ from foundation.models.model_store import Candidate
 from foundation.models.promotions import champion_version
 from foundation.run_tags import PARTITION_TAG
 from foundation.tables import empty_frame
-from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB
 from moovitamix_assets.automation.training_records import request_retraining
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
-from moovitamix_assets_tests.conftest import LAST, small_world
+from moovitamix_assets_tests.conftest import LAST
 from moovitamix_assets_tests.integration.automated import AutomatedDeployment, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment
 
@@ -31,13 +30,6 @@ BAD = "2026-09-05-0000000b"
 LENIENT = {"promotion_minimum_users": 2, "promotion_minimum_ratio": 1, "promotion_tolerance": 1}
 
 Make = Callable[..., AutomatedDeployment]
-
-
-@pytest.fixture(scope="module")
-def clock_url() -> Iterator[str]:
-    """A source of these tests alone, whose clock they move."""
-    with running_server(small_world()) as url:
-        yield url
 
 
 @pytest.fixture

@@ -13,14 +13,13 @@ from foundation.models.model_store import Candidate
 from foundation.tables import empty_frame
 from foundation.warehouse import opening
 from foundation_tests.unit.operations.sinks import webhook_sink
-from mock_api.server import running_server
 from moovitamix_assets.automation.jobs import FRESHNESS_CHECKS, ROLLBACK_JOB
 from moovitamix_assets.operations.freshness import WATCHED
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.training.gate.promotion import record_decision
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
-from moovitamix_assets_tests.conftest import FIRST, LAST, small_world
+from moovitamix_assets_tests.conftest import FIRST, LAST
 from moovitamix_assets_tests.integration.automated import AutomatedDeployment, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment
 from moovitamix_assets_tests.unit.warehouse.second_process import holding
@@ -29,13 +28,6 @@ NIGHT = LAST + timedelta(days=1)
 NOBODY = "http://127.0.0.1:9"
 
 Make = Callable[..., AutomatedDeployment]
-
-
-@pytest.fixture(scope="module")
-def clock_url() -> Iterator[str]:
-    """A source of these tests alone, whose clock they move."""
-    with running_server(small_world()) as url:
-        yield url
 
 
 @pytest.fixture

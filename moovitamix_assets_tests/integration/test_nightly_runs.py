@@ -1,6 +1,6 @@
 """The nightly schedule and the catch-up sensor: each day is materialized once, automatically, whatever failed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -9,10 +9,9 @@ from dagster import DagsterRunStatus, ResourceDefinition, RunRequest
 
 from foundation.progress import NoProgress
 from foundation.warehouse import opening
-from mock_api.server import running_server
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.partitions import days_between, partitions_of_run
-from moovitamix_assets_tests.conftest import LAST, small_world
+from moovitamix_assets_tests.conftest import LAST
 from moovitamix_assets_tests.integration.automated import AutomatedDeployment, copy_of
 from moovitamix_assets_tests.integration.deployment import Deployment
 from moovitamix_assets_tests.unit.warehouse.second_process import holding
@@ -26,13 +25,6 @@ OF_A_NIGHT = (
 NOBODY = "http://127.0.0.1:9"
 
 Make = Callable[..., AutomatedDeployment]
-
-
-@pytest.fixture(scope="module")
-def clock_url() -> Iterator[str]:
-    """A source of these tests alone, whose clock they move."""
-    with running_server(small_world()) as url:
-        yield url
 
 
 @pytest.fixture
