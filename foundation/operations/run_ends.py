@@ -9,12 +9,20 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psutil
-from dagster import DagsterEvent, Executor, ExecutorDefinition, InitExecutorContext, in_process_executor
+from dagster import (
+    DagsterEvent,
+    DagsterInstance,
+    DagsterRunStatus,
+    Executor,
+    ExecutorDefinition,
+    InitExecutorContext,
+    in_process_executor,
+)
 
 GRACE_SECONDS = 8.0
 """Time for Python to clean up; supervisors kill after ten seconds."""
@@ -22,11 +30,35 @@ GRACE_SECONDS = 8.0
 _ASKED_TO_END = (signal.SIGTERM, signal.SIGINT)
 
 
+def cancel_interrupted_run(instance: DagsterInstance, run_id: str, number: int) -> None:
+    """Record a run that its user interrupted (Ctrl-C) as canceled; Dagster, which no user asked, calls it failed.
+
+    Args:
+        instance: Where the run is recorded.
+        run_id: A run that was not created yet, or has succeeded, is left as it is.
+        number: The signal; a termination stays a failure.
+    """
+    run = instance.get_run_by_id(run_id)
+    over = (DagsterRunStatus.SUCCESS, DagsterRunStatus.CANCELED)
+    if number == signal.SIGINT and run is not None and run.status not in over:
+        instance.report_run_canceled(run, "Interrupted by its user (Ctrl-C).")
+
+
+def _ignore(number: int) -> None:
+    """Do nothing about a signal."""
+
+
 @contextmanager
-def ending_soon_after_a_signal(grace_seconds: float = GRACE_SECONDS) -> Iterator[list[int]]:
+def ending_soon_after_a_signal(
+    grace_seconds: float = GRACE_SECONDS, record: Callable[[int], None] = _ignore
+) -> Iterator[list[int]]:
     """End the process, and the processes that it started, some time after a signal if it has not ended itself.
 
     The signal's own handler goes first. Does nothing outside the main thread, which alone gets signals.
+
+    Args:
+        grace_seconds: The time to end by itself.
+        record: Called once with the number of the first signal: on leaving, or before the process is ended.
 
     Yields:
         The numbers of the signals that asked for an end, on leaving: Dagster's own handler may have swallowed one.
@@ -40,7 +72,7 @@ def ending_soon_after_a_signal(grace_seconds: float = GRACE_SECONDS) -> Iterator
     left = threading.Event()
     # Written when a signal arrives, not only when its handler runs.
     before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-    watch = threading.Thread(target=_watch, args=(reading, left, asked, grace_seconds), daemon=True)
+    watch = threading.Thread(target=_watch, args=(reading, left, asked, grace_seconds, record), daemon=True)
     watch.start()
     try:
         yield asked
@@ -50,13 +82,24 @@ def ending_soon_after_a_signal(grace_seconds: float = GRACE_SECONDS) -> Iterator
         writing.close()
         watch.join()
         reading.close()
+        if asked:
+            record(asked[0])
 
 
-def _watch(reading: socket.socket, left: threading.Event, asked: list[int], grace_seconds: float) -> None:
+def _watch(
+    reading: socket.socket,
+    left: threading.Event,
+    asked: list[int],
+    grace_seconds: float,
+    record: Callable[[int], None],
+) -> None:
     while numbers := reading.recv(64):
         asked += [number for number in numbers if number in _ASKED_TO_END]
         if asked and not left.wait(grace_seconds):
-            _end(asked[0], grace_seconds)
+            try:
+                record(asked[0])
+            finally:
+                _end(asked[0], grace_seconds)
 
 
 def _end(number: int, grace_seconds: float) -> None:

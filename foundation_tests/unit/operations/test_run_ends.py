@@ -76,7 +76,7 @@ def training() -> None:
 
 
 def run_here(home: str) -> None:
-    run_ends.ending_soon_after_a_signal.__wrapped__.__defaults__ = (0.2,)
+    run_ends.ending_soon_after_a_signal.__wrapped__.__defaults__ = (0.2, run_ends._ignore)
     with DagsterInstance.from_ref(InstanceRef.from_dir(home)) as instance:
         execute_job(reconstructable(training), instance)
 
@@ -92,6 +92,51 @@ def test_a_run_in_native_code_ends_and_is_found(tmp_path) -> None:
         (run,) = instance.get_runs()
         assert run.status is DagsterRunStatus.STARTED
         assert release_dead_runs(instance, "host") == [run.run_id]
+
+
+def test_a_signal_is_recorded_once_before_native_code_is_ended() -> None:
+    script = IN_A_COMMAND.replace("(0.2)", "(0.2, lambda number: print(number, flush=True))")
+    process = started(script.format(work=BUSY))
+    process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[0] == f"{int(signal.SIGINT)}\n"
+    assert process.returncode == 130
+
+
+def test_a_signal_is_recorded_once_on_leaving() -> None:
+    recorded: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        with run_ends.ending_soon_after_a_signal(record=recorded.append):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert recorded == []
+        assert recorded == [signal.SIGINT]
+        with run_ends.ending_soon_after_a_signal(record=recorded.append):
+            pass
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert recorded == [signal.SIGINT]
+
+
+@pytest.mark.parametrize(
+    ("status", "number", "becomes"),
+    [
+        (DagsterRunStatus.FAILURE, signal.SIGINT, DagsterRunStatus.CANCELED),
+        (DagsterRunStatus.STARTED, signal.SIGINT, DagsterRunStatus.CANCELED),
+        (DagsterRunStatus.SUCCESS, signal.SIGINT, DagsterRunStatus.SUCCESS),
+        (DagsterRunStatus.FAILURE, signal.SIGTERM, DagsterRunStatus.FAILURE),
+    ],
+)
+def test_a_run_is_canceled_by_an_interruption_unless_it_succeeded(
+    status: DagsterRunStatus, number: signal.Signals, becomes: DagsterRunStatus
+) -> None:
+    with DagsterInstance.ephemeral() as instance:
+        run_ends.cancel_interrupted_run(instance, "never-created", number)
+        run = instance.create_run_for_job(training, status=status)
+        run_ends.cancel_interrupted_run(instance, run.run_id, number)
+        assert instance.get_run_by_id(run.run_id).status is becomes
 
 
 def test_a_signal_that_a_handler_kept_to_itself_is_known_once_left() -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from foundation.errors import Explained
+from moovitamix_assets.cli.interface.interruption import EXIT_CODE, STOPPED
 from moovitamix_assets.cli.interface.invocation import invocation, repeating_data_dir
 
 _errors = Console(stderr=True, style="red", highlight=False, markup=False)
@@ -25,6 +26,9 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except typer.Exit:
             raise
+        except KeyboardInterrupt:
+            # Outside of a run, which names its job and what to do.
+            fail(STOPPED, code=EXIT_CODE)
         except Exception as error:
             from moovitamix_assets.cli.interface.error_messages import message_of
 

@@ -9,7 +9,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, ResourceDefinition
 
@@ -17,7 +19,7 @@ from foundation.errors import Explained
 from foundation.landing.first_partition import record_first_partition
 from foundation.models.promotions import is_decided
 from foundation.operations.event_storage import quickly_written
-from foundation.operations.run_ends import ending_soon_after_a_signal
+from foundation.operations.run_ends import cancel_interrupted_run, ending_soon_after_a_signal
 from foundation.operations.run_failures import failure_causes
 from foundation.operations.run_origin import runs_of_code_location
 from foundation.progress import Progress
@@ -235,9 +237,9 @@ def _execute(
     tags: Mapping[str, str] | None = None,
     run_config: Mapping[str, Any] | None = None,
 ) -> ExecuteInProcessResult:
-    repository = definitions.get_repository_def().name
+    repository, run_id = definitions.get_repository_def().name, str(uuid4())
     with (
-        ending_soon_after_a_signal() as asked,
+        ending_soon_after_a_signal(record=partial(cancel_interrupted_run, instance, run_id)) as asked,
         quickly_written(instance),
         runs_of_code_location(instance, CODE_LOCATION, repository),
     ):
@@ -248,6 +250,7 @@ def _execute(
             tags=dict(tags or {}),
             partition_key=(tags or {}).get(PARTITION_TAG),
             raise_on_error=False,
+            run_id=run_id,
         )
     if asked:
         raise Interrupted(job_name, asked[0])

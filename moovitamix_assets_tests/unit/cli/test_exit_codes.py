@@ -210,3 +210,14 @@ def test_a_setting_that_cannot_be_used_is_named_by_every_command(
     assert ended.returncode == 2
     assert f"MOOVITAMIX_{variable} = {value!r}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_ctrl_c_outside_of_a_run_ends_with_one_line(
+    invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("moovitamix_assets.cli.inspection.status.read_history", interrupt)
+    result = invoke("history")
+    assert (result.exit_code, result.output) == (130, "Stopped by SIGINT.\n")

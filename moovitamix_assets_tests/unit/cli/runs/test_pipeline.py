@@ -1,5 +1,8 @@
 """What `moovitamix run` finds missing, and which runs it makes of that; the runs themselves are played here."""
 
+import os
+import signal
+import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -7,14 +10,25 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dagster import DagsterInstance, Definitions, Failure, graph, op
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    Definitions,
+    Failure,
+    GraphDefinition,
+    JobDefinition,
+    OpDefinition,
+    RepositoryDefinition,
+    op,
+)
 
 from foundation.landing.first_partition import StartDateMoved, record_first_partition
 from foundation.progress import NoProgress
 from foundation.warehouse.loads import record_made
 from moovitamix_assets.cli.runs import pipeline
-from moovitamix_assets.cli.runs.pipeline import Missing, RunFailed, find_missing, run_pipeline
+from moovitamix_assets.cli.runs.pipeline import Interrupted, Missing, RunFailed, find_missing, run_pipeline
 from moovitamix_assets.ingestion.landing import landing_at
+from moovitamix_assets.operations.incidents import run_incidents
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
@@ -183,30 +197,53 @@ def test_a_start_date_that_was_moved_is_refused_before_anything_runs(
     assert made == []
 
 
+class Jobs:
+    """Definitions whose every job is one op."""
+
+    def __init__(self, only: OpDefinition) -> None:
+        self._only = only
+
+    def resolve_job_def(self, name: str) -> JobDefinition:
+        return GraphDefinition(name, node_defs=[self._only]).to_job(name=name)
+
+    def get_repository_def(self) -> RepositoryDefinition:
+        return Definitions().get_repository_def()
+
+
 def test_a_run_that_fails_is_an_error_with_what_was_raised() -> None:
     @op
     def broken() -> None:
         raise Failure("Page 2 of users could not be read")
 
-    @graph
-    def ingest() -> None:
-        broken()
-
-    class Jobs:
-        def resolve_job_def(self, name: str):
-            return ingest.to_job(name=name)
-
-        def get_repository_def(self):
-            return Definitions().get_repository_def()
-
     with DagsterInstance.ephemeral() as instance:
         with pytest.raises(RunFailed) as raised:
-            pipeline._execute(Jobs(), "ingest", instance)
+            pipeline._execute(Jobs(broken), "ingest", instance)
         (run,) = instance.get_runs()
     assert "of the job ingest failed" in str(raised.value)
     assert "Page 2 of users could not be read" in str(raised.value)
     origin = run.remote_job_origin.repository_origin
     assert origin.get_label() == "__repository__@moovitamix_assets"
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "open_incidents"),
+    [(signal.SIGINT, DagsterRunStatus.CANCELED, 0), (signal.SIGTERM, DagsterRunStatus.FAILURE, 1)],
+)
+def test_a_run_that_its_user_interrupts_is_canceled_and_no_incident(
+    settings: Settings, number: signal.Signals, status: DagsterRunStatus, open_incidents: int
+) -> None:
+    @op
+    def interrupted() -> None:
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+
+    with DagsterInstance.ephemeral() as instance:
+        with pytest.raises(Interrupted) as raised:
+            pipeline._execute(Jobs(interrupted), "ingest", instance)
+        (run,) = instance.get_runs()
+        assert len(run_incidents(instance, settings)) == open_incidents
+    assert raised.value.exit_code == 128 + number
+    assert run.status is status
 
 
 def test_the_code_location_of_runs_is_the_one_of_the_workspace() -> None:
