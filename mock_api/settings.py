@@ -47,6 +47,15 @@ class MockApiSettings(BaseSettings):
     taste_shift_on: date | None = Field(
         None, description="The day on which all users' tastes change, for good; default never."
     )
+    taste_shift_days: int = Field(
+        1, ge=1, description="Days from taste_shift_on over which tastes move from the old to the new."
+    )
+    taste_shift_back_on: date | None = Field(
+        None,
+        description=(
+            "The day from which tastes are as before taste_shift_on; users who joined since keep theirs. Default never."
+        ),
+    )
     wandering_share: Share = Field(0.07, description="Share of listens drawn from popularity, not taste.")
     repeat_share: Share = Field(0.2, description="Share of listens that repeat one of the user's last.")
     dirty_share: Share = Field(0.0, description="Share of invalid records.")
@@ -102,6 +111,20 @@ class MockApiSettings(BaseSettings):
         if sum(self.exclusive_faults.values()) > 1:
             raise ValueError(f"the shares of faults add up to more than 1: {self.exclusive_faults}")
         return self
+
+    @model_validator(mode="after")
+    def _back_after_the_shift(self) -> Self:
+        on, back_on = self.taste_shift_on, self.taste_shift_back_on
+        if back_on is not None and (on is None or back_on <= on):
+            raise ValueError(f"taste_shift_back_on {back_on} needs an earlier taste_shift_on, which is {on}")
+        return self
+
+    def taste_shift_share(self, day: date) -> float:
+        """Return how far tastes have moved on a day: 0 is where they were before the shift, 1 after it."""
+        on, back_on = self.taste_shift_on, self.taste_shift_back_on
+        if on is None or day < on or (back_on is not None and day >= back_on):
+            return 0.0
+        return min(1.0, ((day - on).days + 1) / self.taste_shift_days)
 
     @property
     def exclusive_faults(self) -> dict[str, float]:

@@ -3,6 +3,8 @@
 Their plays are drawn in `sessions.py`; the tracks are in `catalogue.py`.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,21 @@ SECOND_GENRE_PULL = 2.0
 STYLE_PULL = 0.6
 REPEATED_EMAIL_SHARE = 0.0035
 CHANGES_A_DAY = 0.0015
+
+
+@dataclass(frozen=True)
+class TasteShift:
+    """The tastes of the users known on the day of the shift, and the weights of genres for new users, around it.
+
+    Attributes:
+        old_tastes, new_tastes: (users of that day, genres + styles).
+        old_weights, new_weights: (genres).
+    """
+
+    old_tastes: NDArray[np.float32]
+    new_tastes: NDArray[np.float32]
+    old_weights: NDArray[np.float64]
+    new_weights: NDArray[np.float64]
 
 
 class Users:
@@ -35,6 +52,8 @@ class Users:
         self._settings = settings
         self._names = names
         self._genre_weights = genre_weights
+        self._shift: TasteShift | None = None
+        self._shifted_share = 0.0
         self._ids = Ids(settings.seed, Stream.USER_IDS)
         self._emails: list[str] = []
         self._known_emails: set[str] = set()
@@ -103,18 +122,32 @@ class Users:
         )
         self._newest_row[records] = new
 
-    def shift_tastes(self) -> None:
-        """Change the taste of all users, for good.
+    def shift_tastes(self, share: float) -> None:
+        """Move the tastes of all users to a share of the way from those before the shift to those after it.
 
         The genres are drawn from other weights than before, so that the popularity of genres changes as well; profiles
-        stay unchanged, as users do not update them when their taste changes.
+        stay unchanged, as users do not update them when their taste changes. Users who join after the
+        shift began keep the taste they join with.
+
+        Args:
+            share: 0 is before the shift, or after it has been reversed; 1 is after it.
         """
+        if share == self._shifted_share:
+            return
+        shift = self._shift = self._shift or self._draw_shift()
+        self._shifted_share = share
+        self._genre_weights = (1 - share) * shift.old_weights + share * shift.new_weights
+        self.tastes[: len(shift.old_tastes)] = (1 - share) * shift.old_tastes + share * shift.new_tastes
+
+    def _draw_shift(self) -> TasteShift:
         rng = generator(self._settings.seed, Stream.TASTE_SHIFT)
-        self._genre_weights = np.roll(self._genre_weights, len(GENRES) // 2) ** 3
-        self._genre_weights /= self._genre_weights.sum()
-        favorite = rng.choice(len(GENRES), len(self.ids), p=self._genre_weights)
+        weights = np.roll(self._genre_weights, len(GENRES) // 2) ** 3
+        weights /= weights.sum()
+        favorite = rng.choice(len(GENRES), len(self.ids), p=weights)
         second = (favorite + 1 + rng.choice(len(GENRES) - 1, len(self.ids))) % len(GENRES)
-        self.tastes = _draw_tastes(rng, favorite, second)
+        return TasteShift(
+            self.tastes.copy(), _draw_tastes(rng, favorite, second), self._genre_weights, weights
+        )
 
     def render(self, rows: NDArray[np.int64]) -> list[dict[str, object]]:
         """Write the rows as the records of an answer."""

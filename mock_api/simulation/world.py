@@ -79,8 +79,7 @@ class World:
     def _generate(self, day: int) -> None:
         settings, start = self._settings, self._start + day * MICROSECONDS_A_DAY
         on = (EPOCH + timedelta(microseconds=start)).date()
-        if on == settings.taste_shift_on:
-            self.users.shift_tastes()
+        self.users.shift_tastes(settings.taste_shift_share(on))
         counts = generator(settings.seed, Stream.DAY_SIZES, day)
         new_tracks = int(counts.poisson(settings.new_tracks_a_day))
         new_users = int(counts.poisson(settings.new_people_a_day))

@@ -3,7 +3,9 @@
 from collections import Counter
 from datetime import date, datetime
 
+import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from mock_api.simulation.world import World
 from moovitamix_assets_tests.unit.mock_api.conftest import read_world, small_settings
@@ -46,6 +48,56 @@ def test_before_the_shift_nothing_is_different() -> None:
         for shift in (None, date(2026, 8, 15))
     )
     assert still == shifting
+
+
+def tastes_of_first_users(day: int, **settings: date | int) -> np.ndarray:
+    world = World(small_settings(**settings))
+    world.advance(date(2026, 8, day))
+    return world.users.tastes[:300].copy()
+
+
+def test_a_slow_shift_moves_linearly_to_the_new_tastes() -> None:
+    slow = {"taste_shift_on": date(2026, 8, 11), "taste_shift_days": 5}
+    old, half_way, new, later = (tastes_of_first_users(day, **slow) for day in (10, 13, 15, 20))
+    np.testing.assert_array_equal(old, tastes_of_first_users(10))
+    np.testing.assert_allclose(half_way, 0.4 * old + 0.6 * new, atol=1e-5)
+    np.testing.assert_array_equal(new, later)
+    assert np.abs(new - old).mean() > 0.3
+
+
+def test_a_slow_shift_of_one_day_is_a_shift() -> None:
+    shift = date(2026, 8, 11)
+    np.testing.assert_array_equal(
+        tastes_of_first_users(20, taste_shift_on=shift),
+        tastes_of_first_users(20, taste_shift_on=shift, taste_shift_days=1),
+    )
+
+
+@pytest.mark.parametrize("days", [1, 30])
+def test_a_shift_comes_back_for_those_who_knew_the_time_before(days: int) -> None:
+    world = World(
+        small_settings(
+            taste_shift_on=date(2026, 8, 5),
+            taste_shift_days=days,
+            taste_shift_back_on=date(2026, 8, 10),
+            new_people_a_day=20,
+        )
+    )
+    world.advance(date(2026, 8, 4))
+    before = world.users.tastes.copy()
+    world.advance(date(2026, 8, 9))
+    during = world.users.tastes.copy()
+    world.advance(date(2026, 8, 12))
+    np.testing.assert_array_equal(world.users.tastes[: len(before)], before)
+    joined_meanwhile = slice(len(before), len(during))
+    np.testing.assert_array_equal(world.users.tastes[joined_meanwhile], during[joined_meanwhile])
+    assert np.abs(during[: len(before)] - before).mean() > 0.05
+
+
+@pytest.mark.parametrize("on", [None, date(2026, 8, 10), date(2026, 8, 12)])
+def test_a_shift_comes_back_only_after_it_began(on: date | None) -> None:
+    with pytest.raises(ValidationError, match="taste_shift_back_on 2026-08-10 needs an earlier"):
+        small_settings(taste_shift_on=on, taste_shift_back_on=date(2026, 8, 10))
 
 
 def test_users_go_on_finding_tracks() -> None:
