@@ -16,7 +16,11 @@ from rich.table import Table
 from foundation.models.promotions import all_decisions, current_champion, decision_about
 from moovitamix_assets.automation.incidents import find_incidents
 from moovitamix_assets.automation.missed_partitions import read_stored_days
-from moovitamix_assets.automation.retraining import decide_retraining, open_request
+from moovitamix_assets.automation.retraining import (
+    decide_retraining,
+    obstacle_to_training_now,
+    open_request,
+)
 from moovitamix_assets.automation.retraining_runs import current_evidence
 from moovitamix_assets.clock import due_day
 from moovitamix_assets.partitions import days_between
@@ -90,10 +94,8 @@ def read_status(settings: Settings, instance: DagsterInstance, moment: datetime)
             f"The catch-up run loads the missing days, if they are within {settings.schedule.catch_up_days} days."
         )
     if evidence and (requested := open_request(evidence)):
-        upcoming.append(
-            f"A retraining is requested as of {requested}: `moovitamix retrain --now` trains at once, "
-            "`moovitamix retrain --cancel` withdraws it."
-        )
+        obstacle = obstacle_to_training_now(evidence, settings.retraining)
+        upcoming.append(f"A retraining is requested as of {requested}. {_how_to_answer(obstacle)}")
     if evidence:
         upcoming.append(decide_retraining(evidence, settings.retraining, settings.monitoring).reason)
     return Status(
@@ -191,6 +193,14 @@ def _print_quality(console: Console, status: Status) -> None:
             str(row["day"]), row["model_version"], str(row["users"]), f"{value:.4f}", f"{popular:.4f}", ratio
         )
     console.print(table)
+
+
+def _how_to_answer(obstacle: str | None) -> str:
+    """The commands that work on an open request; `retrain --now` is refused where there is an obstacle."""
+    cancel = "`moovitamix retrain --cancel` withdraws it."
+    if obstacle:
+        return f"It cannot be trained at once: {obstacle}. {cancel}"
+    return f"`moovitamix retrain --now` trains at once, {cancel}"
 
 
 def _next_nightly_run(settings: Settings, moment: datetime) -> str:

@@ -24,7 +24,7 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets_tests.unit.automation.warehouses import add_quality, decide_about
 from moovitamix_assets_tests.unit.operations.loads import add_loads
-from moovitamix_assets_tests.unit.warehouse.rows import add_list
+from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session, add_tracks, add_users
 
 FIRST, MISSING, LAST = date(2026, 9, 1), date(2026, 9, 10), date(2026, 9, 20)
 MOMENT = datetime(2026, 9, 21, 12)
@@ -88,6 +88,23 @@ def test_an_open_request_is_shown_until_it_is_withdrawn(
     assert shown()
     withdraw_request(instance, settings, "a mistake")
     assert not shown()
+
+
+@pytest.mark.parametrize("decided", [False, True])
+def test_training_at_once_is_advised_only_where_it_is_allowed(
+    settings: Settings, instance: DagsterInstance, decided: bool
+) -> None:
+    with write_warehouse(settings.warehouse_path) as connection:
+        add_users(connection, FIRST, 1)
+        add_tracks(connection, FIRST, 10)
+        add_session(connection, FIRST, 1, [10], datetime.combine(FIRST, datetime.min.time()))
+        if decided:
+            decide_about(connection, f"{LAST}-cccccccc", "rejected")
+    request_retraining(instance, settings, "why not")
+    (said,) = (line for line in read_status(settings, instance, MOMENT).upcoming if "is requested" in line)
+    assert ("`moovitamix retrain --now`" in said) is not decided
+    assert (f"the candidate of {LAST} was trained and decided about already" in said) is decided
+    assert "`moovitamix retrain --cancel`" in said
 
 
 def test_before_the_nightly_run_yesterday_is_not_missing_yet(
