@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from foundation.models.promotions import last_decision
+from foundation.models.promotions import current_champion, last_decision
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.schemas import REJECTED_TABLES
@@ -99,7 +99,10 @@ def _print_rejections(
 def _print_model(console: Console, connection: duckdb.DuckDBPyConnection, last: date) -> None:
     decided = last_decision(connection, last)
     if decided is None:
-        console.print("[bold]Model[/] there is no decision yet")
+        # Days before the first training, which a run with --again may read again.
+        champion = current_champion(connection, date.max)
+        serving = f"; {champion.model_version} is the champion since {champion.active_since}" if champion else ""
+        console.print(f"[bold]Model[/] there is no decision as of {last} or before{serving}", highlight=False)
         return
     version, verdict = decided.model_version, decided.decision.replace("_", " ")
     console.print(f"[bold]Model[/] {version} was {verdict}. {decided.reason}", highlight=False)

@@ -84,7 +84,7 @@ def test_reasons_are_counted_without_what_they_quote(settings: Settings) -> None
 
 
 def test_the_newest_decision_up_to_the_last_day_is_shown_with_its_figures(settings: Settings) -> None:
-    assert "there is no decision yet" in printed(settings)
+    assert f"Model there is no decision as of {LAST} or before Seconds" in printed(settings, {"checks": 1.0})
     decide_about(settings, f"{FIRST}-bbbbbbbb", "rejected")
     decide_about(settings, VERSION, "promoted")
     decide_about(settings, f"{AFTER}-cccccccc", "rejected")
@@ -92,6 +92,13 @@ def test_the_newest_decision_up_to_the_last_day_is_shown_with_its_figures(settin
     assert f"Model {VERSION} was promoted. It proved better." in text
     assert "│ all (40) │ " + " │ ".join(["0.2500 / 0.1250"] * 5) in text
     assert "new_tracks" not in text
+
+
+def test_a_champion_trained_after_the_last_day_is_named(settings: Settings) -> None:
+    version = f"{AFTER}-cccccccc"
+    decide_about(settings, version, "promoted")
+    said = printed(settings)
+    assert f"Model there is no decision as of {LAST} or before; {version} is the champion since {AFTER}" in said
 
 
 def test_three_users_are_shown_with_their_best_tracks_those_of_the_model_first(settings: Settings) -> None:
