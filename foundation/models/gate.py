@@ -59,8 +59,12 @@ def decide(
             f"Possibly worse than the champion by more than the {-allowed:.4f} tolerated: "
             f"{_figures(metric, over_champion)}.",
         )
-    better = "Better than" if over_champion.low > 0 else "Not worse than"
-    return Decision("promoted", f"{better} the champion: {_figures(metric, over_champion)}.")
+    if over_champion.low > 0:
+        return Decision("promoted", f"Better than the champion: {_figures(metric, over_champion)}.")
+    return Decision(
+        "promoted",
+        f"Not worse than the champion by more than the {-allowed:.4f} tolerated: {_figures(metric, over_champion)}.",
+    )
 
 
 def _figures(metric: str, difference: Difference) -> str:

@@ -87,8 +87,11 @@ def plan_rollback(
     if before == current:
         raise NothingToRollBack(f"{current} is the champion already.")
     if before not in former:
-        others = ", ".join(version for version in former if version != current) or "none"
-        raise NothingToRollBack(
-            f"{before} was never the champion. Those that were, the latest first: {others}."
+        others = ", ".join(version for version in former if version != current)
+        choice = (
+            f"Versions to return to, the latest first: {others}."
+            if others
+            else f"{current} is the first champion: there is no version to return to."
         )
+        raise NothingToRollBack(f"{before} was never the champion. {choice}")
     return PlannedRollback(before, current, as_of)

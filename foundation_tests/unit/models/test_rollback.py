@@ -49,3 +49,11 @@ def test_planning_changes_nothing(decided) -> None:
     assert planned is not None
     assert (planned.to, planned.rolled_back, planned.as_of) == ("b", "c", LAST)
     assert champion_version(decided, LAST) == "c"
+
+
+def test_next_to_the_first_champion_there_is_nothing_to_choose_from(connection) -> None:
+    record(connection, "a", date(2026, 9, 11), Decision("promoted", "Why."), {})
+    with pytest.raises(
+        NothingToRollBack, match="nonsense was never the champion. a is the first champion: there is no"
+    ):
+        plan_rollback(connection, newest_served=LAST, to="nonsense")

@@ -101,7 +101,9 @@ def _print_model(console: Console, connection: duckdb.DuckDBPyConnection, last: 
     if decided is None:
         # Days before the first training, which a run with --again may read again.
         champion = current_champion(connection, date.max)
-        serving = f"; {champion.model_version} is the champion since {champion.active_since}" if champion else ""
+        serving = (
+            f"; {champion.model_version} is the champion since {champion.active_since}" if champion else ""
+        )
         console.print(f"[bold]Model[/] there is no decision as of {last} or before{serving}", highlight=False)
         return
     version, verdict = decided.model_version, decided.decision.replace("_", " ")

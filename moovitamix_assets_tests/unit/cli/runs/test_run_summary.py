@@ -98,7 +98,9 @@ def test_a_champion_trained_after_the_last_day_is_named(settings: Settings) -> N
     version = f"{AFTER}-cccccccc"
     decide_about(settings, version, "promoted")
     said = printed(settings)
-    assert f"Model there is no decision as of {LAST} or before; {version} is the champion since {AFTER}" in said
+    assert (
+        f"Model there is no decision as of {LAST} or before; {version} is the champion since {AFTER}" in said
+    )
 
 
 def test_three_users_are_shown_with_their_best_tracks_those_of_the_model_first(settings: Settings) -> None:
