@@ -5,12 +5,14 @@ Which service wants which port is the callers' affair.
 
 import socket
 from contextlib import suppress
+from pathlib import PurePath
 
 import psutil
 
 from foundation.errors import Explained
 
 _HOST = "127.0.0.1"
+_SHOWN = 60
 
 
 class PortInUse(Explained):
@@ -60,5 +62,11 @@ def holder_of(port: int) -> str:
                 and connection.laddr[1:2] == (port,)
                 and connection.pid
             ):
-                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+                return f"process {connection.pid} ({_command_of(psutil.Process(connection.pid))})"
     return "another process"
+
+
+def _command_of(process: psutil.Process) -> str:
+    """The first words of its command line, or its name: `python3.11` alone says little."""
+    program, *arguments = process.cmdline() or [process.name()]
+    return " ".join([PurePath(program).name, *arguments[:2]])[:_SHOWN]

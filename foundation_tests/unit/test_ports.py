@@ -2,6 +2,7 @@ import os
 import socket
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from foundation.ports import PortInUse, choose_port, holder_of, is_free
@@ -33,3 +34,13 @@ def test_a_port_that_was_asked_for_is_refused_with_its_holder(taken: int) -> Non
 
 def test_a_port_that_nobody_listens_on_has_no_known_holder() -> None:
     assert holder_of(1) == "another process"
+
+
+def test_a_holder_is_named_by_the_first_words_of_its_command(
+    taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["/usr/bin/python3.11", "-m", "dagster_webserver", "--port", "3000"]
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda process: words)
+    assert holder_of(taken) == f"process {os.getpid()} (python3.11 -m dagster_webserver)"
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda process: [])
+    assert holder_of(taken) == f"process {os.getpid()} ({psutil.Process().name()})"

@@ -168,7 +168,7 @@ def _records(settings: Settings) -> Symptom:
 
 def _source(settings: Settings) -> Symptom:
     if "api_url" not in settings.source.model_fields_set:
-        return Symptom("source", True, "the bundled one; moovitamix run and moovitamix dev start it")
+        return Symptom("source", True, "the bundled one, started by `moovitamix run` and by `moovitamix dev`")
     try:
         with SourceApi(
             settings.source.api_url.get_secret_value(),

@@ -87,6 +87,21 @@ def _unusable(problem: Any, given: dict[str, Any]) -> str:
     return f"{place} = {shown!r}: {str(problem['msg']).removeprefix('Value error, ')}"
 
 
+def refuse_unusable(data_dir: Path) -> None:
+    """Refuse a data folder that cannot be created or written.
+
+    Raises:
+        typer.Exit: If it cannot (exit code 2).
+    """
+    nearest = data_dir.absolute()
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        fail(f"--data-dir {data_dir}: {nearest} is not a folder. Choose another one.", code=2)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        fail(f"--data-dir {data_dir}: {nearest} cannot be written. Choose another one.", code=2)
+
+
 def confirm(yes: bool) -> None:
     """Ask the user to confirm a deletion.
 

@@ -3,7 +3,6 @@
 Arguments and printed text only.
 """
 
-import os
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,14 @@ import typer
 
 from moovitamix_assets.cli.interface.errors import fail
 from moovitamix_assets.cli.interface.invocation import console, say
-from moovitamix_assets.cli.interface.options import DataDir, Reason, SourceUrl, day, read_settings
+from moovitamix_assets.cli.interface.options import (
+    DataDir,
+    Reason,
+    SourceUrl,
+    day,
+    read_settings,
+    refuse_unusable,
+)
 from moovitamix_assets.settings import Settings
 
 _BY_A_USER = "requested by a user"
@@ -47,7 +53,7 @@ def run(
     from moovitamix_assets.ingestion.landing import landing_at
     from moovitamix_assets.partitions import days_between
 
-    _refuse_unusable(settings.data_dir)
+    refuse_unusable(settings.data_dir)
     from_day, to_day = _days(settings, first, last)
     console.print(f"[bold]MooVitamix[/] {from_day} to {to_day}, into {settings.data_dir}")
     if last is None and (difference := compare_clocks(settings, to_day)):
@@ -175,16 +181,6 @@ def _train_now(settings: Settings, reason: str) -> None:
 def report_waiting(holder: str) -> None:
     """Print which process holds the data folder."""
     say(f"Process {holder} works on the same folder: waiting until it has ended.")
-
-
-def _refuse_unusable(data_dir: Path) -> None:
-    nearest = data_dir.absolute()
-    while not nearest.exists() and nearest != nearest.parent:
-        nearest = nearest.parent
-    if not nearest.is_dir():
-        fail(f"--data-dir {data_dir}: {nearest} is not a folder. Choose another one.", code=2)
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        fail(f"--data-dir {data_dir}: {nearest} cannot be written. Choose another one.", code=2)
 
 
 def _create(data_dir: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from moovitamix_assets.cli.interface.invocation import say
-from moovitamix_assets.cli.interface.options import DataDir, read_settings
+from moovitamix_assets.cli.interface.options import DataDir, read_settings, refuse_unusable
 
 
 def dev(
@@ -20,12 +20,14 @@ def dev(
         int | None,
         typer.Option(min=1, max=65535, help="Of the bundled source. [default: 8000, or a free one]"),
     ] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Start the source and the Dagster UI together; Ctrl-C stops both."""
-    settings = read_settings()
+    settings = read_settings(data_dir)
 
     from moovitamix_assets.cli.services.development import run_development
 
+    refuse_unusable(settings.data_dir)
     raise typer.Exit(run_development(settings, say, port, source_port))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from foundation.ports import choose_port
+from foundation.ports import choose_port, holder_of
 from moovitamix_assets.cli.interface.dagster_home import dagster_home, is_in_data_folder
 from moovitamix_assets.cli.interface.instance import open_instance
 from moovitamix_assets.cli.runs.bundled_source import bundled_source
@@ -22,6 +22,7 @@ from moovitamix_assets.settings import Settings
 
 _STOP_SECONDS = 30.0
 _UI_PORT = 3000
+_DAGSTER = "moovitamix_assets.cli.services.quiet_dagster"
 
 
 def run_development(
@@ -37,7 +38,7 @@ def run_development(
 
     Args:
         settings: Of the deployment.
-        report: Takes the addresses, one line each.
+        report: Takes the addresses, and what is unusual about them, one line each.
         port: Of the UI; 3000, or a free one, if None.
         source_port: Of the bundled source; that of the setting's default, or a free one, if None.
 
@@ -47,7 +48,7 @@ def run_development(
     Raises:
         PortInUse: If a port that was asked for is in use.
     """
-    ui_port = choose_port(_UI_PORT, port, "--port")
+    ui_port = _port("the Dagster UI", _UI_PORT, port, "--port", report)
     ui_url, source_url = f"http://127.0.0.1:{ui_port}", settings.source.api_url.get_secret_value()
     if "ui_url" in settings.operations.model_fields_set:
         ui_url = settings.operations.ui_url
@@ -58,16 +59,16 @@ def run_development(
         interruption = _Interruption()
         if "api_url" not in settings.source.model_fields_set:
             usual = urlsplit(source_url).port or 0
-            source_url = stack.enter_context(
-                bundled_source(port=choose_port(usual, source_port, "--source-port"))
-            )
+            chosen = _port("the source", usual, source_port, "--source-port", report)
+            source_url = stack.enter_context(bundled_source(port=chosen))
             report(f"Source at {source_url}")
         report(f"Dagster UI at http://127.0.0.1:{ui_port}")
         # A group of its own: a Ctrl-C reaches it once, through us, and what it started ends with it.
         process = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", "--port", str(ui_port), *_workspace(Path.cwd())],
+            [sys.executable, "-m", _DAGSTER, "dev", "--port", str(ui_port), *_workspace(Path.cwd())],
             env={
                 **os.environ,
+                "MOOVITAMIX_DATA_DIR": str(settings.data_dir),
                 "MOOVITAMIX_API_URL": source_url,
                 "MOOVITAMIX_UI_URL": ui_url,
                 **_home_of(settings.data_dir),
@@ -76,6 +77,16 @@ def run_development(
         )
         code = _wait(process, interruption)
         return 0 if interruption.at is not None else code
+
+
+def _port(service: str, usual: int, wanted: int | None, option: str, report: Callable[[str], None]) -> int:
+    """Choose a port, and report whose the usual one is where another is taken."""
+    chosen = choose_port(usual, wanted, option)
+    if chosen not in (usual, wanted):
+        report(
+            f"Port {usual} is in use by {holder_of(usual)}: {service} gets port {chosen} ({option} chooses another)."
+        )
+    return chosen
 
 
 def _home_of(data_dir: Path) -> dict[str, str]:

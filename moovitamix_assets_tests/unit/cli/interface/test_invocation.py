@@ -21,7 +21,7 @@ from moovitamix_assets.cli.interface.invocation import Invocation, invocation, r
             "`moovitamix run --data-dir here --again --from 2026-09-01`, else moovitamix doctor --data-dir here",
         ),
         ("here", "`moovitamix run --data-dir there`", "`moovitamix run --data-dir there`"),
-        ("here", "moovitamix dev, moovitamix running", "moovitamix dev, moovitamix running"),
+        ("here", "moovitamix dev, moovitamix running", "moovitamix dev --data-dir here, moovitamix running"),
     ],
 )
 def test_commands_repeat_the_data_dir_that_was_given(given: str | None, text: str, printed: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from foundation.ports import PortInUse
-from moovitamix_assets.cli.services import development
+from moovitamix_assets.cli.services import development, quiet_dagster
 from moovitamix_assets.cli.services.development import _workspace, run_development
 from moovitamix_assets.settings import Settings
 
@@ -45,7 +45,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
 
     def played(program: str) -> list[int]:
         def instead(arguments: list[str], **options: object) -> "subprocess.Popen[bytes]":
-            assert arguments[:4] == [sys.executable, "-m", "dagster", "dev"]
+            assert arguments[:4] == [sys.executable, "-m", quiet_dagster.__name__, "dev"]
             return start([sys.executable, "-c", program], **options)
 
         monkeypatch.setattr(development.subprocess, "Popen", instead)
@@ -83,6 +83,11 @@ def test_the_code_location_looks_where_the_source_listens_and_links_lead_to_the_
     assert lines == ["Source at http://127.0.0.1:7", "Dagster UI at http://127.0.0.1:3456"]
 
 
+def test_the_data_folder_of_the_command_is_that_of_the_code_location(play: Play, tmp_path: Path) -> None:
+    play(LOOKS.format(f"MOOVITAMIX_DATA_DIR={tmp_path}/other"))
+    assert run_development(Settings(data_dir=tmp_path / "other"), lines.append) == 0
+
+
 def test_a_link_that_was_set_stays(play: Play) -> None:
     play(LOOKS.format("MOOVITAMIX_UI_URL=https://dagster.example.org"))
     assert run_development(Settings(ui_url="https://dagster.example.org"), lines.append) == 0
@@ -95,7 +100,11 @@ def test_ports_in_use_are_replaced_unless_they_were_asked_for(
     monkeypatch.setattr(development, "_UI_PORT", taken)
     lines.clear()
     assert run_development(Settings(), lines.append) == 0
-    assert f":{taken}" not in lines[1]
+    own = f"process {os.getpid()} "
+    assert lines[0].startswith(f"Port {taken} is in use by {own}")
+    port = lines[-1].rpartition(":")[2]
+    assert f"the Dagster UI gets port {port} (--port chooses another)" in lines[0]
+    assert int(port) != taken
     for asked in ({"port": taken}, {"source_port": taken}):
         with pytest.raises(PortInUse, match=str(taken)):
             run_development(Settings(), lines.append, **asked)
