@@ -1,0 +1,122 @@
+"""One night of the product as of a day, by plain function calls: nightly run, decision, and the runs that follow.
+
+The order is the product's; nothing is decided here.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+
+import duckdb
+import pandas as pd
+import pandera.pandas as pa
+from dagster import DagsterInstance
+
+from foundation.models.promotions import champion_before_candidate
+from foundation.progress import Progress
+from foundation.warehouse.loads import record_made
+from foundation.warehouse.rows import insert
+from moovitamix_assets.automation.champion_decision import ChampionDecision, decide_about_champion
+from moovitamix_assets.automation.evidence import read_evidence
+from moovitamix_assets.automation.retraining_runs import outdated_recommendations
+from moovitamix_assets.monitoring.drift import drift_of_day
+from moovitamix_assets.monitoring.quality import quality_of_day
+from moovitamix_assets.recommendations.batch import recommend_day
+from moovitamix_assets.settings import Settings
+from moovitamix_assets.training.dataset.snapshot import nothing_to_learn, take_snapshot
+from moovitamix_assets.training.dataset.training_set_store import store_training_set
+from moovitamix_assets.training.gate.candidate import train_candidate
+from moovitamix_assets.training.gate.models import model_store
+from moovitamix_assets.training.gate.promotion import decide_about_candidate, roll_back
+from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.schemas import DRIFT, RECOMMENDATION_QUALITY, RECOMMENDATIONS
+
+
+def run_night(
+    settings: Settings, instance: DagsterInstance, progress: Progress, day: date
+) -> ChampionDecision:
+    """Recommend as of a day, measure it, decide about the champion, and do what was decided."""
+    _recommend(settings, day)
+    _store(settings, "recommendation_quality", RECOMMENDATION_QUALITY, "day", day, quality_of_day)
+    _store(
+        settings,
+        "drift",
+        DRIFT,
+        "day",
+        day,
+        lambda connection, day: drift_of_day(
+            connection, day, settings.training_sets_dir, settings.monitoring
+        )[0],
+    )
+    decision = _decide(settings, day)
+    if decision.rollback.roll_back:
+        with write_warehouse(settings.warehouse_path) as connection:
+            roll_back(connection, decision.rollback.reason, decision.rollback.model_version)
+    elif decision.retraining.retrain:
+        _train(settings, progress, day)
+    with read_warehouse(settings.warehouse_path) as connection:
+        outdated = outdated_recommendations(connection, day)
+    if outdated:
+        _recommend(settings, day)
+    return decision
+
+
+def _decide(settings: Settings, day: date) -> ChampionDecision:
+    with read_warehouse(settings.warehouse_path) as connection:
+        evidence = read_evidence(connection, until=day)
+        if evidence is None or evidence.day != day:
+            raise ValueError(
+                f"the newest recommendations are not those as of {day}, which were just computed"
+            )
+        learns = nothing_to_learn(connection, day, settings.training)
+    return decide_about_champion(
+        replace(evidence, nothing_to_learn=learns), settings.retraining, settings.monitoring
+    )
+
+
+def _recommend(settings: Settings, day: date) -> None:
+    _store(
+        settings,
+        "recommendations",
+        RECOMMENDATIONS,
+        "generated_for",
+        day,
+        lambda connection, day: recommend_day(connection, day, settings.models_dir, settings.recommendations),
+    )
+    oldest_kept = day - timedelta(days=settings.recommendations.recommendations_kept_days - 1)
+    with write_warehouse(settings.warehouse_path) as connection:
+        connection.execute("DELETE FROM recommendations WHERE generated_for < ?", [oldest_kept])
+
+
+def _train(settings: Settings, progress: Progress, day: date) -> None:
+    with read_warehouse(settings.warehouse_path) as connection:
+        snapshot = take_snapshot(connection, day, settings.training)
+        champion = champion_before_candidate(connection, day)
+    store_training_set(settings.training_sets_dir, snapshot, champion)
+    with progress.track("training") as on_progress:
+        train_candidate(snapshot, settings, champion, on_progress)
+    decide_about_candidate(
+        settings.warehouse_path,
+        model_store(settings.models_dir),
+        day,
+        settings.promotion,
+        seed=settings.training.seed,
+        models_kept=settings.training.models_kept,
+        served_days=settings.recommendations.recommendations_kept_days,
+    )
+
+
+def _store(
+    settings: Settings,
+    table: str,
+    schema: pa.DataFrameSchema,
+    partition_column: str,
+    day: date,
+    compute: Callable[[duckdb.DuckDBPyConnection, date], pd.DataFrame],
+) -> None:
+    """Compute the partition of a table and write it, as the IO manager does."""
+    with read_warehouse(settings.warehouse_path) as connection:
+        rows = compute(connection, day)
+    with write_warehouse(settings.warehouse_path) as connection:
+        connection.execute(f"DELETE FROM {table} WHERE {partition_column} = ?", [day])
+        record_made(connection, table, {day: insert(connection, schema, rows)})
