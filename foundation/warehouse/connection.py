@@ -77,6 +77,18 @@ def write_warehouse(path: Path, layout: WarehouseLayout) -> Iterator[duckdb.Duck
         end_first_load(_landing_of(path))
 
 
+def refuse_held(path: Path, layout: WarehouseLayout) -> None:
+    """Find before a run starts that its first write would fail: each of its steps would wait by itself.
+
+    Raises:
+        WarehouseLocked: If another process still holds the file after ten seconds, be it only for reading.
+        WarehouseDamaged: If it cannot be read.
+    """
+    if path.exists():
+        with damage_named(path, layout), connected(path, read_only=False):
+            pass
+
+
 def scan_warehouse(
     path: Path, layout: WarehouseLayout, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> int:

@@ -61,7 +61,7 @@ def locked(path: Path, error: str) -> WarehouseLocked:
     who = f"process {holder[2]} ({holder[1]})" if holder else "another process"
     return WarehouseLocked(
         f"The warehouse {path} is held by {who}. Wait until it has finished, or end it; "
-        "your own programs should open the file read-only and briefly."
+        "your own programs should open the file read-only and briefly, or its copy for readers."
     )
 
 

@@ -26,6 +26,11 @@ def write_warehouse(path: Path) -> AbstractContextManager[duckdb.DuckDBPyConnect
     return connection.write_warehouse(path, LAYOUT)
 
 
+def refuse_held(path: Path) -> None:
+    """Find that another process holds the file, before a run starts; errors as in `foundation.warehouse.connection`."""
+    connection.refuse_held(path, LAYOUT)
+
+
 def scan_warehouse(path: Path, on_progress: Callable[[int, int], None] = lambda done, total: None) -> int:
     """Read every value of every table and return the number of rows; errors as in the foundation."""
     return connection.scan_warehouse(path, LAYOUT, on_progress)

@@ -36,7 +36,7 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.dataset.snapshot import nothing_to_learn
 from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.training.gate.promotion import plan_rollback
-from moovitamix_assets.warehouse.connection import read_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse, refuse_held
 from moovitamix_assets.warehouse.future import DaysOfTheFuture, find_future_days
 from moovitamix_assets.warehouse.loads import loaded_days, made_days
 
@@ -130,6 +130,7 @@ def run_pipeline(
     Raises:
         RunFailed: If a run fails; what was stored before it stays.
         DaysOfTheFuture: If the warehouse holds days that have not ended.
+        WarehouseLocked: If another process holds the warehouse; no run is started.
         ImplausibleSource: If nothing is missing, but the next day could not be read from the source named.
         StartDateMoved: If the data directory was first loaded with another first partition.
     """
@@ -139,6 +140,8 @@ def run_pipeline(
     missing = find_missing(settings, first, last)
     seconds: dict[str, float] = {}
     to_read = days_between(first, last) if again else missing.days
+    if to_read or missing:
+        refuse_held(settings.warehouse_path)
     source_not_inspected = "" if to_read else inspect_source(settings)
     if to_read:
         # The last days are read again: a record may have arrived late, with a time already read.
@@ -192,6 +195,7 @@ def run_rollback(
 
     Raises:
         WarehouseMissing: If there is no warehouse.
+        WarehouseLocked: If another process holds it; no run is started.
         NothingToRollBack: If there is nothing to return to; no run is started.
         ModelMissing or ModelDamaged: If the model of `to` cannot be loaded; no run is started.
         RunFailed: If the run fails.
@@ -200,6 +204,7 @@ def run_rollback(
         plan_rollback(connection, to)
     if to is not None:
         model_store(settings.models_dir).verify(to)
+    refuse_held(settings.warehouse_path)
     result = _execute(
         build_definitions(settings),
         ROLLBACK_JOB.name,

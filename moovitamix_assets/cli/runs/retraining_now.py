@@ -26,7 +26,7 @@ from moovitamix_assets.automation.training_records import NothingServed
 from moovitamix_assets.cli.runs.pipeline import run_job
 from moovitamix_assets.clock import now
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import read_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse, refuse_held
 
 
 class NotTrainedNow(Explained):
@@ -49,9 +49,11 @@ def train_now(settings: Settings, instance: DagsterInstance, progress: Progress,
         NotTrainedNow: If the budget, a running training, or the data forbid it; no run is started.
         NothingServed: If there are no recommendations.
         WarehouseMissing: If nothing was ever loaded.
+        WarehouseLocked: If another process holds the warehouse; no run is started.
         RunFailed: If a run fails.
     """
     day = _allowed_day(settings, instance)
+    refuse_held(settings.warehouse_path)
     tags = {PARTITION_TAG: day.isoformat(), TRIGGER_TAG: "requested", REASON_TAG: reason}
     run_job(TRAIN_JOB.name, settings, tags, instance, progress, {})
     with read_warehouse(settings.warehouse_path) as connection:

@@ -24,6 +24,7 @@ from dagster import (
 
 from foundation.landing.first_partition import StartDateMoved, record_first_partition
 from foundation.progress import NoProgress
+from foundation.warehouse.errors import WarehouseLocked
 from foundation.warehouse.loads import record_made
 from moovitamix_assets.cli.runs import pipeline
 from moovitamix_assets.cli.runs.pipeline import Interrupted, Missing, RunFailed, find_missing, run_pipeline
@@ -36,6 +37,7 @@ from moovitamix_assets.warehouse.loads import NIGHTLY_TABLES
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about
 from moovitamix_assets_tests.unit.operations.loads import add_loads
 from moovitamix_assets_tests.unit.warehouse.rows import add_session, add_tracks, add_users
+from moovitamix_assets_tests.unit.warehouse.second_process import holding
 
 FIRST, LAST = date(2026, 9, 1), date(2026, 9, 10)
 DAYS = days_between(FIRST, LAST)
@@ -185,6 +187,27 @@ def test_where_there_is_nothing_to_learn_everyone_gets_recommendations_without_a
     fill(settings, LAST, played_on=LAST, decided=False, listed=False)
     assert outcome(settings).nothing_to_learn
     assert [job for job, _ in made] == ["ingest", "recommend", "monitor"]
+
+
+def test_a_warehouse_that_another_program_reads_is_named_before_anything_runs(
+    settings: Settings, made: list[tuple[str, tuple[str, ...]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("foundation.warehouse.opening._LOCK_WAIT_SECONDS", 0.1)
+    fill(settings, LAST)
+    with holding(settings.warehouse_path, "reading") as reader:
+        with pytest.raises(WarehouseLocked, match=f"held by process {reader.pid} "):
+            outcome(settings)
+        with pytest.raises(WarehouseLocked, match=f"held by process {reader.pid} "):
+            outcome(settings, FIRST, DAYS[-2])
+    assert made == []
+
+
+def test_a_warehouse_that_another_program_reads_is_no_matter_where_nothing_is_missing(
+    settings: Settings, made: list[tuple[str, tuple[str, ...]]]
+) -> None:
+    fill(settings)
+    with holding(settings.warehouse_path, "reading"):
+        assert not outcome(settings).missing
 
 
 def test_a_start_date_that_was_moved_is_refused_before_anything_runs(

@@ -9,7 +9,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 
 from foundation.progress import NoProgress
 from foundation.run_tags import PARTITION_TAG
-from foundation.warehouse.errors import WarehouseMissing
+from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.automation.training_records import NothingServed
 from moovitamix_assets.cli.runs import retraining_now
 from moovitamix_assets.cli.runs.retraining_now import NotTrainedNow, Retrained, train_now
@@ -17,6 +17,7 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about, put_down_run
 from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_plays
+from moovitamix_assets_tests.unit.warehouse.second_process import holding
 
 DAY = date(2026, 9, 20)
 BEFORE, CANDIDATE = "2026-09-19-aaaaaaaa", f"{DAY}-bbbbbbbb"
@@ -108,5 +109,17 @@ def test_without_anything_to_learn_or_to_improve_nothing_is_trained(
     with write_warehouse(settings.warehouse_path) as connection:
         add_list(connection, DAY, 1, [10], "popularity")
     with pytest.raises(NotTrainedNow, match="nothing was played before 2026-09-14"):
+        trained(settings, instance)
+    assert made == []
+
+
+def test_a_warehouse_that_another_program_reads_is_named_before_anything_is_trained(
+    settings: Settings, instance: DagsterInstance, made: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("foundation.warehouse.opening._LOCK_WAIT_SECONDS", 0.1)
+    with (
+        holding(settings.warehouse_path, "reading") as reader,
+        pytest.raises(WarehouseLocked, match=f"held by process {reader.pid} "),
+    ):
         trained(settings, instance)
     assert made == []
