@@ -15,7 +15,7 @@ from moovitamix_assets.training.components.base import (
     Factors,
     WeightingName,
     linear_algebra_threads,
-    weighted,
+    weighted_plays,
     with_average_for_unknown,
     with_features_as_users,
 )
@@ -51,7 +51,7 @@ class ALS(DecayingComponent):
         from implicit.als import AlternatingLeastSquares
 
         plays = with_features_as_users(
-            weighted(view.decayed_plays(self.time_decay), self.weighting),
+            weighted_plays(view, self.weighting, self.time_decay),
             view.track_features,
             self.feature_weight,
         )

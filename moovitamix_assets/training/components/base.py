@@ -157,6 +157,16 @@ WeightingName = Literal["ones", "log", "plays"]
 """The weight of a play count: 1 whatever the count, log(1 + count), or the count itself."""
 
 
+def weighted_plays(view: TrainingView, weighting: WeightingName, time_decay: float) -> sparse.csr_matrix:
+    """Return the plays of a view with time decay, each count replaced by its weight, float32 CSR (U, T).
+
+    With `ones` the age decays the ones: decayed counts would be replaced like all others, and age would not matter.
+    """
+    if weighting == "ones":
+        return replace(view, plays=weighted(view.plays, "ones")).decayed_plays(time_decay)
+    return weighted(view.decayed_plays(time_decay), weighting)
+
+
 def weighted(plays: sparse.csr_matrix, weighting: WeightingName) -> sparse.csr_matrix:
     """Return a float32 copy of `plays` with each count replaced by its weight."""
     result = plays.astype(np.float32, copy=True)

@@ -19,7 +19,7 @@ from moovitamix_assets.training.components.base import (
     RowArray,
     WeightingName,
     linear_algebra_threads,
-    weighted,
+    weighted_plays,
     with_features_as_users,
 )
 from moovitamix_assets.training.dataset.training_view import TrainingView
@@ -96,7 +96,7 @@ class EASE(DecayingComponent):
         del seed
         users = len(view.user_ids)
         plays = with_features_as_users(
-            weighted(view.decayed_plays(self.time_decay), self.weighting),
+            weighted_plays(view, self.weighting, self.time_decay),
             view.track_features,
             self.feature_weight,
         )

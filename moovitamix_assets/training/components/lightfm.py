@@ -19,7 +19,7 @@ from moovitamix_assets.training.components.base import (
     FloatArray,
     WeightingName,
     linear_algebra_threads,
-    weighted,
+    weighted_plays,
 )
 from moovitamix_assets.training.dataset.training_view import TrainingView
 
@@ -99,8 +99,8 @@ class LightFM(DecayingComponent):
         tracks = _with_identity(view.track_features, known_tracks, self.feature_weight)
         # Only tracks that were played take part: WARP draws its negatives from all columns, and a track that
         # came yesterday would be pushed down for not having been played before it existed.
-        plays = view.decayed_plays(self.time_decay)[known_users][:, known_tracks]
-        weights = weighted(plays, self.weighting).tocoo()
+        plays = weighted_plays(view, self.weighting, self.time_decay)[known_users][:, known_tracks]
+        weights = plays.tocoo()
         weights.data /= weights.data.mean()
         ones = sparse.coo_matrix((np.ones_like(weights.data), (weights.row, weights.col)), shape=plays.shape)
         model = LightFMModel(

@@ -104,3 +104,14 @@ def test_a_component_with_decay_learns_from_decayed_plays(parameters):
     found = replace(parameters, time_decay=2.0).fit(view, seed=1, threads=1).scores(users)
     np.testing.assert_allclose(found, parameters.fit(decayed, seed=1, threads=1).scores(users), atol=1e-5)
     assert not np.allclose(found, usual, atol=1e-3)
+
+
+@pytest.mark.parametrize("parameters", DECAYING, ids=names)
+def test_plays_decay_where_their_count_does_not_matter(parameters):
+    view = split(taste_world(users=30, tracks=60, listens=1000, moved_on=20), "before_holdout")
+    usual = replace(parameters, weighting="ones")
+    without, with_decay = (
+        each.fit(view, seed=1, threads=1).scores(np.arange(len(view.user_ids)))
+        for each in (usual, usual.with_time_decay(2.0))
+    )
+    assert not np.allclose(with_decay, without, atol=1e-3)
