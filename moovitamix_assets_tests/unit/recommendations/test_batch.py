@@ -181,6 +181,15 @@ def test_users_with_plays_are_served_by_all_components(known, blended, kept):
         np.testing.assert_allclose(served["score"], scores[best], rtol=1e-4, atol=1e-4)
 
 
+def test_users_who_left_are_not_mistaken_for_others(known, blended):
+    staying = known.users.iloc[6:]
+    columns = ["user_id", "rank", "track_id", "source"]
+    found = recommended(replace(known, users=staying), blended, length=5)[columns]
+    everyone = recommended(known, blended, length=5)[columns]
+    expected = everyone[everyone["user_id"].isin(staying["user_id"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected)
+
+
 def test_newcomers_are_served_by_lightfm_from_a_single_play_on(known, blended):
     metal = int(known.tracks["track_id"].iloc[5])
     once = pd.DataFrame({"user_id": [STRANGER], "track_id": [metal]})
@@ -200,6 +209,16 @@ def test_tracks_of_today_have_no_place_in_a_models_recommendations_but_in_cold_s
     tracks = pd.concat([new, known.tracks], ignore_index=True)
     rows = recommended(Known(known.as_of, known.users, tracks, known.interactions), model)
     assert set(rows["source"][rows["track_id"] == 7]) == {"cold_start"}
+
+
+def test_a_track_of_today_moves_no_other_track_and_nothing_played(known, model):
+    new = known.tracks.head(1).assign(track_id=7, genres=[["pop"]], plays_last_30_days=0)
+    tracks = pd.concat([new, known.tracks], ignore_index=True)
+    before = recommended(known, model)
+    after = recommended(Known(known.as_of, known.users, tracks, known.interactions), model)
+    by_model = [rows[rows["source"] == "model"].reset_index(drop=True) for rows in (before, after)]
+    assert len(by_model[0])
+    pd.testing.assert_frame_equal(*by_model)
 
 
 def test_recommendations_expire_when_the_settings_say(known):

@@ -123,6 +123,14 @@ def test_coverage_tells_plays_from_features_from_strangers(model):
     assert found.tolist() == ["features", "plays", "none", "none"]
 
 
+def test_one_play_is_enough_to_be_served_by_the_model(model):
+    plays = model.plays.tolil()
+    plays[3], plays[4] = 0, 0
+    plays[4, 7] = 1
+    once = replace(model, plays=plays.tocsr())
+    assert once.coverage(once.user_ids[[3, 4, 5]]).tolist() == ["features", "plays", "plays"]
+
+
 def test_scores_of_a_stranger_are_refused(model):
     with pytest.raises(ValueError, match="user 99 is not"):
         model.scores(np.array([100, 99]))

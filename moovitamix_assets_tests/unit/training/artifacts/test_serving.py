@@ -134,3 +134,23 @@ def test_tracks_that_left_are_not_mistaken_for_others(left, world, refit):
     seen = view.plays[users].toarray() > 0
     assert np.array_equal(scores[~seen], expected[~seen])
     assert np.isneginf(scores[seen]).all()
+
+
+@pytest.mark.parametrize("left", [[0, 1], [50], [118, 119]])
+def test_newcomers_are_not_served_by_tracks_that_left(left, world, refit):
+    gone = world.tracks["track_id"].iloc[left]
+    smaller = replace(
+        world,
+        tracks=world.tracks[~world.tracks["track_id"].isin(gone)].reset_index(drop=True),
+        interactions=world.interactions[~world.interactions["track_id"].isin(gone)].reset_index(drop=True),
+    )
+    view = split(smaller, "as_of")
+    # A model that knows none of the users: all who have plays came later.
+    scorer = ServedScorer.on(replace(refit, user_ids=refit.user_ids + 1), smaller, view)
+    newcomer = np.flatnonzero(scorer.serving.ways == "newcomer")[3]
+    played = view.track_ids[view.plays[newcomer].indices]
+    expected = dict(refit.recommend_for_session(played, len(refit.track_ids)))
+    scores = scorer.scores(np.array([newcomer]))[0]
+    assert len(view.track_ids) == len(refit.track_ids) - len(left)
+    for track, score in zip(view.track_ids, scores, strict=True):
+        assert track in played or score == pytest.approx(expected[track], rel=1e-4, abs=1e-5)

@@ -22,7 +22,7 @@ from moovitamix_assets.training.selection.model_selection import (
     starting_points,
     within_budget,
 )
-from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent
+from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent, default_recipe
 from moovitamix_assets.training.selection.tuning import MOST_USERS, Trial, best_trial, with_fewer_test_users
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
@@ -131,6 +131,16 @@ def test_too_few_users_on_the_validation_days_choose_nothing():
     recipe = choose_recipe(world, Settings().training)
     assert [part.component.name for part in recipe.components] == ["lightfm"]
     assert recipe.validation_ndcg_at_10 == {}
+
+
+@pytest.mark.parametrize(("users", "chooses"), [(19, False), (20, True)])
+def test_twenty_users_on_the_validation_days_are_enough_to_choose(users, chooses, view, monkeypatch):
+    chosen = Recipe((WeightedComponent(LightFM(epochs=3), 1.0),), {"blend": 0.5})
+    monkeypatch.setattr(model_selection, "split", lambda *_: with_fewer_test_users(view, 1, most=users))
+    monkeypatch.setattr(model_selection, "best_time_decay", lambda *_: 0.0)
+    monkeypatch.setattr(model_selection, "choose_recipe_on", lambda *_: chosen)
+    recipe = choose_recipe(taste_world(), Settings().training)
+    assert recipe == (chosen if chooses else default_recipe())
 
 
 def test_the_choice_does_not_see_the_holdout_days():
