@@ -16,6 +16,10 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Verdict = Literal["better", "worse", "unclear"]
 
+_RESERVE = 0.2
+"""The share of the error that is not spent: it is kept for what the normal distribution of independent days leaves
+out, skewed differences and users who return. `benchmarks/sequential.py` measures what becomes of it."""
+
 _LEAST_INFORMATION = 0.01
 """A day that adds at most this share of the information so far is no look: it could hardly change the verdict."""
 
@@ -98,6 +102,9 @@ def judge(days: Sequence[PairedDay], *, most_days: int, error: float = 0.05) -> 
     Days are pooled by users, not by precision: where most users tie, a day's standard error goes with its mean,
     and weights that follow it would bias the sum. A day without a known spread counts as a day of ties.
 
+    Days count as independent. Users who return every day, and for whom one model is better every day, make them
+    less so; a part of the error is kept back for that.
+
     A verdict stands: days after the one that brought it are not counted, nor are days after `most_days`.
 
     Args:
@@ -113,7 +120,7 @@ def judge(days: Sequence[PairedDay], *, most_days: int, error: float = 0.05) -> 
     if not 0.0 < error < 0.5:
         raise ValueError(f"error is {error}; give a probability between 0 and 0.5")
     counted = days[:most_days]
-    spending = pocock_spending(most_days, error)[: len(counted)]
+    spending = pocock_spending(most_days, (1.0 - _RESERVE) * error)[: len(counted)]
     result = SequentialResult("unclear", 0, 0, 0.0, -1.0, 1.0)
     looks = critical_values([day.variance for day in counted], spending)
     for number, critical in enumerate(looks, start=1):

@@ -41,7 +41,7 @@ def o_brien_fleming_type(fractions: Sequence[float], error: float) -> list[float
     ],
 )
 def test_critical_values_are_those_of_lan_and_demets(fractions, pocock, o_brien_fleming):
-    """Published for a one-sided error of 0.025, as gsDesign and rpact print them, also for uneven looks."""
+    """Tabulated for a one-sided error of 0.025, for even and uneven looks."""
     variances = np.diff(fractions, prepend=0)
     assert list(critical_values(variances, pocock_type(fractions, 0.025))) == pytest.approx(pocock, abs=6e-4)
     assert list(critical_values(variances, o_brien_fleming_type(fractions, 0.025))) == pytest.approx(
@@ -86,7 +86,7 @@ def test_a_clear_gain_is_seen_on_the_first_day_and_a_smaller_one_later():
 
 def test_the_interval_of_one_day_of_few_users_is_that_of_student():
     result = judge([PairedDay(10, 0.1, 0.2)], most_days=1, error=0.05)
-    reach = 0.2 * t.isf(0.05, df=9)
+    reach = 0.2 * t.isf(0.8 * 0.05, df=9)  # A fifth of the error is kept back.
     assert result == SequentialResult(
         "unclear", 1, 10, pytest.approx(0.1), pytest.approx(0.1 - reach), pytest.approx(0.1 + reach)
     )
