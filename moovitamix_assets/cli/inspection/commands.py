@@ -69,25 +69,31 @@ def recommend(
         date | None, typer.Option("--day", parser=day, metavar="DAY", help="As of. [default: the newest]")
     ] = None,
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show a user's recommendations, with a reason for each; or tracks similar to a track, or for a session."""
     if sum(given is not None for given in (user_id, similar, session)) != 1:
         fail("Name one of USER_ID, --similar TRACK_ID and --session TRACK_IDS.", code=2)
-    track_ids = None if session is None else _track_ids(session)
+    track_ids = [] if session is None else _track_ids(session)
 
     from moovitamix_assets.cli.inspection.recommendations import (
-        print_recommendations,
-        print_session,
-        print_similar,
+        print_shown,
+        read_recommendations,
+        read_session,
+        read_similar,
     )
 
     settings = read_settings(data_dir)
     if user_id is not None:
-        print_recommendations(console, settings, user_id, as_of, datetime.now(UTC).replace(tzinfo=None))
+        shown = read_recommendations(settings, user_id, as_of, datetime.now(UTC).replace(tzinfo=None))
     elif similar is not None:
-        print_similar(console, settings, similar, as_of)
-    elif track_ids is not None:
-        print_session(console, settings, track_ids, as_of)
+        shown = read_similar(settings, similar, as_of)
+    else:
+        shown = read_session(settings, track_ids, as_of)
+    if as_json:
+        typer.echo(json.dumps(shown.to_json(), indent=2))
+    else:
+        print_shown(console, shown)
 
 
 def doctor(

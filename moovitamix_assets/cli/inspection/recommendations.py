@@ -3,18 +3,19 @@
 Reading and printing only; recommendations are computed in `recommendations/`. A user is an id here: no name, no email.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import duckdb
 import numpy as np
 from rich.console import Console
 
-from foundation.errors import Explained
 from foundation.models.decisions import Champion
 from foundation.models.promotions import current_champion
 from foundation.warehouse.rows import first_row
+from moovitamix_assets.cli.inspection.tracks import NothingToShow, Track, read_known_tracks, read_tracks
 from moovitamix_assets.clock import last_ended_day
 from moovitamix_assets.clock import now as present
 from moovitamix_assets.settings import Settings
@@ -25,31 +26,47 @@ from moovitamix_assets.warehouse.connection import read_warehouse
 _UNTIL = "%Y-%m-%d %H:%M UTC"
 
 
-class NothingToShow(Explained, LookupError):
-    """The requested data do not exist; the message names them and the remedy."""
-
-
 @dataclass(frozen=True)
-class _Track:
-    title: str
-    genres: frozenset[str]
+class Shown:
+    """An answer of `moovitamix recommend`.
 
-    @property
-    def with_genres(self) -> str:
-        """Such as "Song" by Artist (jazz, pop)."""
-        return f"{self.title} ({', '.join(sorted(self.genres))})" if self.genres else self.title
+    Attributes:
+        heading: Its first lines.
+        facts: What the heading says, as plain values.
+        tracks: The tracks, the best first, with score and reason; the reason is None where the heading gives it.
+    """
+
+    heading: tuple[str, ...]
+    facts: dict[str, Any]
+    tracks: tuple[tuple[Track, float, str | None], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {
+            **self.facts,
+            "tracks": [
+                {"rank": rank, **track.to_json(), "score": score, **({"reason": reason} if reason else {})}
+                for rank, (track, score, reason) in enumerate(self.tracks, start=1)
+            ],
+        }
 
 
-_UNKNOWN = _Track("a track that the catalogue does not know", frozenset())
+def print_shown(console: Console, shown: Shown) -> None:
+    """Print an answer for a terminal."""
+    for line in shown.heading:
+        _say(console, line)
+    for rank, (track, score, reason) in enumerate(shown.tracks, start=1):
+        _say(console, f"{rank:>3}. {track.with_genres}  {score:.3f}  track {track.track_id}")
+        if reason:
+            _say(console, f"     {reason}")
 
 
-def print_recommendations(
-    console: Console, settings: Settings, user_id: int, day: date | None, now: datetime | None = None
-) -> None:
-    """Print a user's recommendations of a day, with the reason for each track.
+def read_recommendations(
+    settings: Settings, user_id: int, day: date | None, now: datetime | None = None
+) -> Shown:
+    """A user's recommendations of a day, with the reason for each track.
 
     Args:
-        console: Where to.
         settings: Where the warehouse and the models are.
         user_id: The user.
         day: The partition; None for the newest.
@@ -59,32 +76,37 @@ def print_recommendations(
         NothingToShow: If there is no such user, no such day, or no recommendation.
     """
     with read_warehouse(settings.warehouse_path) as connection:
-        shown = _day(connection, day, last_ended_day(present(settings)))
+        as_of = _day(connection, day, last_ended_day(present(settings)))
         rows = connection.execute(
-            """SELECT rank, track_id, score, source, model_version, expires_at FROM recommendations
+            """SELECT track_id, score, source, model_version, expires_at FROM recommendations
                WHERE user_id = ? AND generated_for = ? ORDER BY rank""",
-            [user_id, shown],
+            [user_id, as_of],
         ).fetchall()
         if not rows:
-            raise NothingToShow(_why_none(connection, user_id, shown))
-        played = _plays(connection, user_id, shown)
-        tracks = _tracks(connection, [*played, *(row[1] for row in rows)])
-        favorites = _favorite_genres(connection, user_id, shown)
+            raise NothingToShow(_why_none(connection, user_id, as_of))
+        played = _plays(connection, user_id, as_of)
+        tracks = read_tracks(connection, [*played, *(row[0] for row in rows)])
+        favorites = _favorite_genres(connection, user_id, as_of)
     *_, source, version, expires_at = rows[0]
     until = "expired on" if now and now >= expires_at else "to be shown until"
-    _say(
-        console,
-        f"User {user_id} on {shown}: {len(rows)} tracks from {source} (version {version}), "
-        f"{until} {expires_at.strftime(_UNTIL)}",
+    heading = (
+        f"User {user_id} on {as_of}: {len(rows)} track{'s' if len(rows) != 1 else ''} from {source} "
+        f"(version {version}), {until} {expires_at.strftime(_UNTIL)}"
     )
     reasons = _Reasons(_model(settings, version) if source == "model" else None, played, tracks, favorites)
-    for rank, track_id, score, of, *_ in rows:
-        _say(console, f"{rank:>3}. {_named(tracks, track_id).with_genres}  {score:.3f}  track {track_id}")
-        _say(console, f"     {reasons.of(track_id, of)}")
+    facts = {
+        "user_id": user_id,
+        "day": as_of.isoformat(),
+        "source": source,
+        "model_version": version,
+        "expires_at": expires_at.isoformat(),
+    }
+    shown = ((tracks[track_id], score, reasons.of(track_id, of)) for track_id, score, of, *_ in rows)
+    return Shown((heading,), facts, tuple(shown))
 
 
-def print_similar(console: Console, settings: Settings, track_id: int, day: date | None) -> None:
-    """Print the tracks most similar to one, by the champion (as of a day).
+def read_similar(settings: Settings, track_id: int, day: date | None) -> Shown:
+    """The tracks most similar to one, by the champion (as of a day).
 
     Raises:
         NothingToShow: If there is no champion, or the track is unknown to the catalogue or to the version.
@@ -92,18 +114,19 @@ def print_similar(console: Console, settings: Settings, track_id: int, day: date
     """
     with read_warehouse(settings.warehouse_path) as connection:
         champion = _champion(connection, settings, day)
-        named = _known_tracks(connection, [track_id])
+        (track,) = read_known_tracks(connection, [track_id])
     version = champion.model_version
     model = model_store(settings.models_dir, champion.previous_version).load(version)
     if track_id not in model.track_ids:
         raise NothingToShow(f"Track {track_id} is newer than {version}; the next training will know it.")
     found = model.similar_tracks(track_id, settings.recommendations.recommendations_per_user)
-    _say(console, f"Similar to {named[track_id].with_genres}, by version {version}:")
-    _say_tracks(console, settings, found)
+    heading = f"Similar to {track.with_genres}, by version {version}:"
+    facts = {"similar_to": track.to_json(), "model_version": version}
+    return Shown((heading,), facts, _scored(settings, found))
 
 
-def print_session(console: Console, settings: Settings, track_ids: Sequence[int], day: date | None) -> None:
-    """Print recommendations for a user of whom only these plays are known, by the champion (as of a day).
+def read_session(settings: Settings, track_ids: Sequence[int], day: date | None) -> Shown:
+    """Recommendations for a user of whom only these plays are known, by the champion (as of a day).
 
     Raises:
         NothingToShow: If there is no champion, or a track is unknown to the catalogue.
@@ -111,16 +134,19 @@ def print_session(console: Console, settings: Settings, track_ids: Sequence[int]
     """
     with read_warehouse(settings.warehouse_path) as connection:
         champion = _champion(connection, settings, day)
-        named = _known_tracks(connection, track_ids)
+        played = read_known_tracks(connection, track_ids)
     version = champion.model_version
     model = model_store(settings.models_dir, champion.previous_version).load(version)
     session = np.array(track_ids, dtype=np.int64)
     found = model.recommend_for_session(session, settings.recommendations.recommendations_per_user)
-    _say(console, f"After these, by version {version}:")
-    for track_id in track_ids:
-        unknown = "" if track_id in model.track_ids else " (unknown to this version: ignored)"
-        _say(console, f"     {named[track_id].with_genres}{unknown}")
-    _say_tracks(console, settings, found)
+    used = [track.track_id in model.track_ids for track in played]
+    heading = [f"After these, by version {version}:"]
+    for track, is_used in zip(played, used, strict=True):
+        heading.append(f"     {track.with_genres}{'' if is_used else ' (unknown to this version: ignored)'}")
+    session_facts = [{**track.to_json(), "used": known} for track, known in zip(played, used, strict=True)]
+    return Shown(
+        tuple(heading), {"session": session_facts, "model_version": version}, _scored(settings, found)
+    )
 
 
 class _Reasons:
@@ -130,7 +156,7 @@ class _Reasons:
         self,
         model: Recommender | None,
         played: Mapping[int, int],
-        tracks: Mapping[int, _Track],
+        tracks: Mapping[int, Track],
         favorites: frozenset[str],
     ) -> None:
         self._model = model
@@ -141,7 +167,7 @@ class _Reasons:
     def of(self, track_id: int, source: str) -> str:
         if source == "model":
             return self._by_model(track_id)
-        shared = sorted(self._favorites & _named(self._tracks, track_id).genres)
+        shared = sorted(self._favorites & self._tracks[track_id].genres)
         if source == "cold_start" and shared:
             return f"popular in {', '.join(shared)}"
         return "popular in the last 30 days"
@@ -153,10 +179,7 @@ class _Reasons:
         if nearest is None:
             return "no single track that you played explains it; it fits your profile"
         times = self._played[nearest[0]]
-        return (
-            f"because you played {_named(self._tracks, nearest[0]).title} "
-            f"{times} time{'s' if times != 1 else ''}"
-        )
+        return f"because you played {self._tracks[nearest[0]].title} {times} time{'s' if times != 1 else ''}"
 
 
 def _day(connection: duckdb.DuckDBPyConnection, day: date | None, until: date) -> date:
@@ -215,29 +238,6 @@ def _favorite_genres(connection: duckdb.DuckDBPyConnection, user_id: int, day: d
     return frozenset(row[0] or ()) if row else frozenset()
 
 
-def _tracks(connection: duckdb.DuckDBPyConnection, track_ids: Iterable[int]) -> dict[int, _Track]:
-    """The newest record of each track; unknown ids are left out."""
-    rows = connection.execute(
-        "SELECT track_id, name, artist, genres FROM dim_tracks WHERE track_id IN (SELECT unnest(?::BIGINT[]))",
-        [list(set(track_ids))],
-    ).fetchall()
-    return {
-        track_id: _Track(f'"{name or "?"}" by {artist or "?"}', frozenset(genres or ()))
-        for track_id, name, artist, genres in rows
-    }
-
-
-def _known_tracks(connection: duckdb.DuckDBPyConnection, track_ids: Sequence[int]) -> dict[int, _Track]:
-    """Like `_tracks`, but unknown ids are refused."""
-    tracks = _tracks(connection, track_ids)
-    unknown = [str(track_id) for track_id in track_ids if track_id not in tracks]
-    if unknown:
-        raise NothingToShow(
-            f"There is no track {', '.join(unknown)}. Ids are those of the source: SELECT track_id FROM dim_tracks."
-        )
-    return tracks
-
-
 def _model(settings: Settings, version: str) -> Recommender | None:
     """The model of a version; None if its folder is no longer kept."""
     models = model_store(settings.models_dir)
@@ -256,15 +256,12 @@ def _champion(connection: duckdb.DuckDBPyConnection, settings: Settings, day: da
     return champion
 
 
-def _named(tracks: Mapping[int, _Track], track_id: int) -> _Track:
-    return tracks.get(track_id, _UNKNOWN)
-
-
-def _say_tracks(console: Console, settings: Settings, found: list[tuple[int, float]]) -> None:
+def _scored(
+    settings: Settings, found: list[tuple[int, float]]
+) -> tuple[tuple[Track, float, str | None], ...]:
     with read_warehouse(settings.warehouse_path) as connection:
-        tracks = _tracks(connection, [track_id for track_id, _ in found])
-    for rank, (track_id, score) in enumerate(found, start=1):
-        _say(console, f"{rank:>3}. {_named(tracks, track_id).with_genres}  {score:.3f}  track {track_id}")
+        tracks = read_tracks(connection, [track_id for track_id, _ in found])
+    return tuple((tracks[track_id], score, None) for track_id, score in found)
 
 
 def _say(console: Console, line: str) -> None:

@@ -20,7 +20,7 @@ from moovitamix_assets.automation import training_records
 from moovitamix_assets.automation.training_records import NoOpenRequest, NothingServed
 from moovitamix_assets.cli.app import app
 from moovitamix_assets.cli.inspection import recommendations as recommend
-from moovitamix_assets.cli.inspection.recommendations import NothingToShow
+from moovitamix_assets.cli.inspection.tracks import NothingToShow
 from moovitamix_assets.cli.interface import instance
 from moovitamix_assets.cli.interface.instance import NoInstance
 from moovitamix_assets.cli.runs import pipeline
@@ -63,11 +63,11 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
         (RUN, pipeline, "run_pipeline", WarehouseLocked, 1),
         (RUN, pipeline, "run_pipeline", StartDateMoved, 2),
         (RUN, instance, "open_instance", NoInstance, 1),
-        (("recommend", "1"), recommend, "print_recommendations", NothingToShow, 1),
-        (("recommend", "1"), recommend, "print_recommendations", WarehouseMissing, 1),
-        (("recommend", "1"), recommend, "print_recommendations", WarehouseLocked, 1),
-        (("recommend", "--similar", "1"), recommend, "print_similar", ModelMissing, 1),
-        (("recommend", "--session", "1,2"), recommend, "print_session", ModelMissing, 1),
+        (("recommend", "1"), recommend, "read_recommendations", NothingToShow, 1),
+        (("recommend", "1"), recommend, "read_recommendations", WarehouseMissing, 1),
+        (("recommend", "1"), recommend, "read_recommendations", WarehouseLocked, 1),
+        (("recommend", "--similar", "1"), recommend, "read_similar", ModelMissing, 1),
+        (("recommend", "--session", "1,2"), recommend, "read_session", ModelMissing, 1),
         (("rollback",), pipeline, "run_rollback", RunFailed, 1),
         (("rollback",), pipeline, "run_rollback", WarehouseMissing, 1),
         (("rollback",), pipeline, "run_rollback", WarehouseLocked, 1),

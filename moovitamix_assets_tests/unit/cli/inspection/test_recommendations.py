@@ -1,6 +1,8 @@
+import json
 import re
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -168,7 +170,7 @@ def test_a_list_of_the_model_names_what_was_played_as_known_that_day(deployment,
 
 def test_without_a_day_the_newest_list_is_shown_though_its_model_is_gone(deployment):
     heading, _, reason = lines(deployment, WARM)
-    assert heading.startswith(f"User {WARM} on {NEXT_DAY}: 1 tracks")
+    assert heading.startswith(f"User {WARM} on {NEXT_DAY}: 1 track from")
     assert heading.endswith("to be shown until 2200-01-01 00:00 UTC")
     assert "no longer kept" in reason
 
@@ -198,6 +200,38 @@ def test_a_session_gets_what_suits_it_and_tracks_too_new_are_passed_over(deploym
     assert passed_over.endswith("(unknown to this version: ignored)")
     expected = [track_id for track_id, _ in model.recommend_for_session(model.track_ids[:1], 20)]
     assert [int(line.split()[-1]) for line in shown] == expected
+
+
+def as_json(data_dir: Path, *words: object) -> dict[str, Any]:
+    return json.loads(ask(data_dir, *words, "--json").stdout)
+
+
+def test_json_holds_the_same(deployment, model):
+    listed = [track_id for track_id, _ in model.recommend_for_session(model.track_ids[:1], 3)]
+    of_user = as_json(deployment, WARM, "--day", DAY)
+    tracks = of_user.pop("tracks")
+    assert of_user == {
+        "user_id": WARM,
+        "day": "2026-10-14",
+        "source": "model",
+        "model_version": model.model_version,
+        "expires_at": "2026-10-17T00:00:00",
+    }
+    assert [(each["rank"], each["track_id"], each["score"]) for each in tracks] == [
+        (rank, track_id, 2.5 - rank) for rank, track_id in enumerate(listed, start=1)
+    ]
+    assert tracks[0]["reason"] == 'because you played "Song 1000" by Artist 1000 2 times'
+    (shown,) = as_json(deployment, COLD)["tracks"]
+    assert (shown["name"], shown["artist"], shown["genres"]) == ("Song 1000", "Artist 1000", ["jazz"])
+
+    similar = as_json(deployment, "--similar", FIRST_TRACK)
+    assert (similar["similar_to"]["track_id"], similar["model_version"]) == (FIRST_TRACK, model.model_version)
+    expected = [track_id for track_id, _ in model.similar_tracks(FIRST_TRACK, 20)]
+    assert [each["track_id"] for each in similar["tracks"]] == expected
+    assert "reason" not in similar["tracks"][0]
+
+    after = as_json(deployment, "--session", f"{FIRST_TRACK},{NEW_TRACK}")["session"]
+    assert [(each["track_id"], each["used"]) for each in after] == [(FIRST_TRACK, True), (NEW_TRACK, False)]
 
 
 @pytest.mark.parametrize(
