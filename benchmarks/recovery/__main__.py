@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import get_args
 
 from benchmarks.recovery.days import Day
-from benchmarks.recovery.replays import GATES, replay_all, write_table
+from benchmarks.recovery.replays import GATES, replay_all, write_tables
 from benchmarks.recovery.story import Scenario, Story, stories_of
 from benchmarks.recovery.summary import Summary, mean
 
@@ -109,14 +109,14 @@ def main() -> None:
         help="When scenarios shift. [default: 8 12]",
     )
     given = parser.parse_args()
-    summaries = []
+    ended = []
     for each in replay_all(given.folder, _stories(given), given.gate):
         print(f"\n{each.story.scenario}, gate {each.gate}: {each.story}")
         print("\n".join(_line(day) for day in each.days))
         print(_figures(each.summary), flush=True)
-        summaries.append(each.summary)
-    write_table(given.folder / "summary.csv", Summary, summaries)
-    _print_means(summaries)
+        ended.append(each)
+        write_tables(given.folder, ended)
+    _print_means([each.summary for each in ended])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,14 +37,13 @@ class Replayed:
 
 
 def replay(folder: Path, story: Story, gate: str) -> Replayed:
-    """Replay a story with a gate in a copy of its world, and write its table."""
+    """Replay a story with a gate in a copy of its world."""
     variant = folder / "variants" / f"{story.scenario}-{story.name}-{gate}"
     settings = copied_world(story, folder / "worlds", variant).changed(**GATES[gate])
     days = list(replay_days(story, settings))
     summary = summarise(
         story, gate, days, in_hindsight(story, settings), settings.monitoring.quality_minimum_users
     )
-    write_table(variant / "days.csv", Day, days)
     return Replayed(story, gate, days, summary)
 
 
@@ -62,15 +61,30 @@ def replay_all(folder: Path, stories: Sequence[Story], gates: Sequence[str]) -> 
         yield from processes.map(partial(replay, folder), *zip(*tasks, strict=True))
 
 
-def write_table(path: Path, kind: type[Any], rows: Sequence[Any]) -> None:
-    """Write the rows, dataclasses of a kind, as CSV."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(kind)])
-        writer.writeheader()
-        writer.writerows(
+def write_tables(folder: Path, replays: Sequence[Replayed]) -> None:
+    """Write the days of all replays as `days.csv`, and their figures as `summary.csv`."""
+    _write(
+        folder / "days.csv",
+        [
             {
-                name: json.dumps(value) if isinstance(value, dict) else value
-                for name, value in asdict(row).items()
+                "scenario": each.story.scenario,
+                "seed": each.story.seed,
+                "shift_on": each.story.shift_on,
+                "gate": each.gate,
+                **asdict(day),
             }
-            for row in rows
-        )
+            for each in replays
+            for day in each.days
+        ],
+    )
+    summaries = [asdict(each.summary) for each in replays]
+    _write(
+        folder / "summary.csv", [each | {"trainings": json.dumps(each["trainings"])} for each in summaries]
+    )
+
+
+def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
