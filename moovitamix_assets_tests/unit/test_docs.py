@@ -38,3 +38,10 @@ def test_files_that_are_named_exist(page: Path) -> None:
     )
     patterns = {name: re.sub(r"<\w+>", "*", name) for name in named}
     assert [name for name, pattern in patterns.items() if not list(PROJECT.glob(pattern.rstrip("/")))] == []
+
+
+def test_commands_about_assets_name_the_module_that_dagster_does_not_find() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    commands = re.findall(r"dagster asset [^`\n]*", text)
+    assert commands
+    assert [command for command in commands if "-m moovitamix_assets.definitions" not in command] == []
