@@ -13,6 +13,7 @@ import duckdb
 import pandas as pd
 import pandera.errors
 
+from foundation.counting import counted
 from foundation.landing.area import Landing
 from foundation.landing.judged_files import judged_files
 from foundation.landing.partitions import count_landed
@@ -107,7 +108,7 @@ def nothing_lost(
     if wrong.empty:
         return Finding(
             True,
-            f"All {figures['received']} records of {len(counts)} days are accounted for.",
+            f"All {figures['received']} records of {counted(len(counts), 'day')} are accounted for.",
             figures=figures,
         )
     first = wrong.iloc[0]

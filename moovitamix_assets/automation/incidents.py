@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 
 from dagster import DagsterInstance
 
+from foundation.counting import counted
 from foundation.operations.alerts import Incident
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.automation.evidence import Evidence
@@ -136,7 +137,7 @@ def _days_given_up(loaded: Collection[date], last: date, catch_up_days: int, ui_
     return [
         Incident(
             key="missed",
-            title=f"{len(missing)} days were missed that are not filled automatically",
+            title=f"{counted(len(missing), 'day')} missed, not to be filled automatically",
             since=missing[0].isoformat(),
             details=(f"{missing[0]} to {missing[-1]}: further back than catch_up_days = {catch_up_days}",),
             done=f"run `moovitamix run --from {missing[0]} --to {missing[-1]}`.",

@@ -11,6 +11,7 @@ from itertools import takewhile
 from statistics import fmean
 from typing import Literal
 
+from foundation.counting import counted
 from foundation.models.decisions import Champion
 from foundation.statistics.significance import SIGNIFICANCE, chance_of_less
 from moovitamix_assets.automation.evidence import DayQuality, Evidence, Training
@@ -199,7 +200,7 @@ def _drift(known: Evidence, retraining: RetrainingSettings) -> _Finding:
 
 def _age(day: date, champion: Champion, limit: int) -> _Finding:
     age = (day - champion.as_of).days
-    description = f"{champion.model_version} was trained {age} days ago, the limit is {limit}"
+    description = f"{champion.model_version} was trained {counted(age, 'day')} ago, the limit is {limit}"
     return _Finding("age" if age >= limit else None, description)
 
 
@@ -255,7 +256,9 @@ def _in_a_row(
     if answer:
         answered = f"answered by the training of {answer} and not clear for a day since"
         return _Finding(None, f"{name}: bad since {began}, {answered} ({last})", began)
-    return _Finding(trigger, f"{name}: bad on the last {streak} days measured, since {began} ({last})", began)
+    return _Finding(
+        trigger, f"{name}: bad on the last {counted(streak, 'day')} measured, since {began} ({last})", began
+    )
 
 
 def _obstacle(day: date, trainings: Sequence[Training], retraining: RetrainingSettings) -> str | None:
@@ -271,7 +274,7 @@ def _obstacle(day: date, trainings: Sequence[Training], retraining: RetrainingSe
     rested = trainings[-1].day + timedelta(days=wait)
     if day < rested:
         suffix = f", {unpromoted} in a row not promoted" if unpromoted else ""
-        return f"it waits until {rested}, {wait} days after the training of {trainings[-1].day}{suffix}"
+        return f"it waits until {rested}, {counted(wait, 'day')} after the training of {trainings[-1].day}{suffix}"
     return _budget_used_up(day, trainings, retraining)
 
 

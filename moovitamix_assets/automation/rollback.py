@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from foundation.counting import counted
 from foundation.models.decisions import Champion
 from foundation.statistics.significance import SIGNIFICANCE, chance_of_less
 from moovitamix_assets.automation.evidence import DayQuality, Evidence
@@ -86,7 +87,7 @@ def _obstacle(
         return f"{previous}, which {version} replaced, never made recommendations."
     if own > retraining.rollback_first_days:
         first = retraining.rollback_first_days
-        return f"{version} was judged on {own} days, and proved itself in the first {first}."
+        return f"{version} was judged on {counted(own, 'day')}, and proved itself in the first {first}."
     if own < minimum:
         return f"{version} was judged on {own} of the {minimum} days needed."
     if compared < minimum:
@@ -105,7 +106,7 @@ def _clearly_worse(
     p = chance_of_less([past.gain for past in own], [past.gain for past in compared])
     now, before = _multiple(own), _multiple(compared)
     figures = (
-        f"{own[-1].model_version} gains {now:.2f} times popularity's ndcg_at_10 on {len(own)} days, "
+        f"{own[-1].model_version} gains {now:.2f} times popularity's ndcg_at_10 on {counted(len(own), 'day')}, "
         f"{compared[-1].model_version} gained {before:.2f} times on {len(compared)} (p {p:.4f})"
     )
     return p < SIGNIFICANCE and now <= before - drop * abs(before), figures

@@ -19,6 +19,7 @@ from dagster import (
     sensor,
 )
 
+from foundation.counting import counted
 from foundation.operations.alerts import Notified, compose, send
 from foundation.operations.dead_runs import release_dead_runs
 from foundation.operations.old_runs import remove_old_runs
@@ -211,6 +212,6 @@ def _housekeeping(settings: Settings) -> SensorDefinition:
     )
     def housekeeping(context: SensorEvaluationContext) -> SkipReason:
         removed = remove_old_runs(context.instance, kept_days, _RUNS_REMOVED_AT_ONCE)
-        return SkipReason(f"{removed} runs removed that ended more than {kept_days} days ago.")
+        return SkipReason(f"{counted(removed, 'run')} removed that ended more than {kept_days} days ago.")
 
     return housekeeping

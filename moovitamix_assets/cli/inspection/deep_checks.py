@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from foundation import artifact_folder as storage
+from foundation.counting import counted
 from foundation.durable import Damaged
 from foundation.landing.files import all_landing_files, is_hashed, read_landing_file
 from foundation.landing.judged_files import damaged_loads
@@ -133,7 +134,7 @@ def _warehouse(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]
         )
     else:
         yield Symptom(
-            "warehouse", True, f"all {rows:,} rows were read; nothing recorded in the ledger is missing"
+            "warehouse", True, f"{counted(rows, 'row')} were read; nothing recorded in the ledger is missing"
         )
 
 
@@ -148,17 +149,17 @@ def _copy(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
     except WarehouseLocked as error:
         yield Symptom("warehouse copy", False, str(error))
     else:
-        yield Symptom("warehouse copy", True, f"{path}: all {rows:,} rows were read")
+        yield Symptom("warehouse copy", True, f"{path}: {counted(rows, 'row')} were read")
 
 
 def _partitions(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
-    counted = faults = 0
+    partitions = faults = 0
     try:
         with read_warehouse(settings.warehouse_path) as connection:
             for done, source in enumerate(LAYOUT.sources.values(), start=1):
                 days: list[date] = stored_days(connection, source)
                 finding = nothing_lost(connection, source, days, landing_at(settings.landing_dir))
-                counted += len(days)
+                partitions += len(days)
                 if not finding.passed:
                     faults += 1
                     yield Symptom("partitions", False, finding.description)
@@ -169,7 +170,9 @@ def _partitions(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom
         yield Symptom("partitions", False, f"They could not be counted. {error}")
         return
     if not faults:
-        yield Symptom("partitions", True, f"every record of {counted} partitions is accounted for")
+        yield Symptom(
+            "partitions", True, f"every record of {counted(partitions, 'partition')} is accounted for"
+        )
 
 
 def _well(subject: str, faults: int, number: int, hashed: int) -> Iterator[Symptom]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from foundation.counting import counted
 from foundation.durable import Damaged
 from foundation.landing.first_partition import StartDateDamaged, recorded_first_partition
 from foundation.operations.alerts import unusable_services
@@ -91,7 +92,7 @@ def _variables(settings: Settings) -> Symptom:
         remedy = "They change nothing: docs/settings.md has the names."
         return Symptom("variables", False, f"{', '.join(unknown)}: unknown", remedy)
     given = [name for name in os.environ if name.upper().startswith("MOOVITAMIX_")]
-    return Symptom("variables", True, f"{len(given)} settings from the environment")
+    return Symptom("variables", True, f"{counted(len(given), 'setting')} from the environment")
 
 
 def _start_date(settings: Settings) -> Symptom:
@@ -163,7 +164,7 @@ def _records(settings: Settings) -> Symptom:
             found = str(error)
         if found != "ok":
             return Symptom("records", False, str(path), records_damaged_message(found, settings.data_dir))
-    return Symptom("records", True, f"{len(shared)} databases of Dagster in {storage}")
+    return Symptom("records", True, f"{counted(len(shared), 'database of Dagster')} in {storage}")
 
 
 def _source(settings: Settings) -> Symptom:
@@ -219,14 +220,14 @@ def _days(settings: Settings) -> Symptom:
         return Symptom("days", True, "not examined: see warehouse and clock")
     if found:
         return Symptom("days", False, found.finding, found.remedy)
-    return Symptom("days", True, "none that has not ended")
+    return Symptom("days", True, "every day that counts as loaded has ended")
 
 
 def _alerts(settings: Settings) -> Symptom:
     number, unusable = unusable_services(settings.operations.alert_urls.get_secret_value())
     if unusable:
         return Symptom("alerts", False, "; ".join(unusable), "Correct MOOVITAMIX_ALERT_URLS.")
-    found = (
-        f"sent to {number} services" if number else "not sent anywhere: they are warnings in the sensor's log"
-    )
+    found = f"sent to {counted(number, 'service')}"
+    if not number:
+        found = "not sent anywhere: they are warnings in the sensor's log"
     return Symptom("alerts", True, found)

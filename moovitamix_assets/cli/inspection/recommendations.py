@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 from rich.console import Console
 
+from foundation.counting import counted
 from foundation.models.decisions import Champion
 from foundation.models.promotions import current_champion
 from foundation.warehouse.rows import first_row
@@ -90,7 +91,7 @@ def read_recommendations(
     *_, source, version, expires_at = rows[0]
     until = "expired on" if now and now >= expires_at else "to be shown until"
     heading = (
-        f"User {user_id} on {as_of}: {len(rows)} track{'s' if len(rows) != 1 else ''} from {source} "
+        f"User {user_id} on {as_of}: {counted(len(rows), 'track')} from {source} "
         f"(version {version}), {until} {expires_at.strftime(_UNTIL)}"
     )
     reasons = _Reasons(_model(settings, version) if source == "model" else None, played, tracks, favorites)
@@ -179,7 +180,7 @@ class _Reasons:
         if nearest is None:
             return "no single track that you played explains it; it fits your profile"
         times = self._played[nearest[0]]
-        return f"because you played {self._tracks[nearest[0]].title} {times} time{'s' if times != 1 else ''}"
+        return f"because you played {self._tracks[nearest[0]].title} {counted(times, 'time')}"
 
 
 def _day(connection: duckdb.DuckDBPyConnection, day: date | None, until: date) -> date:

@@ -13,6 +13,7 @@ from dagster import DagsterInstance
 from rich.console import Console
 from rich.table import Table
 
+from foundation.counting import counted
 from foundation.models.promotions import all_decisions, current_champion, decision_about
 from moovitamix_assets.automation.incidents import find_incidents
 from moovitamix_assets.automation.missed_partitions import read_stored_days
@@ -115,7 +116,7 @@ def read_status(settings: Settings, instance: DagsterInstance, moment: datetime)
 def print_status(console: Console, status: Status) -> None:
     """Print a status for a terminal."""
     days = (
-        f"{status.days_loaded} days loaded, {status.first_day} to {status.last_day}"
+        f"{counted(status.days_loaded, 'day')} loaded, {status.first_day} to {status.last_day}"
         if status.days_loaded
         else "none loaded"
     )

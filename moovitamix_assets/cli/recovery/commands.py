@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from foundation.counting import counted
 from moovitamix_assets.cli.interface.invocation import console, say
 from moovitamix_assets.cli.interface.options import DataDir, Yes, confirm, day, read_settings
 
@@ -66,9 +67,9 @@ def forget(
     )
     if forgotten.still_recorded:
         say(
-            f"{forgotten.still_recorded} materializations of these days stay in Dagster's records, whose storage "
-            "cannot wipe single partitions: until these days are materialized, only the check made_in_time still "
-            "counts them."
+            f"{counted(forgotten.still_recorded, 'materialization of these days')} not removed from Dagster's "
+            "records, whose storage cannot wipe single partitions: until these days are materialized, only the "
+            "check made_in_time still counts them."
         )
 
 

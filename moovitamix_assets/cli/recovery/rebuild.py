@@ -22,6 +22,7 @@ from dagster import (
     define_asset_job,
 )
 
+from foundation.counting import counted
 from foundation.durable import sync_folder
 from foundation.landing.files import landed_days, set_aside_damaged
 from foundation.operations.run_failures import failure_causes
@@ -112,7 +113,8 @@ def describe(made: Rebuilt) -> list[str]:
     """Lines that say what was rebuilt, what was set aside, and what the next run has to do."""
     restored = ", ".join(f"{rows} of {table}" for table, rows in sorted(made.rows.items()))
     lines = [
-        f"Rebuilt {len(made.days)} days of users, tracks and listens from landing; from the ledger, rows: {restored}.",
+        f"Rebuilt {counted(len(made.days), 'day')} of users, tracks and listens from landing; from the ledger, "
+        f"rows: {restored or 'none'}.",
         *(f"Set aside: {path}" for path in made.set_aside),
         *(f"Lost: the ledger's {fault}" for fault in made.lost),
     ]

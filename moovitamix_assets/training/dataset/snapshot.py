@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 import duckdb
 
+from foundation.counting import counted
 from moovitamix_assets.setting_groups import TrainingSettings
 from moovitamix_assets.training.dataset import columns
 from moovitamix_assets.training.dataset.reference_profile import REFERENCE_DAYS, profile
@@ -55,8 +56,8 @@ def nothing_to_learn(
     if anything_played_before(connection, as_of, holdout_from):
         return None
     return (
-        f"nothing was played before {holdout_from}, the first of the {settings.holdout_days} days on which a "
-        f"candidate of {as_of} would be measured (holdout_days)"
+        f"nothing was played before {holdout_from}, the first of the "
+        f"{counted(settings.holdout_days, 'day')} on which a candidate of {as_of} would be measured (holdout_days)"
     )
 
 

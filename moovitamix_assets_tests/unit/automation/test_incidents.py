@@ -64,7 +64,7 @@ def test_days_missed_further_back_than_catch_up_reaches_are_reported_with_the_co
     load(settings, date(2026, 9, 4), date(2026, 9, 9))
     (incident,) = found(instance, settings).values()
     assert (incident.key, incident.since, incident.lasting) == ("missed", "2026-09-04", True)
-    assert incident.title.startswith("2 days were missed")
+    assert incident.title.startswith("2 days missed")
     assert incident.details == ("2026-09-04 to 2026-09-09: further back than catch_up_days = 5",)
     assert incident.done == "run `moovitamix run --from 2026-09-04 --to 2026-09-09`."
     assert incident.link == "http://ui/assets/listens"

@@ -55,7 +55,7 @@ def test_a_clock_that_differs_from_the_clock_of_the_source_is_found(source_url: 
     ("urls", "well", "finding"),
     [
         ("", True, "not sent anywhere: they are warnings in the sensor's log"),
-        (f"json://{SECRET}@hooks.example.org/music", True, "sent to 1 services"),
+        (f"json://{SECRET}@hooks.example.org/music", True, "sent to 1 service"),
         ("nonsense", False, "its beginning is not a URL"),
         (f"jsn://{SECRET}@hooks.example.org", False, "jsn (URL 1) is not a URL that Apprise accepts"),
     ],

@@ -71,7 +71,7 @@ def test_days_of_the_future_are_named_and_forgotten(invoke: Invoke, tmp_path: Pa
     assert done.exit_code == 0, done.output
     assert "partition_loads 6" in done.output
     assert days(data_dir, "partition_loads", "changed_on") == days(data_dir, "drift", "day") == [YESTERDAY]
-    assert "none that has not ended" in invoke("doctor").output
+    assert "every day that counts as loaded has ended" in invoke("doctor").output
     assert "Removed rows: none" in invoke("forget", "--after", f"{YESTERDAY}", "--yes").output
 
 
