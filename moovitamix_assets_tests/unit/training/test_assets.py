@@ -13,7 +13,7 @@ from foundation.tables import empty_frame
 from foundation.warehouse.loads import PartitionNotLoaded
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
-from moovitamix_assets.training.assets import champion_model, training_set
+from moovitamix_assets.training.assets import TrainingConfig, champion_model, lightfm_model, training_set
 from moovitamix_assets.training.components.lightfm import LightFM
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.evaluation.offline import Evaluation
@@ -28,11 +28,11 @@ from moovitamix_assets_tests.unit.warehouse.rows import add_tracks, add_users, m
 USERS = 40
 
 
-def run(asset, settings):
+def run(asset, settings, *config):
     """Call an asset for the day, without Dagster's records."""
     resources = {"settings": settings, "progress": NoProgress()}
     with build_asset_context(partition_key=AS_OF.isoformat(), resources=resources) as context:
-        return asset(context)
+        return asset(context, *config)
 
 
 # training_set
@@ -87,6 +87,21 @@ def test_the_reference_for_drift_is_the_last_week(played_daily):
     folder = settings.training_sets_dir / AS_OF.isoformat()
     assert TrainingSet.read(folder).reference["session_length"].rows == 7
     assert (folder / "champion").read_text() == "champion"
+
+
+def test_a_candidate_is_trained_against_the_champion_stored_with_its_training_set(played_daily, monkeypatch):
+    class Trained(Exception):
+        pass
+
+    def train(snapshot, settings, champion, on_progress, *, search_trials):
+        raise Trained(snapshot.as_of, champion, search_trials)
+
+    settings = Settings(data_dir=played_daily)
+    run(training_set, settings)
+    monkeypatch.setattr("moovitamix_assets.training.gate.candidate.train_candidate", train)
+    with pytest.raises(Trained) as trained:
+        run(lightfm_model, settings, TrainingConfig(search_trials=3))
+    assert trained.value.args == (AS_OF, "champion", 3)
 
 
 def test_a_day_that_was_not_loaded_is_not_trained_on(tmp_path):

@@ -1,16 +1,21 @@
-"""The end of `moovitamix run`: the warehouse is copied for readers, and a copy that fails is a warning."""
+"""The end of `moovitamix run`, whose copy of the warehouse may fail; and the reasons that commands pass on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from foundation.errors import Explained
 from foundation.warehouse import copying
 from foundation.warehouse.copying import copy_of
+from moovitamix_assets.automation import training_records
 from moovitamix_assets.cli.app import app
-from moovitamix_assets.cli.runs import pipeline
+from moovitamix_assets.cli.interface import instance
+from moovitamix_assets.cli.runs import pipeline, retraining_now
 from moovitamix_assets.cli.runs.pipeline import Missing, Outcome
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
@@ -48,3 +53,40 @@ def test_a_copy_that_fails_is_a_warning(
     result = run()
     assert result.exit_code == 0
     assert "warehouse_copy.duckdb was not written" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "name"),
+    [
+        (("rollback",), pipeline, "run_rollback"),
+        (("retrain",), training_records, "request_retraining"),
+        (("retrain", "--cancel"), training_records, "withdraw_request"),
+        (("retrain", "--now"), retraining_now, "train_now"),
+    ],
+)
+def test_a_reason_is_passed_on_for_the_record(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    module: ModuleType,
+    name: str,
+) -> None:
+    given: list[object] = []
+
+    def record(*values: object) -> None:
+        given.extend(values)
+        raise Explained("Recorded.")
+
+    @contextmanager
+    def opened(data_dir: Path) -> Iterator[None]:
+        yield None
+
+    with write_warehouse(Settings(data_dir=tmp_path).warehouse_path) as connection:
+        add_loads(connection, date(2026, 9, 1))
+    monkeypatch.setattr(instance, "open_instance", opened)
+    monkeypatch.setattr(module, name, record)
+    result = CliRunner().invoke(
+        app, [*arguments, "--reason", "The catalogue was cleaned.", "--data-dir", f"{tmp_path}"]
+    )
+    assert "Recorded." in result.output
+    assert "The catalogue was cleaned." in given

@@ -74,6 +74,25 @@ def test_missing_recommendations_are_found(stored):
     assert not any("get all the recommendations" in fault for fault in lenient.faults)
 
 
+def test_recommendations_may_be_as_few_as_there_are_tracks_left_and_not_one_fewer(tmp_path):
+    world = taste_world(users=20, tracks=24, listens=600)
+    small = Recommender.fit(world, RECIPE, Settings().training, cutoff="as_of")
+    small.save(tmp_path)
+    write_expected_recommendations(small, tmp_path)
+    played = small.plays.toarray()[:-1] > 0
+    assert (played.sum(axis=1) > 4).all(), "fewer than 20 tracks are left for every user"
+    assert not played.all(axis=0).any(), "every track is left for some user"
+    sound = verify_artifact(tmp_path, Settings().training)
+    assert (sound.users, sound.coverage, sound.served_share) == (19, 1.0, 1.0)
+
+    vectors = np.load(tmp_path / "track_vectors.npy")
+    vectors[5] = np.nan  # The track is recommended to no user any more.
+    np.save(tmp_path / "track_vectors.npy", vectors)
+    found = verify_artifact(tmp_path, Settings().training)
+    assert found.served_share == pytest.approx(played[:, 5].mean())
+    assert found.coverage == pytest.approx(23 / 24)
+
+
 def test_users_who_have_played_everything_are_no_fault(world, tmp_path):
     everything = world.interactions.iloc[:0].copy()
     every_one = [(user, track) for user in world.users["user_id"] for track in world.tracks["track_id"]]
