@@ -78,6 +78,12 @@ def test_few_users_and_days_of_popular_tracks_alone_are_not_judged(settings) -> 
     assert quality(settings, None).passed
 
 
+@pytest.mark.parametrize(("users", "judged"), [(19, False), (20, True)])
+def test_as_many_users_as_the_settings_ask_for_are_enough(settings, users, judged) -> None:
+    add_quality(settings.warehouse_path, DAY, 0.0, users=users)
+    assert quality(settings.changed(quality_minimum_users=20)).passed is not judged
+
+
 def test_each_feature_that_drifted_is_named(settings) -> None:
     add_drift(settings.warehouse_path, DAY, listen_hour=0.1, listen_genre=0.3)
     add_drift(settings.warehouse_path, NEXT_DAY, listen_hour=0.1)

@@ -14,6 +14,7 @@ from moovitamix_assets.monitoring.drift import (
     Today,
     drift_rows,
     read_reference,
+    read_today,
 )
 from moovitamix_assets.training.dataset.reference_profile import (
     POPULARITY_COLUMN,
@@ -21,8 +22,10 @@ from moovitamix_assets.training.dataset.reference_profile import (
     profile,
     to_json,
 )
+from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.schemas import DRIFT
 from moovitamix_assets_tests.unit.training.worlds import taste_world
+from moovitamix_assets_tests.unit.warehouse.rows import add_session, add_tracks, add_users
 
 DAY = date(2026, 10, 20)
 
@@ -176,3 +179,16 @@ def test_a_reference_is_read_from_a_training_set_or_is_not_there(tmp_path, world
     assert read.profile == reference.profile
     assert read.user_ids.tolist() == sorted(world.users["user_id"])
     assert read.popularity["track_id"].tolist() == sorted(world.tracks["track_id"])
+
+
+def test_a_day_is_what_changed_on_it_alone(tmp_path):
+    with write_warehouse(tmp_path / "warehouse.duckdb") as connection:
+        for number in (1, 2, 3):
+            on = DAY + timedelta(days=number - 2)
+            add_users(connection, on, number)
+            add_tracks(connection, on, 10 * number)
+            add_session(connection, on, number, [10 * number])
+        today = read_today(connection, DAY)
+    assert today.day == DAY
+    assert today.users["user_id"].tolist() == today.listens["user_id"].tolist() == [2]
+    assert today.tracks["track_id"].tolist() == today.listens["track_id"].tolist() == [20]
