@@ -103,6 +103,8 @@ def test_after_its_first_days_a_champion_is_no_longer_taken_back():
 
 def test_only_the_last_days_of_the_previous_version_count():
     assert not decided(WORSE, [0.2, 0.21] * 10 + [value - 0.03 for value in BEFORE]).roll_back
+    assert decided(WORSE, [0.2, *BEFORE]) == decided(WORSE, BEFORE)
+    assert decided(WORSE, BEFORE[1:]) != decided(WORSE, BEFORE)
 
 
 def test_days_of_the_previous_version_beside_the_champions_own_do_not_count():
