@@ -130,6 +130,14 @@ def test_a_rollback_takes_effect_on_the_newest_day_served(connection):
     assert champion_version(connection, day(20)) == "a"
 
 
+def test_a_candidate_of_the_day_of_a_rollback_is_compared_with_the_version_returned_to(connection):
+    decide_about(connection, "a", day(10))
+    decide_about(connection, "b", day(12))
+    undo(connection, "why", newest_served=day(20))
+    assert champion_before_candidate(connection, day(19)) == "b"
+    assert champion_before_candidate(connection, day(20)) == "a"
+
+
 def test_versions_neither_new_nor_needed_are_obsolete(connection):
     for number, version in enumerate("abcdef", start=1):
         decide_about(connection, version, day(number), PROMOTED if version in "ac" else REJECTED)
