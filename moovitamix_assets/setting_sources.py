@@ -4,13 +4,17 @@ Which settings there are is in `setting_groups.py`.
 """
 
 import os
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import Field
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
@@ -19,12 +23,19 @@ from pydantic_settings import (
 from foundation.errors import Explained
 
 _THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
+# A letter or an underscore too many or too few; names that only begin alike are other settings.
+_SIMILARITY = 0.85
 
 
 class UnusableThresholds(Explained):
     """A thresholds file that cannot be used; the message names it and what is wrong with it."""
 
     exit_code = 2
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name of which another one may be a misspelling; None if there is none."""
+    return next(iter(get_close_matches(name, list(known), 1, _SIMILARITY)), None)
 
 
 class Variables(BaseSettings):
@@ -34,6 +45,31 @@ class Variables(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="MOOVITAMIX_", frozen=True, extra="ignore", hide_input_in_errors=True
     )
+
+
+class Groups(Variables):
+    """Settings that hold groups of others; the name of a group is no environment variable."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment."""
+        return (init_settings, _WithoutGroups(settings_cls))
+
+
+class _WithoutGroups(EnvSettingsSource):
+    """The environment, of which pydantic would read MOOVITAMIX_SOURCE as the whole group `source` in JSON."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Variables):
+            return None, field_name, False
+        return super().get_field_value(field, field_name)
 
 
 class Thresholds(Variables):
@@ -77,7 +113,7 @@ def _checked_thresholds(path: Path) -> Path:
         raise UnusableThresholds(f"{named}: it holds no keys with values, such as promotion_tolerance: 0.1")
     unknown = sorted(str(key) for key in content.keys() - known.keys())
     if unknown:
-        nearest = get_close_matches(unknown[0], list(known), 1)
-        meant = f"did you mean {nearest[0]}?" if nearest else "docs/settings.md has the keys."
+        nearest = nearest_name(unknown[0], known)
+        meant = f"did you mean {nearest}?" if nearest else "docs/settings.md has the keys."
         raise UnusableThresholds(f"{named}: {', '.join(unknown)} is unknown; {meant}")
     return path

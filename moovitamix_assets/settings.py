@@ -7,7 +7,6 @@ Only settings belong here; those of the stages are in `setting_groups.py`, those
 import os
 from collections.abc import Iterator, Mapping
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,10 +28,10 @@ from moovitamix_assets.setting_groups import (
     WarehouseSettings,
     server_or_nothing,
 )
-from moovitamix_assets.setting_sources import Variables
+from moovitamix_assets.setting_sources import Groups, Variables, nearest_name
 
 
-class Settings(Variables):
+class Settings(Groups):
     """The settings of one deployment.
 
     Arguments are given flat, by the name of the setting: `Settings(data_dir=..., holdout_days=3)`.
@@ -130,8 +129,8 @@ def unknown_variables() -> dict[str, str | None]:
         name: name.upper().removeprefix(prefix) for name in os.environ if name.upper().startswith(prefix)
     }
     unknown = {name: bare for name, bare in sorted(given.items()) if bare not in known}
-    nearest = {name: get_close_matches(bare, known, 1) for name, bare in unknown.items()}
-    return {name: prefix + matches[0] if matches else None for name, matches in nearest.items()}
+    nearest = {name: nearest_name(bare, known) for name, bare in unknown.items()}
+    return {name: prefix + meant if meant else None for name, meant in nearest.items()}
 
 
 def _groups() -> Iterator[tuple[str, type[Variables]]]:

@@ -7,7 +7,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from moovitamix_assets.setting_sources import UnusableThresholds
-from moovitamix_assets.settings import Settings, all_fields
+from moovitamix_assets.settings import Settings, all_fields, unknown_variables
 
 THRESHOLDS = Path(__file__).parents[2] / "moovitamix_assets" / "thresholds.yaml"
 
@@ -231,3 +231,29 @@ def test_a_token_from_a_file_loses_its_line_break_and_one_of_two_lines_is_refuse
         with pytest.raises(ValueError, match="line break") as caught:
             Settings(**setting)
         assert "t0ken" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("DATADIR", "MOOVITAMIX_DATA_DIR"),
+        ("HOLDOUT_DAY", "MOOVITAMIX_HOLDOUT_DAYS"),
+        ("APIURL", "MOOVITAMIX_API_URL"),
+        ("PROMOTION_TOLERANCES", "MOOVITAMIX_PROMOTION_TOLERANCE"),
+        ("PROMOTIONN", None),
+        ("QUALITY", None),
+        ("SOURCE", None),
+    ],
+)
+def test_only_a_misspelling_suggests_a_name(
+    given: str, meant: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"MOOVITAMIX_{given}", "1")
+    assert unknown_variables() == {f"MOOVITAMIX_{given}": meant}
+
+
+@pytest.mark.parametrize("value", ["x", '{"page_size": 7}'])
+def test_the_name_of_a_group_is_no_variable(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOOVITAMIX_SOURCE", value)
+    assert Settings().source.page_size == all_fields()["page_size"].default
+    assert "MOOVITAMIX_SOURCE" in unknown_variables()
