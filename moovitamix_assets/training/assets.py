@@ -57,12 +57,13 @@ def training_set(
 ) -> MaterializeResult:  # type: ignore[type-arg]
     """Snapshot the warehouse as of the partition day."""
     from foundation.models.promotions import champion_before_candidate
-    from moovitamix_assets.training.dataset.snapshot import held_out_days, take_snapshot
+    from moovitamix_assets.training.dataset.snapshot import held_out_days, require_plays, take_snapshot
     from moovitamix_assets.training.dataset.training_set_store import store_training_set
 
     as_of = date.fromisoformat(context.partition_key)
     with progress.track("training set"), read_warehouse(settings.warehouse_path) as connection:
         require_loaded(connection, [as_of])
+        require_plays(connection, as_of, settings.training)
         snapshot = take_snapshot(connection, as_of, settings.training)
         champion = champion_before_candidate(connection, as_of)
     folder = store_training_set(settings.training_sets_dir, snapshot, champion)

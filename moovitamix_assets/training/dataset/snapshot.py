@@ -10,6 +10,7 @@ from datetime import date, timedelta
 import duckdb
 
 from foundation.counting import counted
+from foundation.errors import Explained
 from moovitamix_assets.setting_groups import TrainingSettings
 from moovitamix_assets.training.dataset import columns
 from moovitamix_assets.training.dataset.reference_profile import REFERENCE_DAYS, profile
@@ -21,6 +22,10 @@ from moovitamix_assets.warehouse.as_of import (
     tracks_as_of,
     users_as_of,
 )
+
+
+class NothingToLearn(Explained):
+    """No candidate of a day can be trained; the message says why, and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,19 @@ def nothing_to_learn(
         f"nothing was played before {holdout_from}, the first of the "
         f"{counted(settings.holdout_days, 'day')} on which a candidate of {as_of} would be measured (holdout_days)"
     )
+
+
+def require_plays(connection: duckdb.DuckDBPyConnection, as_of: date, settings: TrainingSettings) -> None:
+    """Refuse a training set that no model can learn from; arguments as for `nothing_to_learn`.
+
+    Raises:
+        NothingToLearn: If it is one.
+    """
+    if reason := nothing_to_learn(connection, as_of, settings):
+        raise NothingToLearn(
+            f"No candidate of {as_of} can be trained: {reason}. Train as of a later day, load earlier days, or set "
+            "MOOVITAMIX_HOLDOUT_DAYS to fewer days."
+        )
 
 
 def take_snapshot(

@@ -15,6 +15,7 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.assets import TrainingConfig, champion_model, lightfm_model, training_set
 from moovitamix_assets.training.components.lightfm import LightFM
+from moovitamix_assets.training.dataset.snapshot import NothingToLearn
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.evaluation.offline import Evaluation
 from moovitamix_assets.training.gate.models import store_candidate
@@ -23,7 +24,7 @@ from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponen
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
 from moovitamix_assets_tests.unit.training.worlds import AS_OF, taste_world
-from moovitamix_assets_tests.unit.warehouse.rows import add_tracks, add_users, mark_loaded
+from moovitamix_assets_tests.unit.warehouse.rows import add_session, add_tracks, add_users, mark_loaded
 
 USERS = 40
 
@@ -79,6 +80,20 @@ def test_a_training_set_is_cut_as_many_days_ago_as_the_settings_say(holdout, val
         assert plays[f"faded_plays{name}"].tolist() == pytest.approx(decayed, abs=0.5)
         recent = [int(cut - 30 <= day < cut) for day in range(days)]
         assert made.tracks[f"plays_last_30_days{name}"].tolist() == [*recent, 0]
+
+
+def test_a_training_with_nothing_to_learn_is_refused_with_the_remedy(tmp_path):
+    settings = Settings(data_dir=tmp_path, holdout_days=3)
+    with write_warehouse(settings.warehouse_path) as connection:
+        add_users(connection, AS_OF, 1)
+        add_tracks(connection, AS_OF, 10)
+        add_session(connection, AS_OF, 1, [10])
+        mark_loaded(connection, AS_OF)
+    with pytest.raises(
+        NothingToLearn, match=f"No candidate of {AS_OF} can be trained: .*MOOVITAMIX_HOLDOUT_DAYS"
+    ):
+        run(training_set, settings)
+    assert not settings.training_sets_dir.exists()
 
 
 def test_the_reference_for_drift_is_the_last_week(played_daily):
