@@ -4,15 +4,15 @@ What a night does is in `night.py`; figures over all days are in `summary.py` an
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
-import duckdb
 import pandas as pd
 from dagster import DagsterInstance
 
-from benchmarks.recovery.hindsight import pooled
+from benchmarks.recovery.hindsight import POPULARITY, pooled
 from benchmarks.recovery.night import run_night
 from benchmarks.recovery.story import Story
 from foundation.models.promotions import all_decisions, champion_version
@@ -20,7 +20,6 @@ from foundation.progress import NoProgress
 from moovitamix_assets.automation.champion_decision import ChampionDecision
 from moovitamix_assets.automation.evidence import read_evidence
 from moovitamix_assets.automation.retraining import degradation
-from moovitamix_assets.recommendations.batch import POPULARITY_VERSION
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
 
@@ -38,7 +37,7 @@ class Day:
         ndcg_at_10: Of the recommendations that they got.
         popularity_ndcg_at_10: Of popular tracks, for the same users.
         trigger: Of the training as of the day; empty without one.
-        decisions: In `promotions` as of the day, as "verdict version".
+        decisions: In `promotions` as of the day, as "verdict version"; a fallback ends with "returned".
         alert: The incidents of quality and drift that are open; empty without any.
         seconds: Processor time of the night.
     """
@@ -80,9 +79,12 @@ def replay_days(story: Story, settings: Settings) -> Iterator[Day]:
 def _result(story: Story, number: int, settings: Settings, decision: ChampionDecision, seconds: float) -> Day:
     day = story.day(number)
     with read_warehouse(settings.warehouse_path) as connection:
-        quality = _served(connection, day)
+        rows = connection.execute(
+            "SELECT * FROM recommendation_quality WHERE day = ? AND segment = 'all'", [day]
+        ).df()
         evidence = read_evidence(connection, until=day)
         decided = all_decisions(connection)
+    quality = served(rows)
     version, role = _served_version(quality)
     figures = pooled(quality)
     retraining = decision.retraining
@@ -97,27 +99,38 @@ def _result(story: Story, number: int, settings: Settings, decision: ChampionDec
         ndcg_at_10=figures.ndcg_at_10,
         popularity_ndcg_at_10=figures.popularity_ndcg_at_10,
         trigger=retraining.trigger or "" if retraining.retrain and not decision.rollback.roll_back else "",
-        decisions=", ".join(
-            f"{verdict} {version}" for verdict, version in today[["decision", "model_version"]].to_numpy()
-        ),
+        decisions=", ".join(_verdict(row) for row in today.to_dict("records")),
         alert="; ".join(incidents.findings) if incidents else "",
         seconds=round(seconds, 2),
     )
 
 
-def _served(connection: duckdb.DuckDBPyConnection, day: date) -> pd.DataFrame:
-    """The quality of the recommendations that users got on a day, by version; without those of a challenger."""
-    rows = connection.execute(
-        "SELECT * FROM recommendation_quality WHERE day = ? AND segment = 'all'", [day]
-    ).df()
-    return rows[rows["role"] != "challenger"] if "role" in rows else rows
+def served(quality: pd.DataFrame) -> pd.DataFrame:
+    """The quality of the recommendations that users got, by version.
+
+    Not of those in shadow: a challenger's, and a champion's while popular tracks serve instead.
+
+    Args:
+        quality: Rows of `recommendation_quality` for one day.
+    """
+    if "role" not in quality:
+        return quality
+    in_fallback = quality["role"] == "fallback"
+    return quality[in_fallback] if in_fallback.any() else quality[quality["role"] != "challenger"]
+
+
+def _verdict(decision: Mapping[Hashable, Any]) -> str:
+    """The verdict and the version; a promotion of the champion itself ends a fallback."""
+    version = decision["model_version"]
+    ends_fallback = decision["decision"] == "promoted" and decision["previous_version"] == version
+    return f"{'returned' if ends_fallback else decision['decision']} {version}"
 
 
 def _served_version(quality: pd.DataFrame) -> tuple[str, str]:
     """The version of most users, a model's before popular tracks, and its role."""
-    models = quality[quality["model_version"] != POPULARITY_VERSION]
+    models = quality[quality["model_version"] != POPULARITY]
     served = (models if len(models) else quality).nlargest(1, "users")
     for row in served.to_dict("records"):
-        default = POPULARITY_VERSION if row["model_version"] == POPULARITY_VERSION else "champion"
+        default = POPULARITY if row["model_version"] == POPULARITY else "champion"
         return str(row["model_version"]), str(row.get("role", default))
     return "none", "none"

@@ -9,24 +9,42 @@ from datetime import date, timedelta
 from statistics import fmean
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from benchmarks.recovery.story import Story
 from foundation.models.promotions import all_decisions
-from moovitamix_assets.monitoring.quality import ServedDay, quality_rows
-from moovitamix_assets.recommendations.batch import POPULARITY_VERSION, Known, recommend_users
+from moovitamix_assets.recommendations.batch import Known, recommend_users
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.dataset.snapshot import take_snapshot
-from moovitamix_assets.training.evaluation.offline import RANKING_LENGTH
 from moovitamix_assets.training.gate.candidate import train_candidate
 from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.warehouse.as_of import first_played_on, interactions_as_of, tracks_as_of, users_as_of
 from moovitamix_assets.warehouse.connection import read_warehouse
 
+POPULARITY = "popularity"
+"""The version of recommendations that no model made."""
+
+_DISCOUNTS = 1 / np.log2(np.arange(2, 12))
 _ORACLE_LEARNS_DAYS = 14
 _ORACLE_MEASURED_DAYS = 10
 _PROMOTION_JUDGED_DAYS = 7
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The true gain of a promotion.
+
+    Attributes:
+        model_version: The new champion.
+        after_shadow: Whether it was in shadow before.
+        ndcg_at_10: Its mean difference from the former champion over the seven days after, paired by user.
+    """
+
+    model_version: str
+    after_shadow: bool
+    ndcg_at_10: float
 
 
 @dataclass(frozen=True)
@@ -36,12 +54,11 @@ class Hindsight:
     Attributes:
         oracle: Mean NDCG@10, on the ten days after its training, of a model that is trained once tastes have been
             settled for fourteen days; None where tastes never shift or no day follows.
-        gains: In a world without shift, for each promotion: the mean difference in NDCG@10 between the new champion
-            and the former one over the seven days after, on the same listens.
+        gains: Of each promotion in a world without shift.
     """
 
     oracle: float | None
-    gains: tuple[float, ...]
+    gains: tuple[Gain, ...]
 
 
 @dataclass(frozen=True)
@@ -79,31 +96,48 @@ def in_hindsight(story: Story, settings: Settings) -> Hindsight:
     """
     trained_on = story.settled_on + _ORACLE_LEARNS_DAYS - 1
     days = _days_after(story, trained_on, _ORACLE_MEASURED_DAYS)
-    oracle = _oracle(settings, story.day(trained_on), days) if story.settled_on and days else None
-    return Hindsight(oracle, () if story.shift_on else tuple(_gains(story, settings)))
+    with read_warehouse(settings.warehouse_path) as connection:
+        return Hindsight(
+            _oracle(connection, settings, story.day(trained_on), days) if story.settled_on and days else None,
+            () if story.shift_on else tuple(_gains(connection, story, settings)),
+        )
 
 
-def _oracle(settings: Settings, as_of: date, days: Sequence[date]) -> float:
+def ndcg_at_10(recommended: pd.DataFrame, new: pd.DataFrame) -> "pd.Series[float]":
+    """NDCG@10 of each user with recommendations who played something new, by user.
+
+    Args:
+        recommended: user_id, rank, track_id.
+        new: user_id, track_id: what users played for the first time.
+    """
+    new = new[new["user_id"].isin(recommended["user_id"])]
+    hits = recommended[recommended["rank"] <= len(_DISCOUNTS)].merge(new, on=["user_id", "track_id"])
+    gains = pd.Series(_DISCOUNTS[hits["rank"] - 1]).groupby(hits["user_id"].to_numpy()).sum()
+    relevant = new.groupby("user_id").size().clip(upper=len(_DISCOUNTS))
+    return gains.reindex(relevant.index, fill_value=0.0) / np.cumsum(_DISCOUNTS)[relevant - 1]
+
+
+def _oracle(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: Sequence[date]
+) -> float:
     apart = settings.changed(data_dir=settings.data_dir / "oracle")
-    with read_warehouse(settings.warehouse_path) as connection:
-        snapshot = take_snapshot(connection, as_of, settings.training)
-        candidate = train_candidate(snapshot, apart, None, lambda done, total: None)
-        model = model_store(apart.models_dir).load(candidate.model_version)
-        return fmean(_quality(connection, [model], day, settings)[0].ndcg_at_10 for day in days)
+    snapshot = take_snapshot(connection, as_of, settings.training)
+    candidate = train_candidate(snapshot, apart, None, lambda done, total: None)
+    model = model_store(apart.models_dir).load(candidate.model_version)
+    return fmean(_quality(connection, [model], day, settings)[0].mean() for day in days)
 
 
-def _gains(story: Story, settings: Settings) -> Iterator[float]:
-    with read_warehouse(settings.warehouse_path) as connection:
-        decisions = all_decisions(connection)
-        for row in decisions[decisions["decision"] == "promoted"].to_dict("records"):
-            former, number = row["previous_version"], (row["as_of"].date() - story.day(0)).days
-            days = _days_after(story, number, _PROMOTION_JUDGED_DAYS)
-            if pd.notna(former) and former != POPULARITY_VERSION and days:
-                models = [
-                    model_store(settings.models_dir).load(each) for each in (row["model_version"], former)
-                ]
-                pairs = [_quality(connection, models, day, settings) for day in days]
-                yield fmean(new.ndcg_at_10 - old.ndcg_at_10 for new, old in pairs)
+def _gains(connection: duckdb.DuckDBPyConnection, story: Story, settings: Settings) -> Iterator[Gain]:
+    decisions = all_decisions(connection)
+    tried = set(decisions["model_version"][decisions["decision"] == "shadow"])
+    for row in decisions[decisions["decision"] == "promoted"].to_dict("records"):
+        version, former = row["model_version"], row["previous_version"]
+        number = (row["as_of"].date() - story.day(0)).days
+        days = _days_after(story, number, _PROMOTION_JUDGED_DAYS)
+        if pd.notna(former) and former not in (version, POPULARITY) and days:
+            models = [model_store(settings.models_dir).load(each) for each in (version, former)]
+            pairs = [_quality(connection, models, day, settings) for day in days]
+            yield Gain(version, version in tried, fmean((new - old).mean() for new, old in pairs))
 
 
 def _days_after(story: Story, number: int, count: int) -> list[date]:
@@ -112,8 +146,8 @@ def _days_after(story: Story, number: int, count: int) -> list[date]:
 
 def _quality(
     connection: duckdb.DuckDBPyConnection, models: Sequence[Recommender], day: date, settings: Settings
-) -> list[DayQuality]:
-    """Measure, for each model, recommendations as of the day before on the listens of a day."""
+) -> list["pd.Series[float]"]:
+    """NDCG@10 by user, for each model, of recommendations as of the day before on the listens of a day."""
     before = day - timedelta(days=1)
     known = Known(
         as_of=before,
@@ -122,19 +156,14 @@ def _quality(
         interactions=interactions_as_of(connection, before, {}),
     )
     new = first_played_on(connection, day)
-    new = new[new["user_id"].isin(known.users["user_id"])]
-    seen = interactions_as_of(connection, before, {}, users=new["user_id"].unique().tolist())
-    qualities = []
-    for model in models:
-        ranked = recommend_users(
+    rows = [
+        recommend_users(
             known,
             model,
             length=settings.recommendations.recommendations_per_user,
             filter_seen=not settings.recommendations.recommend_heard_tracks,
             expire_hours=settings.recommendations.recommendations_expire_hours,
         )
-        wanted = ranked[(ranked["rank"] <= RANKING_LENGTH) & ranked["user_id"].isin(new["user_id"])]
-        # Which tracks had been played before matters only to the segment `new_tracks`, which is not read.
-        rows = quality_rows(ServedDay(day, wanted, new, seen, known.tracks, played=()))
-        qualities.append(pooled(rows[rows["segment"] == "all"]))
-    return qualities
+        for model in models
+    ]
+    return [ndcg_at_10(recommended, new) for recommended in rows]

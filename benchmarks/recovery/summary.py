@@ -29,9 +29,10 @@ class Summary:
         bad_days: Judged days from the shift on, below 0.9 times popular tracks.
         recovered: Mean NDCG@10 on days 5 to 14 after tastes have settled, as a share of `before`.
         oracle: The same for the model of `Hindsight.oracle`.
-        promoted, rolled_back, fallbacks: Decisions by verdict.
-        judged_promotions: Promotions whose gain is known, in a world without shift ...
-        wrong_promotions: ... and those of them whose gain over the former champion is negative.
+        promoted, shadows, rolled_back, fallbacks: Decisions by verdict.
+        judged, wrong: Promotions in a world without shift whose true gain is known, and those of them with a negative
+            one.
+        judged_shadow, wrong_shadow: The same of promotions after shadow.
         mean_gain: The mean of these gains.
         trainings: By trigger.
         alerts: Incidents of quality and drift: days with one after a day without.
@@ -47,10 +48,13 @@ class Summary:
     recovered: float | None
     oracle: float | None
     promoted: int
+    shadows: int
     rolled_back: int
     fallbacks: int
-    judged_promotions: int
-    wrong_promotions: int
+    judged: int
+    wrong: int
+    judged_shadow: int
+    wrong_shadow: int
     mean_gain: float | None
     trainings: Mapping[str, int]
     alerts: int
@@ -77,6 +81,7 @@ def summarise(
         for day in judged
         if story.shift_on and settled + _RECOVERED_FROM <= day.number <= settled + _RECOVERED_TO
     )
+    gains = hindsight.gains
     verdicts = Counter(word.split()[0] for day in days for word in day.decisions.split(", ") if word)
     return Summary(
         scenario=story.scenario,
@@ -92,11 +97,14 @@ def summarise(
         recovered=share(recovered, before),
         oracle=share(hindsight.oracle, before),
         promoted=verdicts["promoted"],
+        shadows=verdicts["shadow"],
         rolled_back=verdicts["rolled_back"],
         fallbacks=verdicts["fallback"],
-        judged_promotions=len(hindsight.gains),
-        wrong_promotions=sum(gain < 0 for gain in hindsight.gains),
-        mean_gain=mean(hindsight.gains),
+        judged=len(gains),
+        wrong=sum(each.ndcg_at_10 < 0 for each in gains),
+        judged_shadow=sum(each.after_shadow for each in gains),
+        wrong_shadow=sum(each.after_shadow and each.ndcg_at_10 < 0 for each in gains),
+        mean_gain=mean(each.ndcg_at_10 for each in gains),
         trainings=dict(Counter(day.trigger for day in days if day.trigger)),
         alerts=sum(
             bool(day.alert) and not (earlier and earlier.alert)

@@ -4,13 +4,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
-from benchmarks.recovery.days import Day
-from benchmarks.recovery.hindsight import Hindsight, pooled
+from benchmarks.recovery.days import Day, served
+from benchmarks.recovery.hindsight import Gain, Hindsight, ndcg_at_10, pooled
 from benchmarks.recovery.story import START, Story, stories_of
 from benchmarks.recovery.summary import Summary, summarise
+from moovitamix_assets.training.evaluation.offline import ndcg_per_user
 
 SHIFT = Story(days=35, shift_on=8)
 
@@ -65,9 +68,10 @@ def test_decisions_trainings_and_alerts_are_counted() -> None:
 
 def test_a_promotion_is_wrong_if_the_former_champion_would_have_scored_more() -> None:
     quiet = Story(days=60)
-    result = summary(quiet, days(quiet, [0.1] * 60), Hindsight(None, (0.01, -0.002, 0.0)))
-    assert (result.judged_promotions, result.wrong_promotions) == (3, 1)
-    assert result.mean_gain == pytest.approx(0.008 / 3)
+    gains = (Gain("a", False, -0.002), Gain("b", True, 0.01), Gain("c", True, 0.0), Gain("d", True, -0.001))
+    result = summary(quiet, days(quiet, [0.1] * 60), Hindsight(None, gains))
+    assert (result.judged, result.wrong, result.judged_shadow, result.wrong_shadow) == (4, 2, 3, 1)
+    assert result.mean_gain == pytest.approx(0.007 / 4)
     assert result.before == pytest.approx(0.1)
     assert (result.bad_days, result.recovered, result.oracle) == (0, None, None)
 
@@ -81,6 +85,37 @@ def test_versions_are_pooled_by_their_users() -> None:
     assert result.ndcg_at_10 == pytest.approx(0.08)
     assert result.popularity_ndcg_at_10 == pytest.approx(0.04)
     assert pooled(both[:0]).users == 0
+
+
+@pytest.mark.parametrize(
+    ("roles", "got"),
+    [
+        (["champion", "champion", "challenger"], ["a", "popularity"]),
+        (["champion", "fallback", "challenger"], ["popularity"]),
+    ],
+)
+def test_users_get_what_is_not_in_shadow(roles: list[str], got: list[str]) -> None:
+    quality = pd.DataFrame({"model_version": ["a", "popularity", "b"], "role": roles})
+    assert list(served(quality)["model_version"]) == got
+    assert len(served(quality.drop(columns="role"))) == 3
+
+
+def test_ndcg_in_hindsight_is_that_of_the_product() -> None:
+    rng = np.random.default_rng(5)
+    ranked = np.array([rng.permutation(40)[:20] for _ in range(30)], np.int32)
+    relevant = sparse.csr_matrix(rng.random((30, 40)) < 0.2)
+    new = pd.DataFrame(np.argwhere(relevant.toarray()), columns=["user_id", "track_id"])
+    recommended = pd.DataFrame(
+        {
+            "user_id": np.repeat(np.arange(30), 20),
+            "rank": np.tile(np.arange(1, 21), 30),
+            "track_id": ranked.ravel(),
+        }
+    )
+    expected = pd.Series(ndcg_per_user(ranked, relevant)).dropna()
+    # Who got no recommendations, or played nothing new, is not measured.
+    others = pd.concat([new, pd.DataFrame({"user_id": [99], "track_id": [1]})])
+    pd.testing.assert_series_equal(ndcg_at_10(recommended, others), expected, check_names=False)
 
 
 def test_the_first_day_follows_the_history() -> None:
