@@ -21,7 +21,7 @@ from dagster import (
 from foundation.operations.logs import console_loggers
 from foundation.operations.run_ends import prompt_in_process_executor
 from foundation.progress import NoProgress
-from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
+from moovitamix_assets.automation.jobs import DECIDE_JOB, JOBS, ROLLBACK_JOB
 from moovitamix_assets.automation.schedules import build_nightly_schedule
 from moovitamix_assets.automation.sensors import build_sensors
 from moovitamix_assets.ingestion import assets as ingestion_assets
@@ -66,7 +66,7 @@ def build_definitions(settings: Settings, resources: Mapping[str, Any] | None = 
         asset_checks=load_asset_checks_from_modules(
             [warehouse_checks, training_checks, recommendation_checks, monitoring_checks, operations_checks]
         ),
-        jobs=[*JOBS, ROLLBACK_JOB],
+        jobs=[*JOBS, DECIDE_JOB, ROLLBACK_JOB],
         schedules=[build_nightly_schedule(settings)],
         sensors=build_sensors(settings),
         executor=prompt_in_process_executor,

@@ -152,13 +152,8 @@ class WarehouseSettings(Variables):
         gt=0,
         description="Share of listens of unknown users or tracks that warns; 0.01 is normal, 0.1 on a small day ...",
     )
-    repeated_emails_warn_share: float = Field(
-        0.05,
-        gt=0,
-        description="Share of users with an email that others have too that warns; 0.01 is normal ...",
-    )
     unusual_minimum: int = Field(
-        20, ge=1, description="... for all three: if at least this many records are affected."
+        20, ge=1, description="... for both: if at least this many records are affected."
     )
 
 
@@ -183,6 +178,7 @@ class PromotionSettings(Thresholds):
     promotion_minimum_users: int = Field(ge=2)
     promotion_minimum_ratio: float = Field(ge=1)
     promotion_tolerance: float = Field(ge=0, le=1)
+    shadow_days: int = Field(ge=0)
 
 
 class MonitoringSettings(Thresholds):
@@ -197,7 +193,7 @@ class MonitoringSettings(Thresholds):
 
 
 class RetrainingSettings(Thresholds):
-    """When a model is trained again, and when a champion is rolled back."""
+    """When a model is trained again, and when a champion is rolled back or replaced by popular tracks."""
 
     automatic_retraining: bool = Field(
         True, description="false pauses automatic retraining and rollback; users can still start either."
@@ -211,6 +207,7 @@ class RetrainingSettings(Thresholds):
     rollback_first_days: int = Field(ge=1)
     rollback_minimum_days: int = Field(ge=2)
     rollback_drop: float = Field(gt=0, le=1)
+    fallback_days: int = Field(ge=0)
 
 
 class ScheduleSettings(Variables):

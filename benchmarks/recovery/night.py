@@ -6,6 +6,7 @@ The order is the product's; nothing is decided here.
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 
 import duckdb
 import pandas as pd
@@ -19,23 +20,33 @@ from foundation.warehouse.rows import insert
 from moovitamix_assets.automation.champion_decision import ChampionDecision, decide_about_champion
 from moovitamix_assets.automation.evidence import read_evidence
 from moovitamix_assets.automation.retraining_runs import outdated_recommendations
+from moovitamix_assets.automation.serving_decision import apply
 from moovitamix_assets.monitoring.drift import drift_of_day
 from moovitamix_assets.monitoring.quality import quality_of_day
-from moovitamix_assets.recommendations.batch import recommend_day
+from moovitamix_assets.recommendations.batch import recommend_day, recommend_shadows
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.training.dataset.snapshot import nothing_to_learn, take_snapshot
+from moovitamix_assets.training.dataset.snapshot import nothing_to_learn, take_snapshot, tastes_changed_on
 from moovitamix_assets.training.dataset.training_set_store import store_training_set
 from moovitamix_assets.training.gate.candidate import train_candidate
 from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.training.gate.promotion import decide_about_candidate, roll_back
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
-from moovitamix_assets.warehouse.schemas import DRIFT, RECOMMENDATION_QUALITY, RECOMMENDATIONS
+from moovitamix_assets.warehouse.schemas import (
+    DRIFT,
+    RECOMMENDATION_QUALITY,
+    RECOMMENDATIONS,
+    SHADOW_RECOMMENDATIONS,
+)
 
 
 def run_night(
     settings: Settings, instance: DagsterInstance, progress: Progress, day: date
 ) -> ChampionDecision:
-    """Recommend as of a day, measure it, decide about the champion, and do what was decided."""
+    """Recommend as of a day, measure it, decide about the champion, and do what was decided.
+
+    Returns:
+        The last decision: what follows once it is settled which version serves.
+    """
     _recommend(settings, day)
     _store(settings, "recommendation_quality", RECOMMENDATION_QUALITY, "day", day, quality_of_day)
     _store(
@@ -49,6 +60,10 @@ def run_night(
         )[0],
     )
     decision = _decide(settings, day)
+    while decision.serving.action:
+        with write_warehouse(settings.warehouse_path) as connection:
+            apply(connection, decision.serving)
+        decision = _decide(settings, day)
     if decision.rollback.roll_back:
         with write_warehouse(settings.warehouse_path) as connection:
             roll_back(connection, decision.rollback.reason, decision.rollback.model_version)
@@ -69,28 +84,26 @@ def _decide(settings: Settings, day: date) -> ChampionDecision:
                 f"the newest recommendations are not those as of {day}, which were just computed"
             )
         learns = nothing_to_learn(connection, day, settings.training)
-    return decide_about_champion(
-        replace(evidence, nothing_to_learn=learns), settings.retraining, settings.monitoring
-    )
+    return decide_about_champion(replace(evidence, nothing_to_learn=learns), settings)
 
 
 def _recommend(settings: Settings, day: date) -> None:
-    _store(
-        settings,
-        "recommendations",
-        RECOMMENDATIONS,
-        "generated_for",
-        day,
-        lambda connection, day: recommend_day(connection, day, settings.models_dir, settings.recommendations),
-    )
     oldest_kept = day - timedelta(days=settings.recommendations.recommendations_kept_days - 1)
-    with write_warehouse(settings.warehouse_path) as connection:
-        connection.execute("DELETE FROM recommendations WHERE generated_for < ?", [oldest_kept])
+    for schema, recommend in (
+        (RECOMMENDATIONS, recommend_day),
+        (SHADOW_RECOMMENDATIONS, recommend_shadows),
+    ):
+        table = str(schema.name)
+        rows = partial(recommend, models_dir=settings.models_dir, settings=settings.recommendations)
+        _store(settings, table, schema, "generated_for", day, rows)
+        with write_warehouse(settings.warehouse_path) as connection:
+            connection.execute(f"DELETE FROM {table} WHERE generated_for < ?", [oldest_kept])
 
 
 def _train(settings: Settings, progress: Progress, day: date) -> None:
     with read_warehouse(settings.warehouse_path) as connection:
-        snapshot = take_snapshot(connection, day, settings.training)
+        changed_on = tastes_changed_on(connection, day)
+        snapshot = take_snapshot(connection, day, settings.training, changed_on)
         champion = champion_before_candidate(connection, day)
     store_training_set(settings.training_sets_dir, snapshot, champion)
     with progress.track("training") as on_progress:

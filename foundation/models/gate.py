@@ -1,11 +1,12 @@
-"""The decision about a candidate: a pure function from measurements to a decision with its reason.
+"""The gate: a pure function from the measurements of a candidate to a decision with its reason.
 
-The statistics are in `foundation/statistics/paired_difference.py`; recording decisions belongs to `promotions.py`.
+The statistics are in `foundation/statistics/paired_difference.py`; recording decisions belongs to `promotions.py`, and
+deciding about a candidate in shadow, from days that had not happened when it was trained, to the product.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
+from foundation.models.decisions import Verdict
 from foundation.statistics.paired_difference import Difference
 
 
@@ -13,57 +14,86 @@ from foundation.statistics.paired_difference import Difference
 class Decision:
     """The decision about a candidate, and the reason in one sentence."""
 
-    decision: Literal["promoted", "rejected"]
+    decision: Verdict
     reason: str
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """The requirements that a candidate must meet.
+
+    Attributes:
+        minimum_users: With fewer users measured nothing is clear.
+        minimum_ratio: How many times popularity's figure the candidate must reach.
+        tolerance: Share of the champion's figure by which the candidate may be worse.
+        shadow: Whether a candidate that the hold-out cannot judge goes into shadow; it is rejected otherwise.
+    """
+
+    minimum_users: int
+    minimum_ratio: float
+    tolerance: float
+    shadow: bool
 
 
 def decide(
     metric: str,
     over_popularity: Difference,
     over_champion: Difference | None,
-    *,
-    minimum_users: int,
-    minimum_ratio: float,
-    tolerance: float,
+    requirements: Requirements,
+    holdout_proves_nothing: str | None = None,
 ) -> Decision:
     """Promote a candidate that clearly beats popularity and is not worse than the champion.
 
-    Not worse means: with 97.5 % confidence at most `tolerance` of the champion's figure below it. A candidate
+    Not worse means: with 97.5 % confidence at most the tolerated share of the champion's figure below it. A candidate
     that is equal is promoted where enough users were measured to be that sure: trained on newer days, it knows
-    users and items that the champion does not.
+    users and items that the champion does not. A candidate that is clearly worse is rejected; where the hold-out
+    cannot tell, the days to come can: the candidate goes into shadow.
 
     Args:
         metric: The metric measured, for the reason.
         over_popularity: The candidate against popularity, on the hold-out that neither has seen.
         over_champion: The candidate against the champion on the same; None where there is no champion.
-        minimum_users: With fewer users measured nothing is clear.
-        minimum_ratio: How many times popularity's figure the candidate must reach.
-        tolerance: Share of the champion's figure.
+        requirements: What it must meet.
+        holdout_proves_nothing: Why no measurement on the hold-out promotes a candidate, a clause; None if it may.
     """
-    if over_popularity.users < minimum_users:
+    decision = _by_holdout(metric, over_popularity, over_champion, requirements)
+    if decision.decision == "promoted" and holdout_proves_nothing:
+        decision = Decision(
+            "shadow", f"It must prove itself in shadow, as {holdout_proves_nothing}. {decision.reason}"
+        )
+    if decision.decision == "shadow" and not requirements.shadow:
+        return Decision("rejected", decision.reason)
+    return decision
+
+
+def _by_holdout(
+    metric: str, over_popularity: Difference, over_champion: Difference | None, requirements: Requirements
+) -> Decision:
+    if over_popularity.users < requirements.minimum_users:
         return Decision(
-            "rejected",
+            "shadow",
             f"Only {over_popularity.users} users have anything new on the hold-out days, "
-            f"fewer than the {minimum_users} that a decision needs.",
+            f"fewer than the {requirements.minimum_users} that a decision needs.",
         )
-    if over_popularity.low <= 0 or over_popularity.ratio < minimum_ratio:
-        return Decision(
-            "rejected", f"Not clearly better than popularity: {_figures(metric, over_popularity)}."
-        )
+    popularity = _figures(metric, over_popularity)
+    if over_popularity.high < 0:
+        return Decision("rejected", f"Clearly worse than popularity: {popularity}.")
+    if over_popularity.low <= 0 or over_popularity.ratio < requirements.minimum_ratio:
+        return Decision("shadow", f"Not clearly better than popularity: {popularity}.")
     if over_champion is None:
-        return Decision("promoted", f"Clearly better than popularity: {_figures(metric, over_popularity)}.")
-    allowed = -tolerance * over_champion.other
-    if over_champion.low < allowed:
+        return Decision("promoted", f"Clearly better than popularity: {popularity}.")
+    champion = _figures(metric, over_champion)
+    tolerated = f"{requirements.tolerance * over_champion.other:.4f}"
+    if over_champion.low < -requirements.tolerance * over_champion.other:
+        if over_champion.high < 0:
+            return Decision("rejected", f"Clearly worse than the champion: {champion}.")
         return Decision(
-            "rejected",
-            f"Possibly worse than the champion by more than the {-allowed:.4f} tolerated: "
-            f"{_figures(metric, over_champion)}.",
+            "shadow", f"Possibly worse than the champion by more than the {tolerated} tolerated: {champion}."
         )
     if over_champion.low > 0:
-        return Decision("promoted", f"Better than the champion: {_figures(metric, over_champion)}.")
+        return Decision("promoted", f"Better than the champion: {champion}.")
     return Decision(
-        "promoted",
-        f"Not worse than the champion by more than the {-allowed:.4f} tolerated: {_figures(metric, over_champion)}.",
+        "promoted", f"Not worse than the champion by more than the {tolerated} tolerated: {champion}."
     )
 
 

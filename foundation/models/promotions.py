@@ -15,7 +15,16 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from foundation.models.decisions import Champion, RecordedDecision, Verdict
+from foundation.models.decisions import (
+    POPULARITY,
+    CandidateOutcome,
+    Champion,
+    Fallback,
+    RecordedDecision,
+    Standing,
+    Verdict,
+    standing_after,
+)
 from foundation.models.gate import Decision
 from foundation.models.versions import trained_as_of
 from foundation.warehouse.rows import first_row
@@ -23,6 +32,11 @@ from foundation.warehouse.rows import first_row
 _MAKES_CHAMPION = "decision IN ('promoted', 'rolled_back')"
 _NEWEST_FIRST = "ORDER BY as_of DESC, decision_number DESC, decided_at DESC"
 _OLDEST_FIRST = "ORDER BY as_of, decision_number, decided_at"
+# The gate's decision about each candidate: the first about its version, as of the day it was trained.
+_CANDIDATES = """
+    SELECT model_version, as_of, decision_number FROM promotions
+    WHERE decision NOT IN ('rolled_back', 'fallback')
+    QUALIFY row_number() OVER (PARTITION BY model_version ORDER BY as_of, decision_number, decided_at) = 1"""
 
 
 def champion_version(connection: duckdb.DuckDBPyConnection, as_of: date) -> str | None:
@@ -56,11 +70,45 @@ def current_champion(connection: duckdb.DuckDBPyConnection, as_of: date) -> Cham
     )
 
 
+def standing(connection: duckdb.DuckDBPyConnection, as_of: date) -> Standing:
+    """The champion, the challenger in shadow and the fallback as of a day, by all decisions up to it."""
+    rows = connection.execute(
+        f"""SELECT model_version, as_of, decision, reason, previous_version, metrics FROM promotions
+            WHERE as_of <= ? {_OLDEST_FIRST}""",
+        [as_of],
+    ).fetchall()
+    decisions = [(RecordedDecision(*row), metrics) for *row, metrics in rows]
+    return standing_after((decision, _fallback(decision, metrics)) for decision, metrics in decisions)
+
+
+def _fallback(decision: RecordedDecision, metrics: str) -> Fallback | None:
+    if decision.decision != "fallback":
+        return None
+    figures = json.loads(metrics)
+    return Fallback(decision.as_of, figures["popularity_days"], date.fromisoformat(figures["worse_since"]))
+
+
+def fall_back(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: date,
+    reason: str,
+    *,
+    popularity_days: int,
+    worse_since: date,
+    metrics: Mapping[str, Any],
+) -> None:
+    """Record that popular tracks serve from a day on, instead of the champion."""
+    figures = {**metrics, "popularity_days": popularity_days, "worse_since": worse_since.isoformat()}
+    champion = champion_version(connection, as_of)
+    insert_decision(connection, POPULARITY, as_of, "fallback", reason, figures, champion)
+
+
 def decision_about(connection: duckdb.DuckDBPyConnection, model_version: str) -> Decision | None:
     """The gate's decision about a version; None before it was decided about."""
     row = first_row(
         connection,
-        "SELECT decision, reason FROM promotions WHERE model_version = ? AND decision <> 'rolled_back'",
+        f"""SELECT decision, reason FROM promotions WHERE model_version = ? AND decision <> 'rolled_back'
+            {_OLDEST_FIRST} LIMIT 1""",
         [model_version],
     )
     return Decision(*row) if row else None
@@ -80,7 +128,7 @@ def newest_trained_day(connection: duckdb.DuckDBPyConnection, until: date) -> da
     """The newest day up to `until` whose candidate was decided about; None if there is none."""
     return _first_day(
         connection,
-        "SELECT max(as_of) FROM promotions WHERE decision <> 'rolled_back' AND as_of <= ?",
+        f"SELECT max(as_of) FROM ({_CANDIDATES}) WHERE as_of <= ?",
         [until],
     )
 
@@ -95,17 +143,25 @@ def decisions_after(connection: duckdb.DuckDBPyConnection, day: date) -> list[Re
     return _recorded(connection, "WHERE as_of > ? ORDER BY decision_number, decided_at, model_version", [day])
 
 
-def candidate_outcomes(connection: duckdb.DuckDBPyConnection, until: date) -> list[tuple[date, Verdict]]:
+def candidate_outcomes(
+    connection: duckdb.DuckDBPyConnection, until: date
+) -> list[tuple[date, CandidateOutcome]]:
     """The outcome of each candidate up to a day, as (as_of, outcome), ascending.
 
-    A candidate that was promoted and rolled back since counts as rolled back.
+    The outcome of a candidate in shadow is that until it is promoted or rejected. A candidate that was promoted and
+    rolled back since counts as rolled back.
     """
     return connection.execute(
-        f"""SELECT as_of, if(model_version IN (
-                   SELECT previous_version FROM promotions WHERE decision = 'rolled_back' AND as_of <= ?
-               ), 'rolled_back', decision)
-           FROM promotions WHERE decision <> 'rolled_back' AND as_of <= ? {_OLDEST_FIRST}""",
-        [until, until],
+        f"""WITH rolled_back AS (
+               SELECT previous_version FROM promotions WHERE decision = 'rolled_back' AND as_of <= $until
+           ), latest AS (
+               SELECT model_version, arg_max(decision, decision_number) AS decision FROM promotions
+               WHERE as_of <= $until AND decision IN ('promoted', 'rejected', 'shadow') GROUP BY model_version
+           )
+           SELECT as_of, if(model_version IN (FROM rolled_back), 'rolled_back', latest.decision)
+           FROM ({_CANDIDATES}) JOIN latest USING (model_version) WHERE as_of <= $until
+           ORDER BY as_of, decision_number""",
+        {"until": until},
     ).fetchall()
 
 
@@ -122,27 +178,6 @@ def former_champions(connection: duckdb.DuckDBPyConnection, as_of: date) -> list
         [as_of],
     ).fetchall()
     return [str(row[0]) for row in rows]
-
-
-def aliases(decisions: pd.DataFrame) -> dict[str, str]:
-    """The version by alias: champion, previous (the champion before) and challenger (rejected since), where known.
-
-    Args:
-        decisions: As `all_decisions` returns them.
-    """
-    named: dict[str, str] = {}
-    since = decisions = decisions.reset_index(drop=True)
-    champions = decisions[decisions["decision"].isin(["promoted", "rolled_back"])]
-    if not champions.empty:
-        champion = champions.iloc[-1]
-        named["champion"] = str(champion["model_version"])
-        if pd.notna(champion["previous_version"]):
-            named["previous"] = str(champion["previous_version"])
-        since = decisions.loc[champions.index[-1] :]
-    rejected = since[since["decision"] == "rejected"]
-    if not rejected.empty:
-        named["challenger"] = str(rejected.iloc[-1]["model_version"])
-    return named
 
 
 def record(
@@ -182,8 +217,9 @@ def obsolete_versions(connection: duckdb.DuckDBPyConnection, *, kept: int, serve
     ).df()
     decided = [str(version) for version in decisions["model_version"].unique()]
     champions = {champion_version(connection, newest - timedelta(days=back)) for back in range(served_days)}
+    in_shadow = set(standing(connection, newest).shadows)
     returned_to = set(decisions[decisions["model_version"].isin(champions)]["previous_version"].dropna())
-    needed = champions | returned_to | set(decided[:kept])
+    needed = champions | in_shadow | returned_to | {POPULARITY, *decided[:kept]}
     return [version for version in decided if version not in needed]
 
 
@@ -199,10 +235,11 @@ def _champion_where(
 
 
 def version_replaced_by(connection: duckdb.DuckDBPyConnection, model_version: str) -> str | None:
-    """The champion that a version replaced when it was promoted."""
+    """The champion that a version replaced when it was first promoted."""
     row = first_row(
         connection,
-        "SELECT previous_version FROM promotions WHERE model_version = ? AND decision = 'promoted'",
+        f"""SELECT previous_version FROM promotions WHERE model_version = ? AND decision = 'promoted'
+            {_OLDEST_FIRST} LIMIT 1""",
         [model_version],
     )
     return row[0] if row else None

@@ -4,6 +4,8 @@ A job never mixes assets whose range is one run with assets that take one partit
 See https://docs.dagster.io/guides/build/jobs. Schedules and sensors decide when jobs start.
 """
 
+from datetime import date
+
 from dagster import (
     MAX_RUNTIME_SECONDS_TAG,
     AssetCheckKey,
@@ -96,6 +98,32 @@ class Rollback(Config):
     )
 
 
+class DecisionDay(Config):
+    """The day whose evidence decides which version serves."""
+
+    day: str = Field(description="The newest day with recommendations, such as 2026-09-30.")
+
+
+@op(pool=WAREHOUSE_POOL)
+def decide_about_serving(
+    context: OpExecutionContext, config: DecisionDay, settings: ResourceParam[Settings]
+) -> str | None:
+    """Promote or reject the challenger in shadow, fall back to popular tracks, or return to the champion."""
+    from moovitamix_assets.automation.evidence import read_evidence
+    from moovitamix_assets.automation.serving_decision import apply, decide_serving
+
+    with write_warehouse(settings.warehouse_path) as connection:
+        evidence = read_evidence(connection, until=date.fromisoformat(config.day))
+        if evidence is None:
+            return None
+        decision = decide_serving(evidence, settings.promotion, settings.retraining, settings.monitoring)
+        if decision.action:
+            apply(connection, decision)
+    context.log.info(decision.reason)
+    context.add_output_metadata({"action": decision.action or "none", "reason": decision.reason})
+    return decision.action
+
+
 @op(pool=WAREHOUSE_POOL)
 def roll_back_champion(
     context: OpExecutionContext, config: Rollback, settings: ResourceParam[Settings]
@@ -125,6 +153,19 @@ def roll_back_champion(
 def ROLLBACK_JOB() -> None:  # noqa: N802 - a job is a constant, though it is declared as a function
     """See `roll_back_champion`."""
     roll_back_champion()
+
+
+@job(
+    name="decide",
+    run_tags=_run_tags(),
+    description=(
+        "Decide which version serves: the challenger in shadow once it is clearly better, popular tracks while they "
+        "are, the champion again."
+    ),
+)
+def DECIDE_JOB() -> None:  # noqa: N802 - a job is a constant, though it is declared as a function
+    """See `decide_about_serving`."""
+    decide_about_serving()
 
 
 JOBS = [INGEST_JOB, TRAIN_JOB, RECOMMEND_JOB, NIGHTLY_JOB, MONITOR_JOB]

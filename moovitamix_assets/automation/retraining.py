@@ -15,11 +15,12 @@ from foundation.counting import counted
 from foundation.models.decisions import Champion
 from foundation.statistics.significance import SIGNIFICANCE, chance_of_less
 from moovitamix_assets.automation.evidence import DayQuality, Evidence, Training
+from moovitamix_assets.automation.training_limits import obstacle_to_training
 from moovitamix_assets.setting_groups import MonitoringSettings, RetrainingSettings
 
-_BUDGET_DAYS = 30
+_RECOVERY_DAYS = 30
 
-Trigger = Literal["requested", "degraded", "drift", "age", "no champion"]
+Trigger = Literal["requested", "recovery", "degraded", "drift", "age", "no champion"]
 
 
 @dataclass(frozen=True)
@@ -81,29 +82,13 @@ def decide_retraining(
         states = "; ".join(finding.description for finding in findings)
         return RetrainingDecision(False, known.day, None, f"No trigger fires: {states}.")
     causes = "; ".join(finding.description for finding in firing)
-    obstacle = known.nothing_to_learn or _obstacle(known.day, known.trainings, retraining)
+    recovers = any(finding.fires == "recovery" for finding in firing)
+    obstacle = known.nothing_to_learn or obstacle_to_training(known, retraining, recovers=recovers)
     if obstacle:
         return RetrainingDecision(False, known.day, None, f"A training is due ({causes}) but {obstacle}.")
     return RetrainingDecision(
         True, known.day, firing[0].fires, f"A training is due on {known.day}: {causes}."
     )
-
-
-def obstacle_to_training_now(evidence: Evidence, retraining: RetrainingSettings) -> str | None:
-    """Why a user cannot have a candidate of the evidence's day trained at once, a clause; None if one can.
-
-    The cool-down bounds what is started automatically and does not matter here; the budget does.
-    """
-    known = evidence.judged(0)
-    if known.nothing_to_learn:
-        return known.nothing_to_learn
-    last = known.trainings[-1] if known.trainings else None
-    if last and last.day == known.day and last.outcome not in ("failed", "under_way"):
-        return (
-            f"the candidate of {known.day} was trained and decided about already; the next one can be trained once "
-            f"the nightly run of {known.day + timedelta(days=1)} is done"
-        )
-    return _under_way(known.trainings) or _budget_used_up(known.day, known.trainings, retraining)
 
 
 def open_request(evidence: Evidence) -> date | None:
@@ -135,6 +120,7 @@ def _findings(
         return [requested, _Finding("no champion", "there is no champion, all users get popular tracks")]
     return [
         requested,
+        *_recovery(known),
         _degraded(known, known.champion, retraining, monitoring),
         _drift(known, retraining),
         _age(known.day, known.champion, retraining.retraining_age_days),
@@ -154,6 +140,23 @@ def _requested(known: Evidence) -> _Finding:
     if answer:
         return _Finding(None, f"the request of {known.requested_on} was answered on {answer}")
     return _Finding("requested", f"a user requested it on {known.requested_on}")
+
+
+def _recovery(known: Evidence) -> list[_Finding]:
+    """After a fallback: train at once, and again whenever twice as many days since the change are known."""
+    last = known.standing.last_fallback
+    if last is None:
+        return []
+    days = (known.day - last.worse_since).days + 1
+    if days > _RECOVERY_DAYS:
+        return []
+    trained = [past.day for past in known.trainings if past.day >= last.worse_since]
+    learned = (trained[-1] - last.worse_since).days + 1 if trained else 0
+    description = (
+        f"since tastes changed on {last.worse_since}, {days} days have passed, of which the last training knew "
+        f"{learned}"
+    )
+    return [_Finding("recovery" if days >= 2 * learned else None, description)]
 
 
 def _degraded(
@@ -259,36 +262,3 @@ def _in_a_row(
     return _Finding(
         trigger, f"{name}: bad on the last {counted(streak, 'day')} measured, since {began} ({last})", began
     )
-
-
-def _obstacle(day: date, trainings: Sequence[Training], retraining: RetrainingSettings) -> str | None:
-    """Why no training is allowed on a day, and until when; None if it is."""
-    if under_way := _under_way(trainings):
-        return under_way
-    if not trainings:
-        return None
-    unpromoted = len(list(takewhile(lambda past: past.outcome != "promoted", reversed(trainings))))
-    cooldown = retraining.retraining_cooldown_days
-    # A longest wait below the cool-down never shortens it.
-    wait = max(cooldown, min(cooldown * 2**unpromoted, retraining.retraining_longest_wait_days))
-    rested = trainings[-1].day + timedelta(days=wait)
-    if day < rested:
-        suffix = f", {unpromoted} in a row not promoted" if unpromoted else ""
-        return f"it waits until {rested}, {counted(wait, 'day')} after the training of {trainings[-1].day}{suffix}"
-    return _budget_used_up(day, trainings, retraining)
-
-
-def _under_way(trainings: Sequence[Training]) -> str | None:
-    under_way = [past.day for past in trainings if past.outcome == "under_way"]
-    return f"the training of {under_way[-1]} is under way" if under_way else None
-
-
-def _budget_used_up(day: date, trainings: Sequence[Training], retraining: RetrainingSettings) -> str | None:
-    recent = [past.day for past in trainings if past.day > day - timedelta(days=_BUDGET_DAYS)]
-    if len(recent) >= retraining.retraining_budget:
-        free = recent[-retraining.retraining_budget] + timedelta(days=_BUDGET_DAYS)
-        return (
-            f"it waits until {free}, as the {retraining.retraining_budget} trainings "
-            f"allowed in {_BUDGET_DAYS} days are used up"
-        )
-    return None

@@ -14,10 +14,11 @@ from dagster import (
     RunRequest,
 )
 
-from foundation.models.promotions import champion_version
+from foundation.models.decisions import POPULARITY, Standing
+from foundation.models.promotions import standing
 from moovitamix_assets.automation.champion_decision import ChampionDecision
 from moovitamix_assets.automation.evidence import Evidence, read_evidence
-from moovitamix_assets.automation.jobs import RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
+from moovitamix_assets.automation.jobs import DECIDE_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.automation.retraining import RetrainingDecision
 from moovitamix_assets.automation.rollback import RollbackDecision
 from moovitamix_assets.automation.training_records import known_trainings, requested_on
@@ -78,12 +79,25 @@ def current_evidence(
 
 
 def requests_of(decision: ChampionDecision, outdated: Sequence[RunRequest]) -> list[RunRequest]:
-    """The runs that a decision leads to; after a rollback, new recommendations wait for its run."""
+    """The runs that a decision leads to; new recommendations wait for a run that changes which version serves."""
+    if decision.serving.action:
+        return [serving_request(decision)]
     if decision.rollback.roll_back:
         return [rollback_request(decision.rollback)]
     if decision.retraining.retrain:
         return [retraining_request(decision.retraining), *outdated]
     return list(outdated)
+
+
+def serving_request(decision: ChampionDecision) -> RunRequest:
+    """The run that records a decision about the version that serves."""
+    serving = decision.serving
+    return RunRequest(
+        job_name=DECIDE_JOB.name,
+        run_key=f"{serving.action}-{serving.model_version}-{serving.day}",
+        run_config={"ops": {"decide_about_serving": {"config": {"day": f"{serving.day}"}}}},
+        tags={TRIGGER_TAG: str(serving.action), REASON_TAG: decision.summary},
+    )
 
 
 def rollback_request(decision: RollbackDecision) -> RunRequest:
@@ -108,18 +122,35 @@ def retraining_request(decision: RetrainingDecision) -> RunRequest:
 
 
 def outdated_recommendations(connection: duckdb.DuckDBPyConnection, day: date) -> tuple[RunRequest, ...]:
-    """The run that computes a day's recommendations again, if the champion is not the version that made them."""
-    version = champion_version(connection, day)
-    made_by = connection.execute(
-        "SELECT DISTINCT model_version FROM recommendations WHERE generated_for = ?", [day]
-    ).fetchall()
-    if version is None or (version,) in made_by:
+    """The run that computes a day's recommendations again, if other versions made them than serve, or are in shadow."""
+    versions = standing(connection, day)
+    if versions.champion is None and versions.challenger is None:
         return ()
+    if _served_by(versions, _made_by(connection, "recommendations", day)) and set(
+        versions.shadows
+    ) == _made_by(connection, "shadow_recommendations", day):
+        return ()
+    shadows = ", ".join(versions.shadows)
     return (
         RunRequest(
             job_name=RECOMMEND_JOB.name,
-            run_key=f"recommend-{day}-{version}",
+            run_key="-".join(["recommend", f"{day}", versions.serving, *versions.shadows]),
             partition_key=day.isoformat(),
-            tags={TRIGGER_TAG: "new champion", REASON_TAG: f"{version} is the champion."},
+            tags={
+                TRIGGER_TAG: "other versions",
+                REASON_TAG: f"{versions.serving} serves{f'; in shadow: {shadows}' if shadows else ''}.",
+            },
         ),
     )
+
+
+def _served_by(versions: Standing, made_by: set[str]) -> bool:
+    """Return whether recommendations were made by the version that serves; popular tracks complement any model's."""
+    return made_by <= {POPULARITY} if versions.serving == POPULARITY else versions.serving in made_by
+
+
+def _made_by(connection: duckdb.DuckDBPyConnection, table: str, day: date) -> set[str]:
+    rows = connection.execute(
+        f"SELECT DISTINCT model_version FROM {table} WHERE generated_for = ?", [day]
+    ).fetchall()
+    return {row[0] for row in rows}

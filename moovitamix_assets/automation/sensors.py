@@ -27,7 +27,14 @@ from foundation.warehouse.copying import CopyNotWritten
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
 from moovitamix_assets.automation.champion_decision import decide_about_champion
 from moovitamix_assets.automation.incidents import find_incidents
-from moovitamix_assets.automation.jobs import HOST_TAG, NIGHTLY_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
+from moovitamix_assets.automation.jobs import (
+    DECIDE_JOB,
+    HOST_TAG,
+    NIGHTLY_JOB,
+    RECOMMEND_JOB,
+    ROLLBACK_JOB,
+    TRAIN_JOB,
+)
 from moovitamix_assets.automation.nightly_runs import any_run_under_way, nightly_request, run_under_way
 from moovitamix_assets.automation.retraining_runs import read_situation, requests_of
 from moovitamix_assets.automation.training_records import requested_on
@@ -36,7 +43,9 @@ from moovitamix_assets.operations.checks import check_freshness, freshness_evalu
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import refresh_copy
 
-_CHANGING_THE_CHAMPION = (NIGHTLY_JOB.name, TRAIN_JOB.name, ROLLBACK_JOB.name, RECOMMEND_JOB.name)
+_CHANGING_THE_CHAMPION = (
+    NIGHTLY_JOB.name, TRAIN_JOB.name, DECIDE_JOB.name, ROLLBACK_JOB.name, RECOMMEND_JOB.name,
+)  # fmt: skip
 
 # The schedule goes first; what it has not started by then was missed.
 _SCHEDULE_GOES_FIRST = timedelta(minutes=10)
@@ -86,10 +95,10 @@ def _catch_up(settings: Settings) -> SensorDefinition:
 def _retraining(settings: Settings) -> SensorDefinition:
     @sensor(
         name="retraining",
-        jobs=[TRAIN_JOB, ROLLBACK_JOB, RECOMMEND_JOB],
+        jobs=[DECIDE_JOB, TRAIN_JOB, ROLLBACK_JOB, RECOMMEND_JOB],
         description=(
-            "Decides once for each new day, on its evidence, whether the champion is rolled back or a candidate is "
-            "trained, and has the newest recommendations computed again when the champion has changed."
+            "Decides once for each new day, on its evidence, which version serves, whether the champion is rolled back "
+            "or a candidate is trained, and has the newest recommendations computed again by the versions that changed."
         ),
         **_running(settings),
     )
@@ -112,11 +121,12 @@ def _retraining(settings: Settings) -> SensorDefinition:
         evidence, outdated = situation.evidence, list(situation.outdated)
         automatic = settings.retraining.automatic_retraining
         basis = f"{evidence.day}, requested on {evidence.requested_on}, automatic {automatic}"
+        basis += f", {evidence.standing.serving} serves, in shadow {evidence.standing.shadows}"
         if evidence.nothing_to_learn:
             basis += f", {evidence.nothing_to_learn}"
         if decided.get("basis") == basis:
             return _requesting(outdated, f"Decided already: {decided['decision']}")
-        decision = decide_about_champion(evidence, settings.retraining, settings.monitoring)
+        decision = decide_about_champion(evidence, settings)
         return _requesting(
             requests_of(decision, outdated),
             decision.summary,

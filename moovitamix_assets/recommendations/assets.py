@@ -1,12 +1,15 @@
-"""recommendations: the top N of every user known as of each day, by the champion as of that day.
+"""recommendations and shadow_recommendations: the top N as of each day, by the version that serves and those in shadow.
 
 A range is one run; only the days that are kept are materialized. The recommendations are computed in `batch.py`.
 See https://docs.dagster.io/guides/build/assets.
 """
 
+from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 from dagster import AssetExecutionContext, MetadataValue, Output, ResourceParam, asset
 
@@ -14,11 +17,12 @@ from foundation import plots
 from foundation.progress import Progress
 from foundation.warehouse.io_manager import table_schema
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, days_to_make
+from moovitamix_assets.setting_groups import RecommendationSettings
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
 from moovitamix_assets.warehouse.loads import require_loaded
 from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
-from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
+from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS, SHADOW_RECOMMENDATIONS
 
 
 @asset(
@@ -34,36 +38,75 @@ from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
     description=(
         "The top N of every user known as of the day, without tracks they have played, by the champion in "
         "`promotions`. Users it knows nothing of get popular tracks of their favorite genres; all users get "
-        "popular tracks while there is no champion."
+        "popular tracks while there is no champion, or during a fallback."
     ),
 )
 def recommendations(
     context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
 ) -> Output[pd.DataFrame]:
     """Recommend for each day of the run that is kept."""
-    from moovitamix_assets.recommendations.batch import recommend_day, sample_with_titles
+    from moovitamix_assets.recommendations.batch import recommend_day
+
+    return _recommended(context, settings, progress, "recommendations", recommend_day)
+
+
+@asset(
+    partitions_def=DAILY,
+    backfill_policy=RANGE_IN_ONE_RUN,
+    deps=["users", "tracks", "listens", "champion_model"],
+    group_name="recommendations",
+    kinds={"python", "duckdb"},
+    owners=["team:recommendations"],
+    pool=WAREHOUSE_POOL,
+    io_manager_key="warehouse",
+    metadata={
+        "partition_expr": "generated_for",
+        "dagster/column_schema": table_schema(SHADOW_RECOMMENDATIONS),
+    },
+    description=(
+        "The top N by the versions in shadow, shown to nobody and measured like those that are served: the "
+        "challenger's, and the champion's during a fallback. No rows while no version is in shadow."
+    ),
+)
+def shadow_recommendations(
+    context: AssetExecutionContext, settings: ResourceParam[Settings], progress: ResourceParam[Progress]
+) -> Output[pd.DataFrame]:
+    """Recommend in shadow for each day of the run that is kept."""
+    from moovitamix_assets.recommendations.batch import recommend_shadows
+
+    return _recommended(context, settings, progress, "shadow recommendations", recommend_shadows)
+
+
+def _recommended(
+    context: AssetExecutionContext,
+    settings: Settings,
+    progress: Progress,
+    title: str,
+    recommend: Callable[[duckdb.DuckDBPyConnection, date, Path, RecommendationSettings], pd.DataFrame],
+) -> Output[pd.DataFrame]:
+    """The rows of each day of the run that is kept."""
+    from moovitamix_assets.recommendations.batch import sample_with_titles
 
     days = days_to_make([date.fromisoformat(key) for key in context.partition_keys], context.run.tags)
     oldest_kept = days[-1] - timedelta(days=settings.recommendations.recommendations_kept_days - 1)
     kept = [day for day in days if day >= oldest_kept]
     frames = []
     with (
-        progress.track("recommendations") as on_progress,
+        progress.track(title) as on_progress,
         read_warehouse(settings.warehouse_path) as connection,
     ):
         require_loaded(connection, days)
         for done, day in enumerate(kept, start=1):
-            frame = recommend_day(connection, day, settings.models_dir, settings.recommendations)
+            frame = recommend(connection, day, settings.models_dir, settings.recommendations)
             context.add_asset_metadata(_figures(frame), partition_key=day.isoformat())
             frames.append(frame)
             on_progress(done, len(kept))
         newest = newest_recommended_day(connection)
         sample = sample_with_titles(connection, frames[-1])
     rows = pd.concat(frames, ignore_index=True)
-    metadata: dict[str, Any] = {
-        "sample": MetadataValue.md(plots.markdown_table(sample)),
-        "written_from": days[0].isoformat(),
-    }
+    metadata: dict[str, Any] = {"written_from": days[0].isoformat()}
+    if len(sample):
+        metadata["sample"] = MetadataValue.md(plots.markdown_table(sample))
     if newest is None or days[-1] >= newest:
         # A past day materialized again stays until the next new day is.
         metadata["kept_partitions"] = settings.recommendations.recommendations_kept_days

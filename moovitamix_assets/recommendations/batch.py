@@ -4,7 +4,7 @@ Which way a user is served, and by which vectors, is decided in `training/artifa
 `top_n.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,18 +16,16 @@ import pandas as pd
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from foundation.models.promotions import current_champion
+from foundation.models.decisions import POPULARITY
+from foundation.models.promotions import current_champion, standing
+from foundation.tables import empty_frame
 from moovitamix_assets.recommendations.top_n import top_n
 from moovitamix_assets.setting_groups import RecommendationSettings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.artifacts.serving import ScoredGroup, Serving, ServingContext, Way
-from moovitamix_assets.training.dataset.features import track_features
-from moovitamix_assets.training.dataset.training_view import track_ages
 from moovitamix_assets.training.gate.models import model_store
-from moovitamix_assets.warehouse.as_of import interactions_as_of, tracks_as_of, users_as_of
-from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS
-
-POPULARITY_VERSION = "popularity"
+from moovitamix_assets.warehouse.as_of import interactions_as_of, track_plays, tracks_as_of, users_as_of
+from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS, SHADOW_RECOMMENDATIONS
 
 # The sample in the metadata: so many users of each source, and so many of their recommendations.
 _SAMPLE_USERS = 2
@@ -51,8 +49,7 @@ class Known:
     Attributes:
         as_of: The day.
         users: user_id, favorite_genres; one row per user, by user_id.
-        tracks: track_id, artist, songwriters, genres, album, created_at (may be left out), plays_last_30_days; one
-            row per track, by track_id.
+        tracks: track_id, genres, plays_last_30_days; one row per track, by track_id.
         interactions: user_id, track_id; one row per user and track played.
     """
 
@@ -61,11 +58,15 @@ class Known:
     tracks: pd.DataFrame
     interactions: pd.DataFrame
 
+    def with_recent_plays(self, plays: pd.DataFrame) -> "Known":
+        """A copy with the popularity of another number of days: track_id and one column of plays, by track_id."""
+        _, recent = plays.columns
+        return replace(self, tracks=self.tracks.assign(plays_last_30_days=plays[recent].to_numpy()))
+
     def serving_context(self) -> ServingContext:
         """The same as matrices."""
         user_ids = self.users["user_id"].to_numpy(np.int64)
         track_ids = self.tracks["track_id"].to_numpy(np.int64)
-        ages = track_ages(self.tracks, self.as_of + timedelta(days=1))
         return ServingContext(
             user_ids=user_ids,
             track_ids=track_ids,
@@ -73,33 +74,67 @@ class Known:
             genres=list(self.tracks["genres"]),
             recent_plays=self.tracks["plays_last_30_days"].to_numpy(np.float64),
             plays=_interaction_matrix(user_ids, track_ids, self.interactions),
-            track_features=track_features(self.tracks),
-            track_ages=np.full(len(track_ids), np.nan) if ages is None else ages,
         )
 
 
 def recommend_day(
     connection: duckdb.DuckDBPyConnection, day: date, models_dir: Path, settings: RecommendationSettings
 ) -> pd.DataFrame:
-    """The rows of `recommendations` for one day, by the champion as of that day.
+    """The rows of `recommendations` for one day, by the version that serves as of that day.
 
     Raises:
         ModelMissing: If the folder of the champion is gone.
         ModelDamaged: If a file of it is not the one that was written.
     """
-    champion = current_champion(connection, day)
-    known = Known(
-        as_of=day,
-        users=users_as_of(connection, day),
-        tracks=tracks_as_of(connection, day),
-        interactions=interactions_as_of(connection, day, {}),
-    )
+    versions = standing(connection, day)
+    known = read_known(connection, day)
+    if versions.fallback is not None:
+        known = known.with_recent_plays(track_plays(connection, day, [versions.fallback.popularity_days]))
+    champion = current_champion(connection, day) if versions.serving != POPULARITY else None
     return recommend_users(
         known,
         model_store(models_dir, champion.previous_version).load(champion.model_version) if champion else None,
         length=settings.recommendations_per_user,
         filter_seen=not settings.recommend_heard_tracks,
         expire_hours=settings.recommendations_expire_hours,
+    )
+
+
+def recommend_shadows(
+    connection: duckdb.DuckDBPyConnection, day: date, models_dir: Path, settings: RecommendationSettings
+) -> pd.DataFrame:
+    """The rows of `shadow_recommendations` for one day, by every version in shadow as of that day.
+
+    Users whom a version does not know get from it what everyone gets; they have no rows.
+
+    Raises:
+        ModelMissing: If the folder of a version is gone.
+        ModelDamaged: If a file of it is not the one that was written.
+    """
+    shadows = standing(connection, day).shadows
+    if not shadows:
+        return empty_frame(SHADOW_RECOMMENDATIONS)
+    known = read_known(connection, day)
+    rows = [
+        recommend_users(
+            known,
+            model_store(models_dir).load(version),
+            length=settings.recommendations_per_user,
+            filter_seen=not settings.recommend_heard_tracks,
+            expire_hours=settings.recommendations_expire_hours,
+        )
+        for version in shadows
+    ]
+    return pd.concat([some[some["source"] == "model"] for some in rows], ignore_index=True)
+
+
+def read_known(connection: duckdb.DuckDBPyConnection, day: date) -> Known:
+    """Read what is known as of a day."""
+    return Known(
+        as_of=day,
+        users=users_as_of(connection, day),
+        tracks=tracks_as_of(connection, day),
+        interactions=interactions_as_of(connection, day, {}),
     )
 
 
@@ -110,7 +145,7 @@ def recommend_users(
 
     Args:
         known: What is known as of the day.
-        model: The champion; None while there is none, and all users get popular tracks.
+        model: None where popular tracks serve: all users get them.
         length: Tracks per user; fewer where the catalogue has no more to recommend.
         filter_seen: Leave out the tracks that a user has played.
         expire_hours: Hours after the end of the day until which the recommendations may be shown.
@@ -119,7 +154,7 @@ def recommend_users(
         Columns as in the table, ordered by user and rank.
     """
     context = known.serving_context()
-    version = model.model_version if model else POPULARITY_VERSION
+    version = model.model_version if model else POPULARITY
     # One thread: the recommendations do not depend on how many the machine has.
     with threadpool_limits(limits=1, user_api="blas"):
         ranked = [
@@ -180,7 +215,7 @@ def _ranked(
             "track_id": context.track_ids[group.tracks[ranked.indices[filled]]],
             "score": ranked.scores[filled],
             "source": source,
-            "model_version": version if source == "model" else POPULARITY_VERSION,
+            "model_version": version if source == "model" else POPULARITY,
         }
     )
 

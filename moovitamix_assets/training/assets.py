@@ -57,17 +57,23 @@ def training_set(
 ) -> MaterializeResult:  # type: ignore[type-arg]
     """Snapshot the warehouse as of the partition day."""
     from foundation.models.promotions import champion_before_candidate
-    from moovitamix_assets.training.dataset.snapshot import held_out_days, require_plays, take_snapshot
+    from moovitamix_assets.training.dataset.snapshot import (
+        held_out_days,
+        require_plays,
+        take_snapshot,
+        tastes_changed_on,
+    )
     from moovitamix_assets.training.dataset.training_set_store import store_training_set
 
     as_of = date.fromisoformat(context.partition_key)
     with progress.track("training set"), read_warehouse(settings.warehouse_path) as connection:
         require_loaded(connection, [as_of])
         require_plays(connection, as_of, settings.training)
-        snapshot = take_snapshot(connection, as_of, settings.training)
+        changed_on = tastes_changed_on(connection, as_of)
+        snapshot = take_snapshot(connection, as_of, settings.training, changed_on)
         champion = champion_before_candidate(connection, as_of)
     folder = store_training_set(settings.training_sets_dir, snapshot, champion)
-    held_out = held_out_days(as_of, settings.training)
+    held_out = held_out_days(as_of, settings.training, changed_on)
     return MaterializeResult(
         metadata={
             "users": len(snapshot.users),
@@ -77,6 +83,7 @@ def training_set(
             "holdout_from": held_out.holdout_from.isoformat(),
             "validation_from": held_out.validation_from.isoformat(),
             "champion": champion or "none",
+            "tastes_changed_on": str(changed_on or "not lately"),
             "manifest": MetadataValue.json(snapshot.manifest),
             "folder": MetadataValue.path(str(folder)),
         }
@@ -134,7 +141,10 @@ def lightfm_model(
         AssetCheckSpec(
             "candidate_promoted",
             asset="champion_model",
-            description="The candidate passed the gate; otherwise the previous champion stays, or popular tracks.",
+            description=(
+                "The candidate passed the gate, or goes into shadow; otherwise the previous champion stays, or popular "
+                "tracks."
+            ),
         )
     ],
     description="The gate: whether the day's candidate replaces the champion, with the reason, in `promotions`.",
@@ -160,6 +170,7 @@ def champion_model(context: AssetExecutionContext, settings: ResourceParam[Setti
             "reason": decision.reason,
             "candidate": outcome.candidate,
             "champion": outcome.champion or "none: popular tracks are recommended",
+            "serving": outcome.serving,
             "compared_with": MetadataValue.json(outcome.metrics),
             "old_models_removed": MetadataValue.json(outcome.removed),
             "mirror": _mirrored(context, settings),
@@ -167,7 +178,7 @@ def champion_model(context: AssetExecutionContext, settings: ResourceParam[Setti
         check_results=[
             AssetCheckResult(
                 check_name="candidate_promoted",
-                passed=decision.decision == "promoted",
+                passed=decision.decision in ("promoted", "shadow"),
                 severity=AssetCheckSeverity.WARN,
                 description=decision.reason,
             )

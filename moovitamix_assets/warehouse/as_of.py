@@ -51,8 +51,8 @@ def tracks_as_of(
             `as_of`.
 
     Returns:
-        track_id, artist, songwriters, genres, album, duration_seconds, created_at, plays_last_30_days (up to and
-        with `as_of`), and one column per earlier cut.
+        track_id, artist, songwriters, genres, album, duration_seconds, plays_last_30_days (up to and with
+        `as_of`), and one column per earlier cut.
     """
     ends = {"plays_last_30_days": as_of + timedelta(days=1), **(earlier_cuts or {})}
     counted = ", ".join(
@@ -65,8 +65,31 @@ def tracks_as_of(
         f"""
         WITH known AS ({_TRACKS}), played AS ({recent}),
         plays AS (SELECT track_id, {counted} FROM played GROUP BY track_id)
-        SELECT track_id, artist, songwriters, genres, album, duration_seconds, created_at, {shown}
+        SELECT track_id, artist, songwriters, genres, album, duration_seconds, {shown}
         FROM known LEFT JOIN plays USING (track_id) ORDER BY track_id
+        """,
+        {"as_of": as_of},
+    ).df()
+
+
+def track_plays(connection: duckdb.DuckDBPyConnection, as_of: date, windows: Collection[int]) -> pd.DataFrame:
+    """The plays of each known track in the last days up to and with a day; by track_id.
+
+    Returns:
+        track_id, and plays_last_<n>_days for each window of n days.
+    """
+    end = as_of + timedelta(days=1)
+    counted = ", ".join(
+        f"count(played.track_id) FILTER (listened_at >= DATE '{end}' - {days}) AS plays_last_{days}_days"
+        for days in windows
+    )
+    recent = _listens(f"listened_at >= DATE '{end}' - {max(windows)}")
+    return connection.execute(
+        f"""
+        WITH known AS ({_TRACKS}),
+        played AS (SELECT * FROM ({recent}) WHERE listened_at < DATE '{end}')
+        SELECT known.track_id, {counted} FROM known LEFT JOIN played USING (track_id)
+        GROUP BY known.track_id ORDER BY known.track_id
         """,
         {"as_of": as_of},
     ).df()

@@ -35,7 +35,7 @@ LAYOUT = WarehouseLayout(
         "partition_loads": ["table_name", "changed_on"],
         "partitions_made": ["table_name", "day"],
     },
-    computed_again=frozenset({"recommendations"}),
+    computed_again=frozenset({"recommendations", "shadow_recommendations"}),
     views=VIEWS,
     filled_when_added=FILLED_WHEN_ADDED,
 )

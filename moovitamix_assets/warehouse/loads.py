@@ -8,7 +8,7 @@ import duckdb
 from foundation.warehouse import loads
 from moovitamix_assets.warehouse.layout import LAYOUT
 
-NIGHTLY_TABLES = ("recommendations", "recommendation_quality", "drift")
+NIGHTLY_TABLES = ("recommendations", "shadow_recommendations", "recommendation_quality", "drift")
 """The tables that a nightly run computes from what was loaded."""
 
 

@@ -88,20 +88,18 @@ LISTENS = table(
 )  # fmt: skip
 
 
-RECOMMENDATIONS = table(
-    "recommendations",
-    "The top N for every known user, as of the end of a day.",
+_RECOMMENDATION_COLUMNS = dict(
     user_id=column(BIGINT, "The user whom the track is recommended to."),
     rank=column(SMALLINT, "Position in the user's recommendations, from 1.", pa.Check.ge(1)),
     track_id=column(BIGINT, "The recommended track; joins with `dim_tracks`."),
     score=column(FLOAT, "Higher is better; comparable within one user's recommendations only."),
     source=column(
         TEXT,
-        "The method that chose the track: the champion (model), popularity in the user's favorite genres (cold_start) "
+        "The method that chose the track: a model (model), popularity in the user's favorite genres (cold_start) "
         "or popularity overall (popular).",
         pa.Check.isin(["model", "cold_start", "popular"]),
     ),
-    model_version=column(TEXT, "The current champion, or `popularity` for fallback rows."),
+    model_version=column(TEXT, "The version of the model that chose the track, or `popularity`."),
     generated_for=column(DATE, "The partition: the as-of day."),
     generated_at=column(
         TIMESTAMP,
@@ -109,6 +107,17 @@ RECOMMENDATIONS = table(
     ),
     expires_at=column(TIMESTAMP, "The recommendation must not be shown from this time on, UTC."),
 )  # fmt: skip
+
+RECOMMENDATIONS = table(
+    "recommendations", "The top N for every known user, as of the end of a day.", **_RECOMMENDATION_COLUMNS
+)
+
+SHADOW_RECOMMENDATIONS = table(
+    "shadow_recommendations",
+    "The top N of versions in shadow, measured like `recommendations` but shown to nobody: the challenger's, and the "
+    "champion's during a fallback. Only users whom the version knows.",
+    **_RECOMMENDATION_COLUMNS,
+)
 
 MODEL_EVALUATIONS = table(
     "model_evaluations",
@@ -135,8 +144,9 @@ PROMOTIONS = table(
     decided_at=column(TIMESTAMP, "Wall clock of the decision, UTC."),
     decision=column(
         TEXT,
-        "The outcome for that version: promoted, rejected or rolled_back.",
-        pa.Check.isin(["promoted", "rejected", "rolled_back"]),
+        "The outcome for that version: promoted, rejected, shadow (measured on days to come, without being served), "
+        "fallback (popular tracks serve instead of the champion) or rolled_back.",
+        pa.Check.isin(["promoted", "rejected", "shadow", "fallback", "rolled_back"]),
     ),
     reason=column(TEXT, "The reason, in one sentence."),
     metrics=column(JSON, "The figures the decision was based on."),
@@ -151,6 +161,13 @@ RECOMMENDATION_QUALITY = table(
     "The quality of the previous day's recommendations, measured on the day's first plays of a track by a user.",
     day=column(DATE, "The partition: the day of the plays."),
     model_version=column(TEXT, "The version that produced the recommendations, or `popularity`."),
+    role=column(
+        TEXT,
+        "The standing of the recommendations: the champion's, those of the challenger in shadow, or popular tracks "
+        "that served instead of a champion (fallback).",
+        pa.Check.isin(["champion", "challenger", "fallback"]),
+        nullable=True,
+    ),
     segment=column(
         TEXT,
         "The users or tracks measured: all, users with more than 5 earlier plays (warm) or at most 5 (cold), tracks "
@@ -165,6 +182,21 @@ RECOMMENDATION_QUALITY = table(
     hit_rate_at_10=column(DOUBLE, "Hit rate@10, mean over users."),
     coverage=column(DOUBLE, "Share of the catalogue in at least one user's top 10."),
     popularity_ndcg_at_10=column(DOUBLE, "NDCG@10 of the most popular tracks for the same users."),
+    popularity_3_days_ndcg_at_10=column(
+        DOUBLE, "The same, with the popularity of the last 3 days instead of 30.", nullable=True
+    ),
+    popularity_7_days_ndcg_at_10=column(
+        DOUBLE, "The same, with the popularity of the last 7 days instead of 30.", nullable=True
+    ),
+    popularity_gain_standard_error=column(
+        DOUBLE, "Standard error of the mean difference from popularity_ndcg_at_10, paired by user.", nullable=True
+    ),
+    served_ndcg_at_10=column(
+        DOUBLE, "NDCG@10 of the recommendations that the same users were served.", nullable=True
+    ),
+    served_gain_standard_error=column(
+        DOUBLE, "Standard error of the mean difference from served_ndcg_at_10, paired by user.", nullable=True
+    ),
 )  # fmt: skip
 
 DRIFT = table(
@@ -196,6 +228,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         PARTITION_LOADS,
         PARTITIONS_MADE,
         RECOMMENDATIONS,
+        SHADOW_RECOMMENDATIONS,
         MODEL_EVALUATIONS,
         PROMOTIONS,
         RECOMMENDATION_QUALITY,
@@ -205,7 +238,23 @@ TABLES: dict[str, pa.DataFrameSchema] = {
 
 # The columns that a warehouse of an older version lacks, and the statement that fills each once it was added.
 # They are nullable.
+_LEFT_EMPTY = "SELECT 1"
 FILLED_WHEN_ADDED = {
+    **{
+        ("recommendation_quality", name): _LEFT_EMPTY
+        for name in (
+            "popularity_3_days_ndcg_at_10",
+            "popularity_7_days_ndcg_at_10",
+            "popularity_gain_standard_error",
+            "served_ndcg_at_10",
+            "served_gain_standard_error",
+        )
+    },
+    ("recommendation_quality", "role"): """
+        UPDATE recommendation_quality SET role = CASE WHEN model_version = 'popularity' AND NOT EXISTS (
+            SELECT 1 FROM recommendation_quality AS others
+            WHERE others.day = recommendation_quality.day AND others.model_version <> 'popularity'
+        ) THEN 'fallback' ELSE 'champion' END""",
     ("promotions", "decision_number"): """
         UPDATE promotions SET decision_number = numbered.decision_number FROM (
             SELECT rowid AS line, row_number() OVER (ORDER BY as_of, decided_at) AS decision_number FROM promotions

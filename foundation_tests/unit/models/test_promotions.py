@@ -5,7 +5,6 @@ import pytest
 from foundation.models.decisions import Champion, RecordedDecision
 from foundation.models.gate import Decision
 from foundation.models.promotions import (
-    aliases,
     all_decisions,
     candidate_outcomes,
     champion_before_candidate,
@@ -155,7 +154,6 @@ def test_of_an_empty_table_nothing_is_known(connection):
     assert decisions_after(connection, day(1)) == []
     assert candidate_outcomes(connection, day(30)) == []
     assert obsolete_versions(connection, kept=1, served_days=1) == []
-    assert aliases(all_decisions(connection)) == {}
 
 
 def test_every_question_has_the_same_champion_for_an_answer(connection):
@@ -168,7 +166,7 @@ def test_every_question_has_the_same_champion_for_an_answer(connection):
     undo(connection, "worse", newest_served=day(13))
     decide_about(connection, third, day(14), REJECTED)
     assert current_champion(connection, day(14)) == Champion(first, day(10), day(13), "rolled_back", None)
-    assert aliases(all_decisions(connection)) == {"champion": first, "previous": second, "challenger": third}
+    assert list(all_decisions(connection)["model_version"]) == [first, second, first, third]
     for number in range(9, 16):
         champion = current_champion(connection, day(number))
         assert champion_version(connection, day(number)) == (champion and champion.model_version)

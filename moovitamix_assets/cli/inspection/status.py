@@ -17,12 +17,9 @@ from foundation.counting import counted
 from foundation.models.promotions import all_decisions, current_champion, decision_about
 from moovitamix_assets.automation.incidents import find_incidents
 from moovitamix_assets.automation.missed_partitions import read_stored_days
-from moovitamix_assets.automation.retraining import (
-    decide_retraining,
-    obstacle_to_training_now,
-    open_request,
-)
+from moovitamix_assets.automation.retraining import decide_retraining, open_request
 from moovitamix_assets.automation.retraining_runs import current_evidence
+from moovitamix_assets.automation.training_limits import obstacle_to_training_now
 from moovitamix_assets.clock import due_day
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings

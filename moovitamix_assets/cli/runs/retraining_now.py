@@ -15,13 +15,13 @@ from foundation.progress import Progress
 from foundation.run_tags import PARTITION_TAG
 from moovitamix_assets.automation.jobs import RECOMMEND_JOB, TRAIN_JOB
 from moovitamix_assets.automation.nightly_runs import run_under_way
-from moovitamix_assets.automation.retraining import obstacle_to_training_now
 from moovitamix_assets.automation.retraining_runs import (
     REASON_TAG,
     TRIGGER_TAG,
     current_evidence,
     outdated_recommendations,
 )
+from moovitamix_assets.automation.training_limits import obstacle_to_training_now
 from moovitamix_assets.automation.training_records import NothingServed
 from moovitamix_assets.cli.runs.pipeline import run_job
 from moovitamix_assets.clock import now

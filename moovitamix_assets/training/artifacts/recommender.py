@@ -71,7 +71,7 @@ class Recommender:
         """Fit every component of the recipe on the training set up to the cutoff."""
         digest = recipe_digest(training_set.manifest, settings, recipe)
         return cls.fit_view(
-            split(training_set, cutoff),
+            split(training_set, cutoff, since_change=recipe.learns_since is not None),
             recipe,
             seed=settings.seed,
             threads=settings.training_threads,

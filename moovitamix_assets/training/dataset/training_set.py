@@ -43,7 +43,6 @@ _SCHEMAS: dict[str, pa.Schema] = {
             (columns.GENRES, pa.list_(pa.string())),
             (columns.ALBUM, pa.string()),
             (columns.DURATION_SECONDS, pa.float64()),
-            (columns.CREATED_AT, _TIMESTAMP),
             (columns.PLAYS_LAST_30_DAYS, pa.int64()),
             (columns.PLAYS_LAST_30_DAYS_BEFORE_HOLDOUT, pa.int64()),
             (columns.PLAYS_LAST_30_DAYS_BEFORE_VALIDATION, pa.int64()),
@@ -56,6 +55,7 @@ _SCHEMAS: dict[str, pa.Schema] = {
             (columns.PLAYS, pa.int64()),
             (columns.PLAYS_BEFORE_HOLDOUT, pa.int64()),
             (columns.PLAYS_BEFORE_VALIDATION, pa.int64()),
+            (columns.PLAYS_BEFORE_CHANGE, pa.int64()),
             (columns.DECAYED_PLAYS, pa.int64()),
             (columns.DECAYED_PLAYS_BEFORE_HOLDOUT, pa.int64()),
             (columns.DECAYED_PLAYS_BEFORE_VALIDATION, pa.int64()),
@@ -64,17 +64,12 @@ _SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
 }
-# Left out where it is not known when interactions took place, or when tracks came.
+# Left out where it is not known when interactions took place, or that tastes changed.
 _OPTIONAL = {
-    "users": frozenset[str](),
-    "tracks": frozenset({columns.CREATED_AT}),
-    "interactions": frozenset(
-        {
-            columns.DECAYED_PLAYS,
-            columns.DECAYED_PLAYS_BEFORE_HOLDOUT,
-            columns.DECAYED_PLAYS_BEFORE_VALIDATION,
-        }
-    ),
+    columns.PLAYS_BEFORE_CHANGE,
+    columns.DECAYED_PLAYS,
+    columns.DECAYED_PLAYS_BEFORE_HOLDOUT,
+    columns.DECAYED_PLAYS_BEFORE_VALIDATION,
 }
 DECAYED_UNIT = 1000.0
 """A play without any decay, in the columns of decayed plays."""
@@ -106,11 +101,11 @@ class TrainingSet:
         as_of: The last day that is included.
         users: One row per user: user_id, favorite_genres (list of str), gender (str or None), created_at.
         tracks: One row per track: track_id, artist, songwriters, genres (list of str), album,
-            duration_seconds, created_at (may be left out), and the plays of the last 30 days up to `as_of` and to each
-            of the two cutoffs.
+            duration_seconds, and the plays of the last 30 days up to `as_of` and to each of the two cutoffs.
         interactions: One row per user and track: plays up to `as_of` and to each of the two cutoffs, the same
             decayed (thousandths, halved each week of age at the cutoff; may be left out), first and last time played.
         reference: Distributions of listens, users and tracks, for drift; nothing is learned from it.
+        changed_on: The day on which tastes changed, if they did lately; `interactions` then has the plays before it.
     """
 
     as_of: date
@@ -118,6 +113,7 @@ class TrainingSet:
     tracks: pd.DataFrame
     interactions: pd.DataFrame
     reference: Profile = field(default_factory=dict)
+    changed_on: date | None = None
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -150,14 +146,20 @@ class TrainingSet:
         """
         manifest = verified_manifest(directory)
         frames = {}
-        for name in _SCHEMAS:
+        for name, schema in _SCHEMAS.items():
             content = (directory / f"{name}.parquet").read_bytes()
             if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
                 raise TrainingSetDamaged(directory, f"{name}.parquet differs from its manifest")
             known = pq.read_schema(io.BytesIO(content)).names
-            frames[name] = pq.read_table(io.BytesIO(content), schema=_of(name, known)).to_pandas()
+            frames[name] = pq.read_table(io.BytesIO(content), schema=_of(schema, known)).to_pandas()
         reference = from_json(manifest.get("reference", {}))
-        read = cls(as_of=date.fromisoformat(manifest["as_of"]), reference=reference, **frames)
+        changed_on = manifest.get("changed_on")
+        read = cls(
+            as_of=date.fromisoformat(manifest["as_of"]),
+            reference=reference,
+            changed_on=date.fromisoformat(changed_on) if changed_on else None,
+            **frames,
+        )
         # Sets from before there was a reference do not have the key.
         return read._with_known_manifest({"reference": {}, **manifest})
 
@@ -174,11 +176,12 @@ class TrainingSet:
                 for name, content in files.items()
             },
             "reference": to_json(self.reference),
+            **({"changed_on": self.changed_on.isoformat()} if self.changed_on else {}),
         }
 
     def _parquet(self, name: str) -> bytes:
         frame: pd.DataFrame = getattr(self, name).sort_values(_KEYS[name], kind="stable")
-        schema = _of(name, frame.columns)
+        schema = _of(_SCHEMAS[name], frame.columns)
         table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
         buffer = io.BytesIO()
         # The frame's own metadata names library versions, which would change the bytes of equal sets.
@@ -202,6 +205,6 @@ def verified_manifest(directory: Path) -> dict[str, Any]:
     raise TrainingSetDamaged(directory, found)
 
 
-def _of(name: str, present: Iterable[str]) -> pa.Schema:
-    """Return a table's schema without the optional columns that are not there."""
-    return pa.schema([each for each in _SCHEMAS[name] if each.name not in _OPTIONAL[name] - set(present)])
+def _of(schema: pa.Schema, present: Iterable[str]) -> pa.Schema:
+    """Return a schema without the optional columns that are not there."""
+    return pa.schema([each for each in schema if each.name not in _OPTIONAL - set(present)])

@@ -118,7 +118,7 @@ def evaluate(
     subject: str = "candidate",
 ) -> Evaluation:
     """Rank all tracks for each user with test interactions, without those seen before the cutoff, and measure."""
-    ranked = rank(scorer, view.test_users, seen=view.plays)
+    ranked = rank(scorer, view.test_users, seen=view.seen)
     return evaluate_ranked(view, ranked, model_version=model_version, as_of=as_of, subject=subject)
 
 

@@ -3,14 +3,13 @@
 The order of these steps belongs here; each step is a module of its own.
 """
 
-from datetime import timedelta
-
 from foundation.models.model_store import Candidate
 from foundation.progress import OnProgress
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.artifacts.serving import ServedScorer
 from moovitamix_assets.training.components.popularity import Popularity
+from moovitamix_assets.training.dataset.snapshot import held_out_days
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import Scorer, evaluate
@@ -80,7 +79,7 @@ def _unaware_of_holdout(champion: Recommender, training_set: TrainingSet, settin
 
     Refitting it always would compare recipes only, and bad data in the new training set would pass as equal.
     """
-    last_day_before = training_set.as_of - timedelta(days=settings.training.holdout_days)
-    if champion.as_of <= last_day_before:
+    held_out = held_out_days(training_set.as_of, settings.training, training_set.changed_on)
+    if champion.as_of < held_out.holdout_from:
         return champion
     return Recommender.fit(training_set, champion.recipe, settings.training, cutoff="before_holdout")

@@ -6,15 +6,17 @@ the evaluations and the recommendations.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from foundation.models import promotions, rollback
-from foundation.models.gate import Decision, decide
+from foundation.models.decisions import Standing
+from foundation.models.gate import Decision, Requirements, decide
 from foundation.models.model_store import Candidate, ModelStore
+from foundation.models.versions import trained_as_of
 from foundation.statistics.paired_difference import NO_USERS_MEASURED, Difference, paired_difference
 from foundation.warehouse.rows import insert
 from moovitamix_assets.setting_groups import PromotionSettings
@@ -22,6 +24,9 @@ from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 from moovitamix_assets.warehouse.schemas import MODEL_EVALUATIONS
+
+_NOTHING_DECIDED = Standing()
+_REPLACED_AFTER = timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class GateOutcome:
         decision: The decision that holds.
         metrics: The differences from each rival.
         champion: The champion's version as of the day; None if there is none.
+        serving: The version that serves.
         removed: Versions whose folders were removed, as no longer needed.
     """
 
@@ -53,6 +59,7 @@ class GateOutcome:
     decision: Decision
     metrics: Mapping[str, Mapping[str, float]]
     champion: str | None
+    serving: str
     removed: Sequence[str]
 
 
@@ -85,18 +92,30 @@ def decide_about_candidate(
         ModelDamaged: If a file of it is not the one that was written.
     """
     candidate = models.candidate(as_of)
-    judgement = judge(candidate, settings, seed)
     with write_warehouse(warehouse_path) as connection:
+        before = promotions.standing(connection, as_of)
+        judgement = judge(candidate, settings, seed, before)
         decision = record_decision(connection, candidate, as_of, judgement.decision, judgement.metrics)
-        champion = promotions.champion_version(connection, as_of)
+        standing = promotions.standing(connection, as_of)
         obsolete = promotions.obsolete_versions(connection, kept=models_kept, served_days=served_days)
     removed = [version for version in obsolete if models.has(version)]
     models.remove(removed)
-    return GateOutcome(candidate.model_version, decision, judgement.metrics, champion, removed)
+    return GateOutcome(
+        candidate.model_version, decision, judgement.metrics, standing.champion, standing.serving, removed
+    )
 
 
-def judge(candidate: Candidate, settings: PromotionSettings, seed: int) -> Judgement:
-    """Decide about a candidate by its figures on the hold-out days."""
+def judge(
+    candidate: Candidate, settings: PromotionSettings, seed: int, standing: Standing = _NOTHING_DECIDED
+) -> Judgement:
+    """Decide about a candidate by its figures on the hold-out days.
+
+    Args:
+        candidate: The candidate.
+        settings: The gate's metric and thresholds.
+        seed: Of the resampling.
+        standing: The versions as of its day, before the decision.
+    """
     measured = candidate.of("candidate", settings.promotion_metric)
     differences: dict[str, Difference] = {}
     for rival in ("popularity", "champion"):
@@ -107,11 +126,27 @@ def judge(candidate: Candidate, settings: PromotionSettings, seed: int) -> Judge
         settings.promotion_metric,
         differences.get("popularity", NO_USERS_MEASURED),
         differences.get("champion"),
-        minimum_users=settings.promotion_minimum_users,
-        minimum_ratio=settings.promotion_minimum_ratio,
-        tolerance=settings.promotion_tolerance,
+        Requirements(
+            minimum_users=settings.promotion_minimum_users,
+            minimum_ratio=settings.promotion_minimum_ratio,
+            tolerance=settings.promotion_tolerance,
+            shadow=settings.shadow_days > 0,
+        ),
+        "popular tracks serve since the champion lost to them" if standing.fallback else None,
     )
-    return Judgement(decision, differences)
+    return Judgement(_one_in_shadow(decision, standing, trained_as_of(candidate.model_version)), differences)
+
+
+def _one_in_shadow(decision: Decision, standing: Standing, as_of: date) -> Decision:
+    """One challenger at a time: another replaces it only after a change of tastes, at most every two days."""
+    challenger = standing.challenger
+    if decision.decision != "shadow" or challenger is None:
+        return decision
+    if standing.last_fallback is not None and challenger.since + _REPLACED_AFTER <= as_of:
+        return decision
+    return Decision(
+        "rejected", f"{challenger.model_version} is in shadow since {challenger.since}. {decision.reason}"
+    )
 
 
 def record_decision(
@@ -128,7 +163,30 @@ def record_decision(
     """
     connection.execute("DELETE FROM model_evaluations WHERE model_version = ?", [candidate.model_version])
     insert(connection, MODEL_EVALUATIONS, candidate.evaluations)
-    return promotions.record(connection, candidate.model_version, as_of, decision, metrics)
+    decided = promotions.decision_about(connection, candidate.model_version) is not None
+    challenger = promotions.standing(connection, as_of).challenger
+    recorded = promotions.record(connection, candidate.model_version, as_of, decision, metrics)
+    if challenger is not None and not decided and recorded.decision in ("promoted", "shadow"):
+        _withdraw(connection, challenger.model_version, candidate.model_version, as_of, recorded)
+    return recorded
+
+
+def _withdraw(
+    connection: duckdb.DuckDBPyConnection, challenger: str, candidate: str, as_of: date, decision: Decision
+) -> None:
+    """Reject the version in shadow, which a newer one replaced."""
+    replaced = (
+        "was promoted" if decision.decision == "promoted" else "knows more days and replaces it in shadow"
+    )
+    promotions.insert_decision(
+        connection,
+        challenger,
+        as_of,
+        "rejected",
+        f"{candidate} {replaced}.",
+        {},
+        promotions.champion_version(connection, as_of),
+    )
 
 
 def roll_back(

@@ -21,13 +21,14 @@ import pandas as pd
 
 from foundation.errors import Explained
 from foundation.models.model_store import ModelDamaged
-from foundation.models.promotions import aliases, all_decisions
+from foundation.models.promotions import all_decisions
 from foundation.secret_url import SecretUrl
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.artifact import MODEL_FILE, read_json
 from moovitamix_assets.training.dataset.training_set import MANIFEST_FILE
 from moovitamix_assets.training.dataset.training_set_store import training_set_folder
 from moovitamix_assets.training.gate.models import model_store
+from moovitamix_assets.training.mirroring.aliases import aliases
 from moovitamix_assets.training.mirroring.mlflow_writer import REFUSED, MirroredVersion, Outcome, Plan
 from moovitamix_assets.warehouse.connection import read_warehouse
 
@@ -105,7 +106,8 @@ def mirror_plan(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Pl
     decisions = all_decisions(connection)
     evaluations = connection.execute("SELECT * FROM model_evaluations").df()
     metrics = {str(version): rows for version, rows in evaluations.groupby("model_version")}
-    by_version = decisions.sort_values("decision_number", kind="stable").groupby("model_version", sort=False)
+    of_models = decisions[decisions["decision"] != "fallback"]
+    by_version = of_models.sort_values("decision_number", kind="stable").groupby("model_version", sort=False)
     local = not settings.mirror.mlflow_tracking_uri
     folder = settings.data_dir.absolute()
     return Plan(

@@ -5,20 +5,21 @@ The choice never sees the hold-out days. The recipe itself is in `recipe.py`, it
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from moovitamix_assets.setting_groups import TrainingSettings
 from moovitamix_assets.training.components.base import Component, FittedComponent
-from moovitamix_assets.training.components.blend import blend, standardised_scores
+from moovitamix_assets.training.components.blend import standardised_scores
 from moovitamix_assets.training.components.registry import default_trials
+from moovitamix_assets.training.dataset.snapshot import held_out_days
 from moovitamix_assets.training.dataset.training_set import TrainingSet
-from moovitamix_assets.training.dataset.training_view import TrainingView, split
+from moovitamix_assets.training.dataset.training_view import Cutoff, TrainingView, split
 from moovitamix_assets.training.evaluation.offline import best_positions, ndcg_per_user
-from moovitamix_assets.training.selection.new_track_calibration import choose_calibration
 from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent, default_recipe
-from moovitamix_assets.training.selection.time_decay import best_time_decay
+from moovitamix_assets.training.selection.time_decay import best_history
 from moovitamix_assets.training.selection.tuning import Trial, best_trial, with_fewer_test_users
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
@@ -44,15 +45,21 @@ def choose_recipe(
         champion: The recipe whose hyperparameters are taken over; a component it lacks starts with its usual ones.
         trials: Trials in a search for better hyperparameters, over all components; 0 searches nothing.
     """
-    view = split(training_set, "before_validation")
+    held_out = held_out_days(training_set.as_of, settings, training_set.changed_on)
+    cutoff: Cutoff = "before_holdout" if held_out.choices_on_holdout else "before_validation"
+    view = split(training_set, cutoff)
     if len(view.test_users) < MINIMUM_USERS or not view.plays.nnz:
         return default_recipe()
+    since_change = split(training_set, cutoff, since_change=True) if training_set.changed_on else None
+    history = best_history(view, since_change, settings.seed, settings.training_threads)
+    if since_change is not None and history.since_change:
+        view = since_change
     tried = starting_points(view, champion)
     if trials:
         tried = within_budget(tried, default_trials(view), trials)
-    time_decay = best_time_decay(view, settings.seed, settings.training_threads)
-    tried = [[trial.with_time_decay(time_decay) for trial in grid] for grid in tried]
-    return choose_recipe_on(view, settings.seed, settings.training_threads, tried)
+    tried = [[trial.with_time_decay(history.time_decay) for trial in grid] for grid in tried]
+    recipe = choose_recipe_on(view, settings.seed, settings.training_threads, tried)
+    return replace(recipe, learns_since=training_set.changed_on) if history.since_change else recipe
 
 
 def starting_points(view: TrainingView, champion: Recipe | None) -> list[list[Component]]:
@@ -98,9 +105,8 @@ def choose_recipe_on(
 
 
 def recipe_of(view: TrainingView, best: Sequence[Trial]) -> Recipe:
-    """Weight the best trial of each component, LightFM's first, leave out those without weight, place new tracks."""
+    """Weight the best trial of each component, LightFM's first, and leave out those without weight."""
     weights, reached = choose_weights(view, best)
-    fitted = blend([trial.fitted for trial in best], weights)
     measured: dict[str, float] = {trial.component.name: trial.ndcg_at_10 for trial in best}
     return Recipe(
         components=tuple(
@@ -109,7 +115,6 @@ def recipe_of(view: TrainingView, best: Sequence[Trial]) -> Recipe:
             if weight > 0
         ),
         validation_ndcg_at_10={**measured, "blend": reached},
-        new_tracks=choose_calibration(view, fitted),
     )
 
 
@@ -137,7 +142,7 @@ def _ndcg_of_sums(
     for start in range(0, len(users), _BLOCK):
         block = users[start : start + _BLOCK]
         parts = [standardised_scores(component.scores(block)) for component in components]
-        seen = view.plays[block]
+        seen = view.seen[block]
         parts[0][np.repeat(np.arange(len(block)), np.diff(seen.indptr)), seen.indices] = -np.inf
         for combination, weights in enumerate(grid):
             total = sum(

@@ -1,9 +1,9 @@
-"""The time decay of plays: chosen once for all components, where tastes have moved.
+"""The history that components learn from: with which time decay, or only since tastes changed; one choice for all.
 
 How decay changes the plays is in `training_view.py`; how hyperparameters are tried is in `tuning.py`.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,34 @@ MINIMUM_GAIN = 1.02
 
 MOST_USERS = 20_000
 """Of more users so many, with all they played, are drawn by the seed: tastes move for all of them."""
+
+
+@dataclass(frozen=True)
+class History:
+    """The plays to learn from: all with a time decay, or those since tastes changed."""
+
+    time_decay: float = 0.0
+    since_change: bool = False
+
+
+def best_history(view: TrainingView, since_change: TrainingView | None, seed: int, threads: int) -> History:
+    """Choose between all plays, with or without time decay, and those since a change; one quick component decides.
+
+    Args:
+        view: All plays before a cutoff.
+        since_change: The same without those before the change; None if tastes did not change.
+        seed: Of the fits and of the users drawn.
+        threads: Of the fits.
+    """
+    time_decay = best_time_decay(view, seed, threads)
+    if since_change is None or not since_change.plays.nnz:
+        return History(time_decay)
+    reached = []
+    for each, decay in ((view, time_decay), (since_change, 0.0)):
+        each = with_fewer_test_users(_some_users(each, seed), seed)
+        trial = quick_trial(each).with_time_decay(decay)
+        reached.append(best_trial(each, [trial], seed, threads).ndcg_at_10)
+    return History(since_change=True) if reached[1] > reached[0] else History(time_decay)
 
 
 def best_time_decay(view: TrainingView, seed: int, threads: int) -> float:
@@ -39,7 +67,7 @@ def best_time_decay(view: TrainingView, seed: int, threads: int) -> float:
 
 
 def _some_users(view: TrainingView, seed: int) -> TrainingView:
-    if len(view.user_ids) <= MOST_USERS or view.freshness is None:
+    if len(view.user_ids) <= MOST_USERS:
         return view
     rows = np.sort(np.random.default_rng(seed).choice(len(view.user_ids), MOST_USERS, replace=False))
     return replace(
@@ -48,5 +76,6 @@ def _some_users(view: TrainingView, seed: int) -> TrainingView:
         plays=view.plays[rows],
         test=view.test[rows],
         user_features=view.user_features[rows],
-        freshness=view.freshness[rows],
+        freshness=None if view.freshness is None else view.freshness[rows],
+        older_plays=None if view.older_plays is None else view.older_plays[rows],
     )

@@ -47,7 +47,7 @@ def best_trial(view: TrainingView, tried: Sequence[Component], seed: int, thread
 
 
 def _trial(view: TrainingView, component: Component, fitted: FittedComponent) -> Trial:
-    ranked = rank(fitted, view.test_users, seen=view.plays, length=10)
+    ranked = rank(fitted, view.test_users, seen=view.seen, length=10)
     return Trial(component, fitted, float(ndcg_per_user(ranked, view.test[view.test_users]).mean()))
 
 

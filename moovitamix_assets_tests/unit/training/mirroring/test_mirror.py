@@ -19,10 +19,10 @@ from foundation.warehouse.rows import insert
 from moovitamix_assets.cli.app import app as cli
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.mirroring import mirror
+from moovitamix_assets.training.mirroring.aliases import aliases
 from moovitamix_assets.training.mirroring.mirror import (
     MirrorFailed,
     MirrorReport,
-    aliases,
     mirror_plan,
     write_mirror,
 )
