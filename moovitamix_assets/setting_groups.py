@@ -152,8 +152,13 @@ class WarehouseSettings(Variables):
         gt=0,
         description="Share of listens of unknown users or tracks that warns; 0.01 is normal, 0.1 on a small day ...",
     )
+    repeated_emails_warn_share: float = Field(
+        0.05,
+        gt=0,
+        description="Share of users with an email that others have too that warns; 0.01 is normal ...",
+    )
     unusual_minimum: int = Field(
-        20, ge=1, description="... for both: if at least this many records are affected."
+        20, ge=1, description="... for all three: if at least this many records are affected."
     )
 
 

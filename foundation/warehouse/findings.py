@@ -22,6 +22,8 @@ from foundation.warehouse.layout import SourceTable
 # The same weekday, four weeks back; half or double that is unusual.
 _VOLUME_WEEKS = 4
 _VOLUME_BOUNDS = (0.5, 2.0)
+# Hundreds of days are compared in a first load: three standard deviations are exceeded by chance among them.
+_VOLUME_DEVIATIONS = 4
 _SHOWN_CASES = 20
 
 _OF_DAYS = "changed_on IN (SELECT unnest(?::DATE[]))"
@@ -263,13 +265,17 @@ def usual_volume(
         return Finding(True, f"{table} has no day after the first yet.", severity="warn", figures=figures)
     accepted = loads.set_index("changed_on")["accepted"].astype("float64")
     weekdays = pd.Index(accepted.index).dayofweek
-    usual = accepted.groupby(weekdays).transform(
-        lambda day: day.shift().rolling(_VOLUME_WEEKS, min_periods=2).mean()
-    )
+    by_weekday = accepted.groupby(weekdays)
+    usual = by_weekday.transform(lambda day: day.shift().rolling(_VOLUME_WEEKS, min_periods=2).mean())
+    weeks = by_weekday.transform(lambda day: day.shift().rolling(_VOLUME_WEEKS, min_periods=2).count())
     ratio = (accepted / usual).dropna()
     ratio = ratio[ratio.index.isin(pd.to_datetime(list(days)))]
-    # A small number halves by chance: the difference must exceed three standard deviations of a count as well.
-    surprising = (accepted - usual).abs() > 3 * usual.clip(lower=1) ** 0.5
+    # A small number halves by chance. The square root of a count, such as the weeks' sum, has a standard deviation of
+    # one half (Anscombe 1948), so that the one of this difference is 1.
+    apart = (
+        2 * ((accepted + 3 / 8) ** 0.5 - ((weeks * usual + 3 / 8) / weeks) ** 0.5) / (1 + 1 / weeks) ** 0.5
+    )
+    surprising = apart.abs() > _VOLUME_DEVIATIONS
     unusual = ratio[((ratio < _VOLUME_BOUNDS[0]) | (ratio > _VOLUME_BOUNDS[1])) & surprising.loc[ratio.index]]
     described = ", ".join(f"{day:%Y-%m-%d} x{value:.2f}" for day, value in unusual.head(_SHOWN_CASES).items())
     return Finding(

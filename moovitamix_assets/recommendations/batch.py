@@ -23,6 +23,8 @@ from moovitamix_assets.recommendations.top_n import top_n
 from moovitamix_assets.setting_groups import RecommendationSettings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.artifacts.serving import ScoredGroup, Serving, ServingContext, Way
+from moovitamix_assets.training.dataset.features import track_features
+from moovitamix_assets.training.dataset.training_view import track_ages
 from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.warehouse.as_of import interactions_as_of, track_plays, tracks_as_of, users_as_of
 from moovitamix_assets.warehouse.schemas import RECOMMENDATIONS, SHADOW_RECOMMENDATIONS
@@ -49,7 +51,8 @@ class Known:
     Attributes:
         as_of: The day.
         users: user_id, favorite_genres; one row per user, by user_id.
-        tracks: track_id, genres, plays_last_30_days; one row per track, by track_id.
+        tracks: track_id, artist, songwriters, genres, album, created_at (may be left out), plays_last_30_days; one
+            row per track, by track_id.
         interactions: user_id, track_id; one row per user and track played.
     """
 
@@ -67,6 +70,7 @@ class Known:
         """The same as matrices."""
         user_ids = self.users["user_id"].to_numpy(np.int64)
         track_ids = self.tracks["track_id"].to_numpy(np.int64)
+        ages = track_ages(self.tracks, self.as_of + timedelta(days=1))
         return ServingContext(
             user_ids=user_ids,
             track_ids=track_ids,
@@ -74,6 +78,8 @@ class Known:
             genres=list(self.tracks["genres"]),
             recent_plays=self.tracks["plays_last_30_days"].to_numpy(np.float64),
             plays=_interaction_matrix(user_ids, track_ids, self.interactions),
+            track_features=track_features(self.tracks),
+            track_ages=np.full(len(track_ids), np.nan) if ages is None else ages,
         )
 
 

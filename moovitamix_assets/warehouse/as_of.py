@@ -51,8 +51,8 @@ def tracks_as_of(
             `as_of`.
 
     Returns:
-        track_id, artist, songwriters, genres, album, duration_seconds, plays_last_30_days (up to and with
-        `as_of`), and one column per earlier cut.
+        track_id, artist, songwriters, genres, album, duration_seconds, created_at, plays_last_30_days (up to and
+        with `as_of`), and one column per earlier cut.
     """
     ends = {"plays_last_30_days": as_of + timedelta(days=1), **(earlier_cuts or {})}
     counted = ", ".join(
@@ -65,7 +65,7 @@ def tracks_as_of(
         f"""
         WITH known AS ({_TRACKS}), played AS ({recent}),
         plays AS (SELECT track_id, {counted} FROM played GROUP BY track_id)
-        SELECT track_id, artist, songwriters, genres, album, duration_seconds, {shown}
+        SELECT track_id, artist, songwriters, genres, album, duration_seconds, created_at, {shown}
         FROM known LEFT JOIN plays USING (track_id) ORDER BY track_id
         """,
         {"as_of": as_of},

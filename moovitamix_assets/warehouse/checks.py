@@ -77,7 +77,12 @@ _WARNING_OF: dict[str, dict[str, Ask]] = {
     "users": {
         **_WARNING,
         **_DATED,
-        "repeated_emails": lambda connection, _, days, __: findings.repeated_emails(connection, days),
+        "repeated_emails": lambda connection, _, days, settings: findings.repeated_emails(
+            connection,
+            days,
+            warn_share=settings.warehouse.repeated_emails_warn_share,
+            minimum=settings.warehouse.unusual_minimum,
+        ),
     },
     "tracks": {**_WARNING, **_DATED},
     "listens": {

@@ -8,23 +8,36 @@ from datetime import date
 
 import duckdb
 
+from foundation.counting import counted
 from foundation.warehouse.findings import Finding, is_unusual, share_of
 
 _OF_DAYS = "changed_on IN (SELECT unnest(?::DATE[]))"
 
 
-def repeated_emails(connection: duckdb.DuckDBPyConnection, days: Sequence[date]) -> Finding:
-    """Users of these days who share their email with another; both are kept."""
+def repeated_emails(
+    connection: duckdb.DuckDBPyConnection, days: Sequence[date], *, warn_share: float, minimum: int
+) -> Finding:
+    """An unusual share of users who have their email in common with another; all are kept.
+
+    Args:
+        connection: An open warehouse.
+        days: The partitions whose users are judged together.
+        warn_share: From this share of their users on, a warning is given ...
+        minimum: ... if at least so many users are affected.
+    """
     row = connection.execute(
-        f"""SELECT count(DISTINCT email), count(DISTINCT user_id) FROM dim_users
-            WHERE email IN (SELECT email FROM dim_users GROUP BY email HAVING count(*) > 1) AND {_OF_DAYS}""",
+        f"""SELECT count(DISTINCT email) FILTER (is_repeated), count(*) FILTER (is_repeated), count(*) FROM (
+                SELECT email, email IN (SELECT email FROM dim_users GROUP BY email HAVING count(*) > 1) AS is_repeated
+                FROM dim_users WHERE {_OF_DAYS})""",
         [list(days)],
-    ).fetchone() or (0, 0)
+    ).fetchone() or (0, 0, 0)
+    emails, users, total = row
     return Finding(
-        row[0] == 0,
-        f"{row[1]} users share {row[0]} emails with others; all are kept.",
+        not is_unusual(users, total, warn_share, minimum),
+        f"{users} of {counted(total, 'user')} have an email that others have too ({counted(emails, 'email')}); all "
+        "are kept.",
         severity="warn",
-        figures={"emails": row[0], "users": row[1]},
+        figures={"emails": emails, "users": users, "of": total, "share": share_of(users, total)},
     )
 
 

@@ -343,8 +343,8 @@ def test_of_a_range_only_the_bad_days_are_refused_and_an_earlier_load_stays(
             "9 of 9 records of tracks were updated before they were created.",
         ),
         (
-            "users", "repeated_emails", ["UPDATE users SET email = 'a@b.org' WHERE user_id < 4"],
-            "3 users share 1 emails with others; all are kept.",
+            "users", "repeated_emails", ["UPDATE users SET email = 'a@b.org' WHERE user_id < 6"],
+            "5 of 6 users have an email that others have too (1 email); all are kept.",
         ),
         (
             "listens", "orphan_listens",
@@ -399,6 +399,18 @@ def updated_early(tenths: int) -> list[str]:
         (
             "users", "updated_before_created", ["UPDATE users SET created_at = updated_at + INTERVAL 1 HOUR"],
             True, {"records": 6, "of": 6, "share": 1.0},
+        ),
+        (
+            "users", "repeated_emails", ["UPDATE users SET email = 'a@b.org'"],
+            True, {"emails": 1, "users": 6, "of": 6, "share": 1.0},
+        ),
+        (
+            "users", "repeated_emails", [*updated_early(3), "UPDATE users SET email = NULL WHERE user_id > 50"],
+            True, {"emails": 0, "users": 0, "of": 60, "share": 0.0},
+        ),
+        (
+            "users", "repeated_emails", [*updated_early(3), "UPDATE users SET email = 'a@b.org' WHERE user_id > 40"],
+            False, {"emails": 1, "users": 26, "of": 60, "share": 26 / 60},
         ),
         (
             "listens", "orphan_listens",

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from foundation.run_tags import PARTITION_TAG
 from moovitamix_assets.partitions import (
     DAILY,
+    NIGHTLY_FROM_TAG,
     OF_THE_DAY_BEFORE,
     day_start,
     days_between,
+    days_to_make,
     partition_of,
     partitions_of_run,
     range_tags,
@@ -72,6 +74,12 @@ def test_a_run_tells_its_partitions_by_its_tags() -> None:
     assert partitions_of_run(range_tags(FIRST, FIRST)) == [FIRST]
     assert partitions_of_run({PARTITION_TAG: "2026-09-02", "other": "tag"}) == [date(2026, 9, 2)]
     assert partitions_of_run({"other": "tag"}) is None
+
+
+def test_a_nightly_run_computes_its_days_from_the_first_that_is_not_only_read_again() -> None:
+    days = days_between(FIRST, date(2026, 9, 4))
+    assert days_to_make(days, {}) == days
+    assert days_to_make(days, {NIGHTLY_FROM_TAG: "2026-09-03"}) == days[2:]
 
 
 def test_a_day_looks_back_at_the_day_before_and_the_first_at_nothing() -> None:

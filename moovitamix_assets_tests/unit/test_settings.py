@@ -83,6 +83,7 @@ def bounded() -> list[tuple[str, object, object]]:
         ("rejected_error_minimum", 0, -1),
         ("updated_before_created_warn_share", 1.1, 0),
         ("orphan_listens_warn_share", 1.1, 0),
+        ("repeated_emails_warn_share", 1.1, 0),
         ("unusual_minimum", 1, 0),
         ("plausibility_minimum", 1, 0),
         ("undated_warn_share", 1.1, 0),

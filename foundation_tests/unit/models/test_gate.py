@@ -67,15 +67,15 @@ def test_without_users_a_candidate_is_rejected():
 
 
 def test_hardly_any_candidate_that_is_a_tenth_worse_is_let_in():
-    """Twice the tolerance below the champion, seen through the noise of users: at most one in twenty."""
+    """Twice the tolerance below the champion, seen through the noise of users: at most one in twelve."""
     champion = ndcg_of_users(0.08, 1000, 100)
     popularity = ndcg_of_users(0.02, 1000, 101)
     promoted = 0
-    for seed in range(40):
+    for seed in range(12):
         noise = np.random.default_rng(seed).normal(0, 0.05, len(champion))
         candidate = champion * 0.9 + noise
         promoted += decided(candidate, champion, popularity).decision == "promoted"
-    assert promoted <= 2
+    assert promoted <= 1
 
 
 differences = st.builds(

@@ -176,6 +176,8 @@ class _Reasons:
     def _by_model(self, track_id: int) -> str:
         if self._model is None:
             return "its model is no longer kept, so the reason is unknown"
+        if track_id not in self._model.track_ids:
+            return "it came after the model's training, and its artist, genres or album fit your profile"
         nearest = self._model.nearest_of(track_id, np.array(list(self._played), dtype=np.int64))
         if nearest is None:
             return "no single track that you played explains it; it fits your profile"

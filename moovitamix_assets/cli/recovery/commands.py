@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from foundation.counting import counted
+from moovitamix_assets.cli.interface.copying import refresh_copy_for_readers
 from moovitamix_assets.cli.interface.invocation import console, say
 from moovitamix_assets.cli.interface.options import DataDir, Yes, confirm, day, read_settings
 
@@ -35,6 +36,7 @@ def rebuild(
             return
         for line in describe(rebuild_warehouse(settings, instance, TerminalProgress(console))):
             say(line)
+        refresh_copy_for_readers(settings)
 
 
 def forget(
@@ -60,6 +62,7 @@ def forget(
     confirm(yes)
     with open_instance(settings.data_dir) as instance:
         forgotten = forget_days(settings, instance, last)
+        refresh_copy_for_readers(settings)
     rows = ", ".join(f"{table} {number:,}" for table, number in forgotten.rows.items())
     say(
         f"Removed rows: {rows or 'none'}. Training sets and models: {forgotten.folders}. Partitions of landing to be "

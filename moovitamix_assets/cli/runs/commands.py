@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from moovitamix_assets.cli.interface.copying import refresh_copy_for_readers
 from moovitamix_assets.cli.interface.errors import fail
 from moovitamix_assets.cli.interface.invocation import console, say
 from moovitamix_assets.cli.interface.options import (
@@ -66,7 +67,7 @@ def run(
             ):
                 say(f"Damaged: {file} was set aside as {now}.")
         outcome = run_pipeline(settings, from_day, to_day, instance, TerminalProgress(console), again=again)
-        _refresh_copy(settings)
+        refresh_copy_for_readers(settings)
     if not outcome.missing and not again:
         say("Nothing was missing.")
     if outcome.source_not_inspected:
@@ -96,6 +97,7 @@ def rollback(
 
     with open_instance(settings.data_dir) as instance:
         now, before = run_rollback(settings, instance, reason, to)
+        refresh_copy_for_readers(settings)
     say(f"{now} is the champion again, in place of {before}. It makes the next recommendations.")
 
 
@@ -146,19 +148,6 @@ def mirror(data_dir: DataDir = None) -> None:
     say(f"Versions in {report.where}: {len(report.versions)}, {report.seconds:.1f} s")
 
 
-def _refresh_copy(settings: Settings) -> None:
-    """Copy the warehouse for readers; that it cannot be copied is no reason for the command to fail."""
-    from foundation.warehouse.copying import CopyNotWritten
-    from moovitamix_assets.warehouse.connection import refresh_copy
-
-    if not settings.warehouse.warehouse_copy:
-        return
-    try:
-        refresh_copy(settings.warehouse_path)
-    except CopyNotWritten as error:
-        say(str(error), style="yellow")
-
-
 def _train_now(settings: Settings, reason: str) -> None:
     from foundation.file_lock import exclusive_lock
     from foundation.progress import TerminalProgress
@@ -170,7 +159,7 @@ def _train_now(settings: Settings, reason: str) -> None:
         pass  # A mistyped folder is named, not created.
     with exclusive_lock(settings.run_lock, report_waiting), open_instance(settings.data_dir) as instance:
         outcome = train_now(settings, instance, TerminalProgress(console), reason)
-        _refresh_copy(settings)
+        refresh_copy_for_readers(settings)
     if outcome.decision:
         verdict = outcome.decision.decision.replace("_", " ")
         say(f"{outcome.decision.model_version} was {verdict}. {outcome.decision.reason}")

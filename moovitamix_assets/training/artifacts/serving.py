@@ -16,6 +16,14 @@ from scipy import sparse
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.components.base import FloatArray
 from moovitamix_assets.training.components.genre_popularity import genre_popularity
+from moovitamix_assets.training.components.new_tracks import (
+    FeatureMeans,
+    NewTrackCalibration,
+    block_weight,
+    extended_scores,
+    extended_vectors,
+    popularity_evidence,
+)
 from moovitamix_assets.training.dataset import columns
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.dataset.training_view import TrainingView
@@ -38,6 +46,9 @@ class ServingContext:
         genres: Of each track, likewise.
         recent_plays: Plays of each track that popularity goes by, float64 (T,).
         plays: Tracks played by each user, CSR (U, T); only which counts, not how often.
+        track_features: Features of each track, rows summing to one or zero, CSR (T, F).
+        track_ages: Days from the one on which each track came to the day it is recommended for, float64 (T,): 1 for a
+            track of the day before, NaN where unknown.
     """
 
     user_ids: Ids
@@ -46,6 +57,8 @@ class ServingContext:
     genres: Sequence[object]
     recent_plays: npt.NDArray[np.float64]
     plays: sparse.csr_matrix
+    track_features: sparse.csr_matrix
+    track_ages: npt.NDArray[np.float64]
 
     @classmethod
     def of_view(cls, training_set: TrainingSet, view: TrainingView) -> "ServingContext":
@@ -59,6 +72,8 @@ class ServingContext:
             genres=list(tracks[columns.GENRES]),
             recent_plays=view.recent_plays,
             plays=view.plays,
+            track_features=view.track_features,
+            track_ages=np.full(len(tracks), np.nan) if view.track_ages is None else view.track_ages,
         )
 
 
@@ -99,6 +114,63 @@ def ways_of_serving(model: Recommender | None, context: ServingContext) -> npt.N
     return np.where(trained, "trained", np.where(has_plays, "newcomer", "cold_start"))
 
 
+@dataclass(frozen=True)
+class _Catalogue:
+    """The catalogue as a model knows it: tracks with plays in training, and new ones that their features place.
+
+    Attributes:
+        of_model: Rows, in the model, of the tracks with plays, ascending, int64 (K,).
+        known: Their rows in the catalogue, ascending, int64 (K,).
+        new: The other rows of the catalogue, ascending, int64 (N,).
+        means: From the known to the new ones.
+        evidence: Of the new ones, see `popularity_evidence`.
+    """
+
+    of_model: Ids
+    known: Ids
+    new: Ids
+    means: FeatureMeans
+    evidence: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, model: Recommender, context: ServingContext) -> "_Catalogue":
+        played = np.bincount(model.plays.indices, minlength=len(model.track_ids)) > 0
+        of_model = np.flatnonzero(played & np.isin(model.track_ids, context.track_ids))
+        known = np.searchsorted(context.track_ids, model.track_ids[of_model])
+        new = np.setdiff1d(np.arange(len(context.track_ids)), known)
+        listeners = np.bincount(context.plays.indices, minlength=len(context.track_ids))
+        return cls(
+            of_model=of_model,
+            known=known,
+            new=new,
+            means=FeatureMeans.of(context.track_features, known, new),
+            evidence=popularity_evidence(listeners, context.track_ages, new),
+        )
+
+    def vectors(
+        self,
+        users: FloatArray,
+        of_known: FloatArray,
+        calibration: NewTrackCalibration,
+        further_spread: float = 0.0,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return vectors of the users and of the whole catalogue, from those of the users and the known tracks."""
+        offsets = calibration.offsets(self.evidence)
+        user_vectors, known, new = extended_vectors(
+            users, of_known, self.means, calibration.scale, offsets, further_spread
+        )
+        tracks = np.empty((len(self.known) + len(self.new), known.shape[1]), dtype=np.float32)
+        tracks[self.known], tracks[self.new] = known, new
+        return user_vectors, tracks
+
+    def scores(self, of_known: FloatArray, calibration: NewTrackCalibration) -> FloatArray:
+        """Return scores of the whole catalogue, (n, T), from those of the known tracks, (n, K)."""
+        scores = np.empty((len(of_known), len(self.known) + len(self.new)), dtype=np.float32)
+        scores[:, self.known] = of_known
+        scores[:, self.new] = extended_scores(of_known, self.means, calibration.scale)
+        return scores
+
+
 class Serving:
     """A model, or none, serving the users of a context."""
 
@@ -121,32 +193,47 @@ class Serving:
     def _trained(self, model: Recommender) -> ScoredGroup:
         users = self._served("trained")
         rows = np.searchsorted(model.user_ids, self.context.user_ids[users])
-        of_model, tracks = self._catalogue(model)
-        blocks = model.blend.blocks
+        blend, catalogue = model.blend, self._catalogue
+        user_vectors, track_vectors = catalogue.vectors(
+            model.user_vectors[rows],
+            model.track_vectors[catalogue.of_model],
+            model.recipe.new_tracks,
+            block_weight(blend),
+        )
+
+        def block_scores(some: Ids) -> FloatArray:
+            of_known = blend.block_scores(rows[some])[:, catalogue.of_model]
+            return catalogue.scores(of_known, model.recipe.new_tracks)
+
         return ScoredGroup(
             way="trained",
             users=users,
-            tracks=tracks,
-            user_vectors=model.user_vectors[rows],
-            track_vectors=model.track_vectors[of_model],
-            extra_scores=(lambda some: model.blend.block_scores(rows[some])[:, of_model]) if blocks else None,
+            tracks=np.arange(len(self.context.track_ids)),
+            user_vectors=user_vectors,
+            track_vectors=track_vectors,
+            extra_scores=block_scores if blend.blocks else None,
         )
 
     def _newcomers(self, model: Recommender) -> ScoredGroup:
-        users = self._served("newcomer")
-        of_model, tracks = self._catalogue(model)
-        played = self.context.plays[users][:, tracks].tocsr()
-        played.sort_indices()
-        of_tracks = sparse.csr_matrix(
-            (np.ones(played.nnz, dtype=np.float32), of_model[played.indices], played.indptr),
-            shape=(len(users), len(model.track_ids)),
+        users, catalogue = self._served("newcomer"), self._catalogue
+        user_vectors, track_vectors = catalogue.vectors(
+            model.newcomer_vectors(self._plays_in_model(model, users)),
+            model.track_vectors[catalogue.of_model, : model.lightfm_width],
+            model.recipe.new_tracks,
         )
         return ScoredGroup(
-            way="newcomer",
-            users=users,
-            tracks=tracks,
-            user_vectors=model.newcomer_vectors(of_tracks),
-            track_vectors=model.track_vectors[of_model, : model.lightfm_width],
+            "newcomer", users, np.arange(len(self.context.track_ids)), user_vectors, track_vectors
+        )
+
+    def _plays_in_model(self, model: Recommender, users: Ids) -> sparse.csr_matrix:
+        """The plays of some users with the model's tracks as columns; those of other tracks are left out."""
+        of_model = np.flatnonzero(np.isin(model.track_ids, self.context.track_ids))
+        in_catalogue = np.searchsorted(self.context.track_ids, model.track_ids[of_model])
+        played = self.context.plays[users][:, in_catalogue].tocsr()
+        played.sort_indices()
+        return sparse.csr_matrix(
+            (np.ones(played.nnz, dtype=np.float32), of_model[played.indices], played.indptr),
+            shape=(len(users), len(model.track_ids)),
         )
 
     def _popular(self, way: Literal["cold_start", "popular"]) -> ScoredGroup:
@@ -155,10 +242,11 @@ class Serving:
         user_vectors, track_vectors = genre_popularity(favorites, context.genres, context.recent_plays)
         return ScoredGroup(way, users, np.arange(len(context.track_ids)), user_vectors, track_vectors)
 
-    def _catalogue(self, model: Recommender) -> tuple[Ids, Ids]:
-        """Rows of the model's tracks that are in the catalogue, and their rows there; both ascending."""
-        of_model = np.flatnonzero(np.isin(model.track_ids, self.context.track_ids))
-        return of_model, np.searchsorted(self.context.track_ids, model.track_ids[of_model])
+    @cached_property
+    def _catalogue(self) -> "_Catalogue":
+        if self.model is None:
+            raise ValueError("without a model no track is known or new to it")
+        return _Catalogue.of(self.model, self.context)
 
 
 @dataclass(frozen=True)

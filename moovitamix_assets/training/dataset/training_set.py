@@ -43,6 +43,7 @@ _SCHEMAS: dict[str, pa.Schema] = {
             (columns.GENRES, pa.list_(pa.string())),
             (columns.ALBUM, pa.string()),
             (columns.DURATION_SECONDS, pa.float64()),
+            (columns.CREATED_AT, _TIMESTAMP),
             (columns.PLAYS_LAST_30_DAYS, pa.int64()),
             (columns.PLAYS_LAST_30_DAYS_BEFORE_HOLDOUT, pa.int64()),
             (columns.PLAYS_LAST_30_DAYS_BEFORE_VALIDATION, pa.int64()),
@@ -64,12 +65,18 @@ _SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
 }
-# Left out where it is not known when interactions took place, or that tastes changed.
+# Left out where it is not known when interactions took place, when tracks came, or that tastes changed.
 _OPTIONAL = {
-    columns.PLAYS_BEFORE_CHANGE,
-    columns.DECAYED_PLAYS,
-    columns.DECAYED_PLAYS_BEFORE_HOLDOUT,
-    columns.DECAYED_PLAYS_BEFORE_VALIDATION,
+    "users": frozenset[str](),
+    "tracks": frozenset({columns.CREATED_AT}),
+    "interactions": frozenset(
+        {
+            columns.PLAYS_BEFORE_CHANGE,
+            columns.DECAYED_PLAYS,
+            columns.DECAYED_PLAYS_BEFORE_HOLDOUT,
+            columns.DECAYED_PLAYS_BEFORE_VALIDATION,
+        }
+    ),
 }
 DECAYED_UNIT = 1000.0
 """A play without any decay, in the columns of decayed plays."""
@@ -101,7 +108,8 @@ class TrainingSet:
         as_of: The last day that is included.
         users: One row per user: user_id, favorite_genres (list of str), gender (str or None), created_at.
         tracks: One row per track: track_id, artist, songwriters, genres (list of str), album,
-            duration_seconds, and the plays of the last 30 days up to `as_of` and to each of the two cutoffs.
+            duration_seconds, created_at (may be left out), and the plays of the last 30 days up to `as_of` and to each
+            of the two cutoffs.
         interactions: One row per user and track: plays up to `as_of` and to each of the two cutoffs, the same
             decayed (thousandths, halved each week of age at the cutoff; may be left out), first and last time played.
         reference: Distributions of listens, users and tracks, for drift; nothing is learned from it.
@@ -146,12 +154,12 @@ class TrainingSet:
         """
         manifest = verified_manifest(directory)
         frames = {}
-        for name, schema in _SCHEMAS.items():
+        for name in _SCHEMAS:
             content = (directory / f"{name}.parquet").read_bytes()
             if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
                 raise TrainingSetDamaged(directory, f"{name}.parquet differs from its manifest")
             known = pq.read_schema(io.BytesIO(content)).names
-            frames[name] = pq.read_table(io.BytesIO(content), schema=_of(schema, known)).to_pandas()
+            frames[name] = pq.read_table(io.BytesIO(content), schema=_of(name, known)).to_pandas()
         reference = from_json(manifest.get("reference", {}))
         changed_on = manifest.get("changed_on")
         read = cls(
@@ -181,7 +189,7 @@ class TrainingSet:
 
     def _parquet(self, name: str) -> bytes:
         frame: pd.DataFrame = getattr(self, name).sort_values(_KEYS[name], kind="stable")
-        schema = _of(_SCHEMAS[name], frame.columns)
+        schema = _of(name, frame.columns)
         table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
         buffer = io.BytesIO()
         # The frame's own metadata names library versions, which would change the bytes of equal sets.
@@ -205,6 +213,6 @@ def verified_manifest(directory: Path) -> dict[str, Any]:
     raise TrainingSetDamaged(directory, found)
 
 
-def _of(schema: pa.Schema, present: Iterable[str]) -> pa.Schema:
-    """Return a schema without the optional columns that are not there."""
-    return pa.schema([each for each in schema if each.name not in _OPTIONAL - set(present)])
+def _of(name: str, present: Iterable[str]) -> pa.Schema:
+    """Return a table's schema without the optional columns that are not there."""
+    return pa.schema([each for each in _SCHEMAS[name] if each.name not in _OPTIONAL[name] - set(present)])

@@ -4,10 +4,12 @@ How a set is cut in time belongs here. The set itself is in `training_set.py`; t
 """
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import sparse
 
 from moovitamix_assets.training.dataset import columns
@@ -34,6 +36,10 @@ class TrainingView:
         track_features: Features of the tracks without identity, rows summing to one or zero, CSR (T, G).
         freshness: The share left of an interaction's plays after time decay, above 0 and at most 1, float32 CSR
             (U, T) with the entries of `plays`; None where it is not known when they were played.
+        test_days: The day after the cutoff, from 1, of each interaction that was first played between this cutoff and
+            the next, float32 CSR (U, T); None where it is not known.
+        track_ages: Days from the one on which each track came to the first one after the cutoff, float64 (T,): 1 for
+            the day before the cutoff, below 1 for a track that came later, NaN where unknown; None if all are.
         older_plays: Plays that are not learned from, but whose tracks count as seen, float32 CSR (U, T); None if the
             model learns from all.
     """
@@ -46,6 +52,8 @@ class TrainingView:
     user_features: sparse.csr_matrix
     track_features: sparse.csr_matrix
     freshness: sparse.csr_matrix | None = None
+    test_days: sparse.csr_matrix | None = None
+    track_ages: npt.NDArray[np.float64] | None = None
     older_plays: sparse.csr_matrix | None = None
 
     @property
@@ -156,17 +164,47 @@ def split(training_set: TrainingSet, cutoff: Cutoff, *, since_change: bool = Fal
             np.maximum(known, 1) * np.float32(DECAYED_UNIT)
         )
         freshness = _matrix(share, rows, cells, known > 0, shape)
+    tested = (known == 0) & (until > 0)
+    first_day, days = _days_of_test(training_set, tested)
     return TrainingView(
         user_ids=user_ids,
         track_ids=track_ids,
         plays=_matrix(learned, rows, cells, learned > 0, shape),
         recent_plays=tracks[cut.recent].to_numpy(np.float64),
-        test=_matrix(np.ones_like(known), rows, cells, (known == 0) & (until > 0), shape),
+        test=_matrix(np.ones_like(known), rows, cells, tested, shape),
         user_features=user_features(users),
         track_features=track_features(tracks),
         freshness=freshness,
+        test_days=None if days is None else _matrix(days, rows, cells, tested, shape),
+        track_ages=track_ages(tracks, first_day),
         older_plays=older_plays,
     )
+
+
+def track_ages(tracks: pd.DataFrame, day: date) -> npt.NDArray[np.float64] | None:
+    """Return the days from the one on which each track came to `day`, shape (T,), NaN where it is not known.
+
+    None if the frame has no `created_at`.
+    """
+    if columns.CREATED_AT not in tracks:
+        return None
+    came = pd.to_datetime(tracks[columns.CREATED_AT]).dt.floor("D")
+    return np.asarray((pd.Timestamp(day) - came) / pd.Timedelta(days=1), dtype=np.float64)
+
+
+def _days_of_test(
+    training_set: TrainingSet, tested: npt.NDArray[np.bool_]
+) -> tuple[date, npt.NDArray[np.float32] | None]:
+    """Return the first day after the cutoff, and the day of each interaction counted from it, from 1.
+
+    The first day is that of the first interaction tested; without any, it is the day after the set's.
+    """
+    after = training_set.as_of + timedelta(days=1)
+    first = pd.to_datetime(training_set.interactions[columns.FIRST_LISTENED_AT]).dt.floor("D")
+    if not tested.any() or first[tested].isna().any():
+        return after, None
+    begins = first[tested].min()
+    return begins.date(), np.asarray((first - begins).dt.days + 1, dtype=np.float32)
 
 
 def positions(ids: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], what: str) -> npt.NDArray[np.int64]:

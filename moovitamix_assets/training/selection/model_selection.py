@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from moovitamix_assets.setting_groups import TrainingSettings
 from moovitamix_assets.training.components.base import Component, FittedComponent
-from moovitamix_assets.training.components.blend import standardised_scores
+from moovitamix_assets.training.components.blend import blend, standardised_scores
 from moovitamix_assets.training.components.registry import default_trials
 from moovitamix_assets.training.dataset.snapshot import held_out_days
 from moovitamix_assets.training.dataset.training_set import TrainingSet
 from moovitamix_assets.training.dataset.training_view import Cutoff, TrainingView, split
 from moovitamix_assets.training.evaluation.offline import best_positions, ndcg_per_user
+from moovitamix_assets.training.selection.new_track_calibration import choose_calibration
 from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent, default_recipe
 from moovitamix_assets.training.selection.time_decay import best_history
 from moovitamix_assets.training.selection.tuning import Trial, best_trial, with_fewer_test_users
@@ -105,8 +106,9 @@ def choose_recipe_on(
 
 
 def recipe_of(view: TrainingView, best: Sequence[Trial]) -> Recipe:
-    """Weight the best trial of each component, LightFM's first, and leave out those without weight."""
+    """Weight the best trial of each component, LightFM's first, leave out those without weight, place new tracks."""
     weights, reached = choose_weights(view, best)
+    fitted = blend([trial.fitted for trial in best], weights)
     measured: dict[str, float] = {trial.component.name: trial.ndcg_at_10 for trial in best}
     return Recipe(
         components=tuple(
@@ -115,6 +117,7 @@ def recipe_of(view: TrainingView, best: Sequence[Trial]) -> Recipe:
             if weight > 0
         ),
         validation_ndcg_at_10={**measured, "blend": reached},
+        new_tracks=choose_calibration(view, fitted),
     )
 
 

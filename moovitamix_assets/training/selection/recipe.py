@@ -12,6 +12,7 @@ from typing import Any
 
 from moovitamix_assets.setting_groups import TrainingSettings
 from moovitamix_assets.training.components.base import Component
+from moovitamix_assets.training.components.new_tracks import NewTrackCalibration
 from moovitamix_assets.training.components.registry import BASE, component_named
 
 
@@ -31,11 +32,13 @@ class Recipe:
         components: LightFM first, then the components that improve it.
         validation_ndcg_at_10: Figures that each component and the blend reached on the validation days; empty if
             nothing was chosen there.
+        new_tracks: The place of tracks without plays in training among the others.
         learns_since: The day on which tastes changed, if older plays are not learned from.
     """
 
     components: tuple[WeightedComponent, ...]
     validation_ndcg_at_10: Mapping[str, float] = field(default_factory=dict)
+    new_tracks: NewTrackCalibration = field(default_factory=NewTrackCalibration)
     learns_since: date | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -46,6 +49,7 @@ class Recipe:
                 for weighted in self.components
             ],
             "validation_ndcg_at_10": dict(self.validation_ndcg_at_10),
+            "new_tracks": self.new_tracks.to_json(),
             **({"learns_since": self.learns_since.isoformat()} if self.learns_since else {}),
         }
 
@@ -64,6 +68,8 @@ class Recipe:
                 for row in values["ingredients"]
             ),
             validation_ndcg_at_10=values["validation_ndcg_at_10"],
+            # Recipes from before new tracks were recommended do not have the key.
+            new_tracks=NewTrackCalibration.from_json(values.get("new_tracks", {})),
             learns_since=date.fromisoformat(since) if (since := values.get("learns_since")) else None,
         )
 

@@ -77,5 +77,6 @@ def _some_users(view: TrainingView, seed: int) -> TrainingView:
         test=view.test[rows],
         user_features=view.user_features[rows],
         freshness=None if view.freshness is None else view.freshness[rows],
+        test_days=None if view.test_days is None else view.test_days[rows],
         older_plays=None if view.older_plays is None else view.older_plays[rows],
     )

@@ -126,6 +126,13 @@ def test_versions_that_served_long_ago_are_known_by_their_quality(connection):
     assert read_evidence(connection).recommending_versions == {A, B}
 
 
+def test_a_version_measured_on_the_day_itself_is_known_and_one_of_a_later_day_is_not(connection):
+    recommend(connection, 15, "popularity")
+    judge(connection, 15, A)
+    judge(connection, 16, B)
+    assert read_evidence(connection).recommending_versions == {A}
+
+
 def test_a_rejected_candidate_is_a_training_and_no_champion(connection):
     decide_about(connection, A)
     decide_about(connection, B, "rejected")

@@ -142,6 +142,8 @@ def test_where_the_world_moved_the_model_is_not_to_blame():
 
 def test_drift_that_the_previous_version_stood_under_excuses_nothing():
     assert decided(WORSE, drift=drift(9, [1.2] * 10)).roll_back
+    # So it does if it began, and ended, on the first of the days compared.
+    assert decided(WORSE, drift=drift(9, [1.2]) + drift(16, [1.2] * 3)).roll_back
     # On the day as of which it was trained the champion had not served yet.
     assert decided(WORSE, drift=drift(15, [1.2] * 4)).roll_back
     other = drift(9, [1.2] * 7, "track_genre") + drift(16, [1.2] * 3)

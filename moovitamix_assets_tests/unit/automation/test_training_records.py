@@ -150,3 +150,20 @@ def test_only_an_open_request_can_be_withdrawn(instance: DagsterInstance, settin
     with pytest.raises(NoOpenRequest, match="requested as of 2026-09-16 was started as of 2026-09-16"):
         withdraw_request(instance, settings, "too late")
     assert requested_on(instance) == date(2026, 9, 16)
+
+
+def test_the_reasons_of_a_request_and_of_its_withdrawal_are_recorded(
+    instance: DagsterInstance, settings: Settings
+) -> None:
+    with write_warehouse(settings.warehouse_path) as connection:
+        add_list(connection, date(2026, 9, 20), 1, [10], A)
+    request_retraining(instance, settings, "The catalogue was cleaned.")
+    withdraw_request(instance, settings, "It was not.")
+    records = instance.fetch_observations(AssetKey("lightfm_model"), limit=10).records
+    reasons = [
+        value.value
+        for record in records
+        if record.asset_observation
+        for value in record.asset_observation.metadata.values()
+    ]
+    assert reasons == ["It was not.", "The catalogue was cleaned."]

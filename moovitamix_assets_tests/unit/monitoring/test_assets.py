@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from dagster import AssetsDefinition, DagsterInstance, materialize
 
+from foundation import plots
 from foundation.progress import NoProgress
 from moovitamix_assets.monitoring.assets import drift, recommendation_quality
 from moovitamix_assets.partitions import range_tags
@@ -101,6 +102,17 @@ def test_a_day_measures_the_recommendations_of_the_day_before_on_what_was_played
     assert figures["2026-09-04"]["model_hit_rate_at_10"] == 0.0
     assert figures["2026-09-04"]["popular_hit_rate_at_10"] == 1.0
     assert figures["2026-09-05"]["dagster/partition_row_count"] == 0
+
+
+@pytest.mark.parametrize(("fewest", "shown"), [(2, "0 days"), (1, "1 days")])
+def test_days_are_shown_on_which_as_many_users_were_measured_as_the_settings_ask_for(
+    measurer: Measurer, monkeypatch: pytest.MonkeyPatch, fewest: int, shown: str
+) -> None:
+    monkeypatch.setattr(plots, "quality_by_day", lambda rows: f"{rows['day'].nunique()} days")
+    measurer.settings = measurer.settings.changed(quality_minimum_users=fewest)
+    fill_recommendations(measurer)
+    figures = measurer.measure(recommendation_quality, 3)
+    assert figures["2026-09-03"]["compared_with_popularity"] == shown
 
 
 def test_what_was_measured_stays_when_its_recommendations_are_no_longer_kept(measurer: Measurer) -> None:

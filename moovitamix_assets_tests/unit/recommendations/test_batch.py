@@ -204,11 +204,21 @@ def test_newcomers_are_served_by_lightfm_from_a_single_play_on(known, blended):
         np.testing.assert_allclose(listed["score"], [score for _, score in expected], rtol=1e-4, atol=1e-5)
 
 
-def test_tracks_of_today_have_no_place_in_a_models_recommendations_but_in_cold_starts(known, model):
-    new = known.tracks.head(1).assign(track_id=7, genres=[["pop"]], plays_last_30_days=10_000)
-    tracks = pd.concat([new, known.tracks], ignore_index=True)
-    rows = recommended(Known(known.as_of, known.users, tracks, known.interactions), model)
-    assert set(rows["source"][rows["track_id"] == 7]) == {"cold_start"}
+@pytest.mark.parametrize("components", ["model", "blended"])
+def test_a_track_that_came_after_the_training_is_recommended_to_those_who_play_its_kind(
+    known, components, request
+):
+    metal = known.tracks.iloc[[1]].assign(track_id=7, plays_last_30_days=0)
+    tracks = pd.concat([metal, known.tracks], ignore_index=True)
+    joined = Known(known.as_of, known.users, tracks, known.interactions)
+    rows = recommended(joined, request.getfixturevalue(components), length=len(tracks), filter_seen=False)
+    ranks = rows[rows["track_id"] == 7].set_index("user_id")["rank"]
+    assert set(ranks.index) == set(known.users["user_id"])
+    loves_metal = (known.users["user_id"].to_numpy() - 100) // 3 % 4 == 1
+    loves_metal[:2] = False
+    users = known.users["user_id"].to_numpy()
+    assert ranks[users[loves_metal]].max() < ranks[users[~loves_metal][2:]].median()
+    assert ranks[NEWCOMER] < len(tracks) / 3
 
 
 def test_a_track_of_today_moves_no_other_track_and_nothing_played(known, model):

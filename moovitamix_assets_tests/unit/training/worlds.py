@@ -15,12 +15,18 @@ VALIDATION_DAYS = 7
 
 
 def taste_world(
-    users: int = 80, tracks: int = 120, listens: int = 5000, seed: int = 1, moved_on: int | None = None
+    users: int = 80,
+    tracks: int = 120,
+    listens: int = 5000,
+    seed: int = 1,
+    moved_on: int | None = None,
+    joining: int = 0,
 ) -> TrainingSet:
     """Return a training set in which user u loves genre u mod 4, and track t is of genre t mod 4.
 
     From the day `moved_on`, counted from 0, all users love the next genre; then the set has decayed plays.
-    The last user has never played anything; the last four tracks appear on the first hold-out day.
+    The last user has never played anything; the last four tracks appear on the first hold-out day. With `joining`,
+    so many of the most played tracks join one after the other on the last 14 days instead, and it is known when.
     """
     random = np.random.default_rng(seed)
     user_ids = np.arange(users) * 3 + 100
@@ -35,6 +41,9 @@ def taste_world(
     track = np.minimum(place * 4 + genre, tracks - 1)
     track = np.where((track >= tracks - 4) & (day < DAYS - HOLDOUT_DAYS), track - 4, track)
     plays = pd.DataFrame({"user_id": user_ids[user], "track_id": track_ids[track], "day": day})
+    came = np.full(tracks, -100)
+    came[:joining] = DAYS - HOLDOUT_DAYS - VALIDATION_DAYS + np.arange(joining) * 14 // max(joining, 1) - 1
+    plays = plays[day > came[track]].reset_index(drop=True)
     return TrainingSet(
         as_of=AS_OF,
         users=pd.DataFrame(
@@ -45,9 +54,13 @@ def taste_world(
                 "created_at": [datetime(2026, 1, 1)] * users,
             }
         ),
-        tracks=_tracks(plays, track_ids),
+        tracks=_tracks(plays, track_ids).assign(**_created_at(came) if joining else {}),
         interactions=_interactions(plays) if moved_on is None else _with_decayed(plays),
     )
+
+
+def _created_at(came: np.ndarray) -> dict[str, list[datetime]]:
+    return {"created_at": [datetime(2026, 9, 5, 12) + timedelta(days=int(day)) for day in came]}
 
 
 def _tracks(plays: pd.DataFrame, track_ids: np.ndarray) -> pd.DataFrame:

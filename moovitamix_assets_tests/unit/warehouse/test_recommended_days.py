@@ -12,4 +12,5 @@ def test_the_newest_day_is_found_up_to_the_day_asked_for(tmp_path):
         add_list(connection, date(2026, 9, 5), 1, [20], "a")
         assert newest_recommended_day(connection) == date(2026, 9, 5)
         assert newest_recommended_day(connection, date(2026, 9, 4)) == date(2026, 9, 3)
+        assert newest_recommended_day(connection, date(2026, 9, 3)) == date(2026, 9, 3)
         assert newest_recommended_day(connection, date(2026, 9, 2)) is None

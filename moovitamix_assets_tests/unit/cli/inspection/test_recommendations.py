@@ -44,7 +44,7 @@ def deployment(model: Recommender, tmp_path_factory: pytest.TempPathFactory) -> 
         insert(connection, LISTENS, plays())
         insert(connection, PROMOTIONS, promotion(model.model_version))
         for rows in (
-            recommendations(WARM, listed, "model", model.model_version, DAY),
+            recommendations(WARM, [*listed, NEW_TRACK], "model", model.model_version, DAY),
             recommendations(WARM, listed[:1], "model", "2026-10-15-deadbeef", NEXT_DAY),
             recommendations(COLD, [1000, 1007], "cold_start", "popularity", DAY),
             recommendations(COLD, [1000], "popular", "popularity", NEXT_DAY),
@@ -158,14 +158,15 @@ def refusal(data_dir: Path, *words: object, code: int = 1) -> str:
 def test_a_list_of_the_model_names_what_was_played_as_known_that_day(deployment, model):
     heading, *shown = lines(deployment, WARM, "--day", DAY)
     assert heading == (
-        f"User {WARM} on {DAY}: 3 tracks from model (version {model.model_version}), "
+        f"User {WARM} on {DAY}: 4 tracks from model (version {model.model_version}), "
         "expired on 2026-10-17 00:00 UTC"
     )
-    assert len(shown) == 6
+    assert len(shown) == 8
     assert re.fullmatch(r'  1\. ".+" by Artist \d+ \((jazz|metal)\)  1\.500  track \d+', shown[0])
-    assert {reason.strip() for reason in shown[1::2]} == {
+    assert {reason.strip() for reason in shown[1:6:2]} == {
         'because you played "Song 1000" by Artist 1000 2 times'
     }
+    assert shown[7].strip().startswith("it came after the model's training")
 
 
 def test_without_a_day_the_newest_list_is_shown_though_its_model_is_gone(deployment):

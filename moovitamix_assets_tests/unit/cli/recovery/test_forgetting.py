@@ -4,14 +4,17 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
+from foundation.warehouse.copying import COPY_NAME, copy_is_current
 from foundation.warehouse.rows import insert
 from moovitamix_assets.cli.app import app
+from moovitamix_assets.cli.recovery import rebuild
 from moovitamix_assets.settings import Settings
-from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
+from moovitamix_assets.warehouse.connection import read_warehouse, refresh_copy, write_warehouse
 from moovitamix_assets.warehouse.future import find_future_days
 from moovitamix_assets.warehouse.schemas import DRIFT, PARTITION_LOADS
 from moovitamix_assets_tests.integration.deployment import environment
@@ -102,3 +105,24 @@ def test_a_mistyped_folder_is_not_made(invoke: Invoke, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "There is no warehouse" in result.output
     assert not (tmp_path / "dtaa").exists()
+
+
+def test_the_copy_for_readers_forgets_the_days_too(invoke: Invoke, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    for day in (YESTERDAY, NEXT_WEEK):
+        load(data_dir, day)
+    assert refresh_copy(data_dir / "warehouse.duckdb")
+    assert invoke("forget", "--after", f"{YESTERDAY}", "--yes").exit_code == 0
+    assert copy_is_current(data_dir / "warehouse.duckdb")
+    with duckdb.connect(str(data_dir / COPY_NAME), read_only=True) as copy:
+        assert copy.execute("SELECT DISTINCT day FROM drift").fetchall() == [(YESTERDAY,)]
+
+
+def test_the_copy_for_readers_is_refreshed_by_a_rebuild(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_dir = tmp_path / "data"
+    load(data_dir, YESTERDAY)
+    monkeypatch.setattr(rebuild, "rebuild_warehouse", lambda *_: rebuild.Rebuilt())
+    assert invoke("rebuild").exit_code == 0
+    assert copy_is_current(data_dir / "warehouse.duckdb")

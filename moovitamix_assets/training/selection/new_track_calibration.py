@@ -1,0 +1,215 @@
+"""The choice of the calibration of new tracks, from how those of the validation days fared.
+
+What a calibration does is in `components/new_tracks.py`. Each validation day is measured as it would have been served
+on its eve: with the tracks that had come, and the plays known by then.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from moovitamix_assets.training.components.base import FloatArray
+from moovitamix_assets.training.components.blend import Blend
+from moovitamix_assets.training.components.new_tracks import (
+    FeatureMeans,
+    NewTrackCalibration,
+    Rows,
+    Values,
+    block_weight,
+    extended_scores,
+    popularity_evidence,
+    spreads,
+)
+from moovitamix_assets.training.dataset.training_view import TrainingView
+from moovitamix_assets.training.evaluation.offline import best_positions, ndcg_per_user
+
+SCALES = (1.0, 2.0)
+OFFSETS = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+EVIDENCES = (0.0, 1.0, 1.5)
+
+NEW_TRACK_WEIGHT = 1.0
+"""How much more the figure of users who played a new track counts: what was never recommended is played less than it
+would be, so that measured plays understate new tracks."""
+
+MINIMUM_FIGURES = 20
+"""With fewer figures of users who played a new track nothing is chosen: the default stays."""
+
+_BLOCK = 256
+_LENGTH = 10
+
+
+@dataclass(frozen=True)
+class _Eve:
+    """The catalogue on the eve of a validation day.
+
+    Attributes:
+        seen: What was played until then, CSR (U, T).
+        test: What is played for the first time on the day, CSR (U, T).
+        joined: Which of the new tracks had come, places among them.
+        evidence: Of these, see `popularity_evidence`.
+    """
+
+    seen: sparse.csr_matrix
+    test: sparse.csr_matrix
+    joined: Rows
+    evidence: Values
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Some users with their scores.
+
+    Attributes:
+        users: Rows of the view, (n,).
+        known: Scores of the known tracks, (n, K).
+        new: By scale, those of the new tracks, (n, N).
+        spread: Standard deviations of `known`, (n,).
+    """
+
+    users: Rows
+    known: FloatArray
+    new: dict[float, FloatArray]
+    spread: Values
+
+
+def calibrations() -> list[NewTrackCalibration]:
+    """Return those that are tried."""
+    return [NewTrackCalibration(*values) for values in itertools.product(SCALES, OFFSETS, EVIDENCES)]
+
+
+def choose_calibration(view: TrainingView, blend: Blend) -> NewTrackCalibration:
+    """Choose the calibration that ranks best what users played first on the validation days.
+
+    Chosen is the greatest NDCG@10 over users and days, that of new tracks added once more, among the calibrations
+    with which all users together are served no worse than without new tracks.
+
+    Args:
+        view: Its test interactions decide; new are the tracks without plays before its cutoff.
+        blend: Fitted on the view.
+    """
+    known, new = np.flatnonzero(view.track_plays > 0), np.flatnonzero(view.track_plays == 0)
+    tried, eves = calibrations(), _eves(view, new)
+    means = FeatureMeans.of(view.track_features, known, new)
+    overall, of_new, figures = np.zeros(1 + len(tried)), np.zeros(1 + len(tried)), 0
+    for users in _blocks(np.intersect1d(view.test_users, np.flatnonzero(np.diff(view.plays.indptr)))):
+        scored = _scored(blend, users, known, means)
+        for eve in eves:
+            active = np.flatnonzero(np.diff(eve.test[users].indptr))
+            relevant = eve.test[users[active]]
+            relevant_new = _only(relevant, new)
+            figures += int((np.diff(relevant_new.indptr) > 0).sum())
+            for number, ranked in enumerate(_rankings(scored, active, eve, known, new, tried)):
+                overall[number] += ndcg_per_user(ranked, relevant).sum()
+                of_new[number] += np.nansum(ndcg_per_user(ranked, relevant_new))
+    if figures < MINIMUM_FIGURES:
+        return NewTrackCalibration()
+    allowed = np.flatnonzero(overall[1:] >= overall[0])
+    if not len(allowed):
+        # Even the most cautious cost something: the one that costs least.
+        return tried[int(overall[1:].argmax())]
+    reached = (overall + NEW_TRACK_WEIGHT * of_new)[1:][allowed]
+    return tried[int(allowed[reached.argmax()])]
+
+
+def _blocks(users: Rows) -> Iterator[Rows]:
+    for start in range(0, len(users), _BLOCK):
+        yield users[start : start + _BLOCK]
+
+
+def _eves(view: TrainingView, new: Rows) -> list[_Eve]:
+    """Each validation day; one for all of them where it is not known on which day something was played."""
+    tracks = len(view.track_ids)
+    ages = np.full(tracks, np.nan) if view.track_ages is None else view.track_ages
+    days = np.array([1]) if view.test_days is None else np.unique(view.test_days.data)
+    eves = []
+    for day in days:
+        seen = _seen_before(view, day)
+        joined = np.flatnonzero(~(ages[new] + (day - 1) < 1))
+        listeners = np.bincount(seen.indices, minlength=tracks)
+        evidence = popularity_evidence(listeners, ages + (day - 1), new[joined])
+        eves.append(_Eve(seen, _test_on(view, day), joined, evidence))
+    return eves
+
+
+def _scored(blend: Blend, users: Rows, known: Rows, means: FeatureMeans) -> _Scored:
+    scores = blend.scores(users)[:, known]
+    return _Scored(
+        users=users,
+        known=scores,
+        new={scale: extended_scores(scores, means, scale) for scale in SCALES},
+        spread=spreads(blend.user_vectors[users], blend.track_vectors[known], block_weight(blend)),
+    )
+
+
+def _rankings(
+    scored: _Scored,
+    active: Rows,
+    eve: _Eve,
+    known: Rows,
+    new: Rows,
+    tried: Sequence[NewTrackCalibration],
+) -> Iterator[npt.NDArray[np.int32]]:
+    """Yield the ten best tracks of the active users, without new tracks and then by each calibration, (n, 10)."""
+    seen, joined = eve.seen[scored.users[active]], new[eve.joined]
+    scores = _masked(scored.known[active], seen[:, known])
+    places = best_positions(scores, _LENGTH)
+    best = _taken(np.broadcast_to(known, scores.shape), places)
+    yield best
+    best_scores = np.where(
+        places >= 0, np.take_along_axis(scores, np.maximum(places, 0).astype(np.int64), 1), -np.inf
+    )
+    candidates = np.hstack([best, np.broadcast_to(joined, (len(active), len(joined)))])
+    of_new = {
+        scale: _masked(values[active][:, eve.joined], seen[:, joined]) for scale, values in scored.new.items()
+    }
+    for each in tried:
+        offsets = scored.spread[active][:, None] * each.offsets(eve.evidence)
+        both = np.hstack([best_scores, of_new[each.scale] + offsets]).astype(np.float32)
+        yield _taken(candidates, best_positions(both, _LENGTH))
+
+
+def _taken(candidates: npt.NDArray[Any], places: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Return the candidates at some places of each row; -1 where the place is."""
+    if not candidates.shape[1]:
+        return places
+    taken = np.take_along_axis(candidates, np.maximum(places, 0).astype(np.int64), 1)
+    return np.where(places >= 0, taken, -1).astype(np.int32)
+
+
+def _masked(scores: FloatArray, seen: sparse.csr_matrix) -> FloatArray:
+    return np.where(seen.toarray() > 0, np.float32(-np.inf), scores)
+
+
+def _only(relevant: sparse.csr_matrix, tracks: Rows) -> sparse.csr_matrix:
+    chosen = np.zeros(relevant.shape[1], dtype=np.float32)
+    chosen[tracks] = 1.0
+    return _nonzero(relevant.multiply(chosen[None, :]))
+
+
+def _test_on(view: TrainingView, day: int) -> sparse.csr_matrix:
+    if view.test_days is None:
+        return view.test
+    on_the_day = view.test_days.copy()
+    on_the_day.data = (on_the_day.data == day).astype(np.float32)
+    return _nonzero(view.test.multiply(on_the_day))
+
+
+def _seen_before(view: TrainingView, day: int) -> sparse.csr_matrix:
+    """What was played before the cutoff, or for the first time on an earlier test day."""
+    if view.test_days is None:
+        return view.seen
+    earlier = view.test_days.copy()
+    earlier.data = (earlier.data < day).astype(np.float32)
+    return _nonzero(view.seen + earlier)
+
+
+def _nonzero(matrix: sparse.spmatrix) -> sparse.csr_matrix:
+    result: sparse.csr_matrix = matrix.tocsr().astype(np.float32)
+    result.eliminate_zeros()
+    result.sort_indices()
+    return result
