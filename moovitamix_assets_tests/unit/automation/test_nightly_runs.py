@@ -19,6 +19,7 @@ from dagster import (
 
 from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.loads import record_made
+from moovitamix_assets.automation import nightly_runs
 from moovitamix_assets.automation.nightly_runs import nightly_request
 from moovitamix_assets.partitions import (
     NIGHTLY_FROM_TAG,
@@ -32,7 +33,7 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
 from moovitamix_assets.warehouse.loads import NIGHTLY_TABLES
 from moovitamix_assets_tests.unit.automation.warehouses import put_down_run
-from moovitamix_assets_tests.unit.operations.loads import add_loads
+from moovitamix_assets_tests.unit.operations.loads import LOADED_AT, add_loads
 
 FIRST, DAY = date(2026, 9, 1), date(2026, 9, 10)
 BEFORE = DAY - timedelta(days=1)
@@ -47,8 +48,9 @@ def instance() -> Iterator[DagsterInstance]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """A deployment that loaded every day from FIRST to the one before DAY."""
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A deployment that loaded every day from FIRST to the one before DAY, whatever the date of the machine."""
+    monkeypatch.setattr(nightly_runs, "now", lambda settings: LOADED_AT + timedelta(days=1))
     settings = Settings(data_dir=tmp_path, lookback_days=3, catch_up_attempts=3, catch_up_wait_minutes=10)
     load(settings, *days_between(FIRST, BEFORE))
     return settings
