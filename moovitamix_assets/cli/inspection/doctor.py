@@ -164,6 +164,8 @@ def _records(settings: Settings) -> Symptom:
             found = str(error)
         if found != "ok":
             return Symptom("records", False, str(path), records_damaged_message(found, settings.data_dir))
+    if not shared:
+        return Symptom("records", True, f"none yet; Dagster keeps them in {storage}")
     return Symptom("records", True, f"{counted(len(shared), 'database of Dagster')} in {storage}")
 
 
@@ -216,7 +218,9 @@ def _clock(settings: Settings) -> Symptom:
 def _days(settings: Settings) -> Symptom:
     try:
         found = find_future_days(settings, now(settings))
-    except (WarehouseMissing, WarehouseLocked, Damaged, ClockUnreadable):
+    except WarehouseMissing:
+        return Symptom("days", True, "none loaded yet")
+    except (WarehouseLocked, Damaged, ClockUnreadable):
         return Symptom("days", True, "not examined: see warehouse and clock")
     if found:
         return Symptom("days", False, found.finding, found.remedy)

@@ -29,7 +29,8 @@ def rebuild(
     from moovitamix_assets.cli.recovery.rebuild import describe, rebuild_warehouse, renew_ledger
     from moovitamix_assets.cli.runs.commands import report_waiting
 
-    with exclusive_lock(settings.run_lock, report_waiting), open_instance(settings.data_dir) as instance:
+    # In this order: taking the lock would create a folder that was mistyped.
+    with open_instance(settings.data_dir) as instance, exclusive_lock(settings.run_lock, report_waiting):
         if ledger:
             renew_ledger(settings)
             say(f"The ledger in {settings.ledger_dir} was rewritten.")

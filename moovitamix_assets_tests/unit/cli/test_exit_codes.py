@@ -212,6 +212,18 @@ def test_a_setting_that_cannot_be_used_is_named_by_every_command(
     assert "Traceback" not in ended.stderr
 
 
+def test_a_rebuild_does_not_create_a_folder_that_was_mistyped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[3])
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    mistyped = tmp_path / "dta"
+    result = CliRunner().invoke(app, ["rebuild", "--data-dir", str(mistyped)])
+    assert result.exit_code == 1
+    assert f"There is no data folder {mistyped}" in result.stderr
+    assert not mistyped.exists()
+
+
 def test_ctrl_c_outside_of_a_run_ends_with_one_line(
     invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
