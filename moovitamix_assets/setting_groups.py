@@ -134,7 +134,6 @@ class WarehouseSettings(Variables):
         True,
         description="Whether `warehouse_copy.duckdb` is written after each run, for notebooks that stay open.",
     )
-
     rejected_warn_share: float = Field(0.01, ge=0, le=1, description="Share rejected that warns.")
     rejected_error_share: float = Field(
         0.10, ge=0, le=1, description="Share rejected that refuses the day ..."
@@ -153,9 +152,7 @@ class WarehouseSettings(Variables):
         description="Share of listens of unknown users or tracks that warns; 0.01 is normal, 0.1 on a small day ...",
     )
     repeated_emails_warn_share: float = Field(
-        0.05,
-        gt=0,
-        description="Share of users with an email that others have too that warns; 0.01 is normal ...",
+        0.05, gt=0, description="Share of users with an email of others that warns; 0.01 is normal ..."
     )
     unusual_minimum: int = Field(
         20, ge=1, description="... for all three: if at least this many records are affected."

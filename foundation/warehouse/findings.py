@@ -22,8 +22,7 @@ from foundation.warehouse.layout import SourceTable
 # The same weekday, four weeks back; half or double that is unusual.
 _VOLUME_WEEKS = 4
 _VOLUME_BOUNDS = (0.5, 2.0)
-# Hundreds of days are compared in a first load: three standard deviations are exceeded by chance among them.
-_VOLUME_DEVIATIONS = 4
+_VOLUME_DEVIATIONS = 4  # A first load compares hundreds of days: three are exceeded by chance.
 _SHOWN_CASES = 20
 
 _OF_DAYS = "changed_on IN (SELECT unnest(?::DATE[]))"

@@ -20,6 +20,7 @@ from moovitamix_assets.automation.missed_partitions import read_stored_days
 from moovitamix_assets.automation.retraining import decide_retraining, open_request
 from moovitamix_assets.automation.retraining_runs import current_evidence
 from moovitamix_assets.automation.training_limits import obstacle_to_training_now
+from moovitamix_assets.cli.interface.invocation import repeating_data_dir
 from moovitamix_assets.clock import due_day
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
@@ -91,6 +92,8 @@ def read_status(settings: Settings, instance: DagsterInstance, moment: datetime)
         upcoming.append(
             f"The catch-up run loads the missing days, if they are within {settings.schedule.catch_up_days} days."
         )
+    if evidence is None:
+        upcoming.append("There are no recommendations: `moovitamix run` computes those of the last day.")
     if evidence and (requested := open_request(evidence)):
         obstacle = obstacle_to_training_now(evidence, settings.retraining)
         upcoming.append(f"A retraining is requested as of {requested}. {_how_to_answer(obstacle)}")
@@ -131,9 +134,8 @@ def print_status(console: Console, status: Status) -> None:
     _print_quality(console, status)
     for label, lines in (("Incidents ", status.incidents or ("none",)), ("Next      ", status.upcoming)):
         for number, line in enumerate(lines):
-            console.print(
-                f"[bold]{label if number == 0 else ' ' * 10}[/] {line}", highlight=False, soft_wrap=True
-            )
+            shown = label if number == 0 else " " * 10
+            console.print(f"[bold]{shown}[/] {repeating_data_dir(line)}", highlight=False, soft_wrap=True)
 
 
 def read_history(settings: Settings) -> list[dict[str, Any]]:

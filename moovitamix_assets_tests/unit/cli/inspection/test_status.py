@@ -19,6 +19,7 @@ from moovitamix_assets.cli.inspection.status import (
     read_history,
     read_status,
 )
+from moovitamix_assets.cli.interface.invocation import Invocation, invocation
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
@@ -123,7 +124,12 @@ def test_without_a_champion_every_user_gets_popular_tracks(tmp_path: Path, insta
     status = read_status(settings, instance, datetime(2026, 9, 2, 12))
     assert (status.champion, status.missing, status.quality) == (None, (), ())
     said = printed(print_status, status)
-    for shown in ("none: every user gets popular tracks", "none missing", "no day was measured yet"):
+    for shown in (
+        "none: every user gets popular tracks",
+        "none missing",
+        "no day was measured yet",
+        "There are no recommendations: `moovitamix run` computes those",
+    ):
         assert shown in said
 
 
@@ -145,6 +151,16 @@ def test_json_holds_the_same_as_the_tables(settings: Settings, instance: Dagster
     assert (read["champion"], read["missing"], read["last_day"]) == (CHAMPION, ["2026-09-10"], "2026-09-20")
     given = CliRunner().invoke(app, ["history", "--json", "--data-dir", str(settings.data_dir)])
     assert json.loads(given.stdout) == read_history(settings)
+
+
+def test_commands_in_a_status_repeat_the_data_folder(tmp_path: Path, instance: DagsterInstance) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with write_warehouse(settings.warehouse_path) as connection:
+        add_loads(connection, FIRST)
+    status = read_status(settings, instance, datetime(2026, 9, 2, 12))
+    token = invocation.set(Invocation(tmp_path, tmp_path))
+    assert f"`moovitamix run --data-dir {tmp_path}`" in printed(print_status, status)
+    invocation.reset(token)
 
 
 def test_before_the_first_load_the_remedy_is_named(tmp_path: Path) -> None:
