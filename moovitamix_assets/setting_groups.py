@@ -154,9 +154,7 @@ class WarehouseSettings(Variables):
     repeated_emails_warn_share: float = Field(
         0.05, gt=0, description="Share of users with an email of others that warns; 0.01 is normal ..."
     )
-    unusual_minimum: int = Field(
-        20, ge=1, description="... for all three: if at least this many records are affected."
-    )
+    unusual_minimum: int = Field(20, ge=1, description="... for all three: if at least so many are affected.")
 
 
 class TrainingSettings(Thresholds):

@@ -33,7 +33,7 @@ def add_quality(
     rows = [
         dict.fromkeys(RECOMMENDATION_QUALITY.columns, 0.1)
         | {"day": pd.Timestamp(first + timedelta(days=number)), "model_version": version, "segment": "all"}
-        | {"users": 300, "ndcg_at_10": value, "popularity_ndcg_at_10": 0.03}
+        | {"role": "champion", "users": 300, "ndcg_at_10": value, "popularity_ndcg_at_10": 0.03}
         for number, value in enumerate(ndcg)
     ]
     insert(connection, RECOMMENDATION_QUALITY, pd.DataFrame(rows))
