@@ -5,6 +5,8 @@ measured on it is in `quality.py`.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 
 import duckdb
@@ -26,13 +28,20 @@ _TABLES: dict[Endpoint, str] = {"users": "users", "tracks": "tracks", "listen_hi
 
 def world_training_set(source: MockApiSettings) -> TrainingSet:
     """Return what would be known of a source's world on the day."""
+    with world_tables(source) as connection:
+        return training_set_of(connection)
+
+
+@contextmanager
+def world_tables(source: MockApiSettings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The tables `users`, `tracks` and `listens` of a source's world on the day, all of one partition."""
     world = World(source)
     with duckdb.connect() as connection:
         for endpoint in ENDPOINTS:
             rows = clean(_TABLES[endpoint], _landed(world, endpoint), [AS_OF], _end()).accepted
             connection.register("rows", rows)
             connection.execute(f"CREATE TABLE {_TABLES[endpoint]} AS FROM rows")
-        return _as_of(connection)
+        yield connection
 
 
 def _end() -> datetime:
@@ -53,7 +62,8 @@ def _landed(world: World, endpoint: Endpoint) -> pd.DataFrame:
     )
 
 
-def _as_of(connection: duckdb.DuckDBPyConnection) -> TrainingSet:
+def training_set_of(connection: duckdb.DuckDBPyConnection) -> TrainingSet:
+    """Return the training set of the day."""
     settings = Settings()
     holdout = AS_OF - timedelta(days=settings.training.holdout_days - 1)
     cuts = {

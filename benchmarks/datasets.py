@@ -69,8 +69,8 @@ def split_views(
     validation = _chosen(training, split_name, test_share, seed + 1)
     users = np.unique(events.interactions["user"])
     items = np.unique(events.interactions["item"])
-    final = _view(training, events.interactions[test], events.words, users, items)
-    tuning = _view(training[~validation], training[validation], events.words, users, items)
+    final = view_of(training, events.interactions[test], events.words, users, items)
+    tuning = view_of(training[~validation], training[validation], events.words, users, items)
     return tuning, final
 
 
@@ -85,13 +85,14 @@ def _chosen(
     return np.asarray((place < np.floor(size * share)).reindex(interactions.index), dtype=bool)
 
 
-def _view(
+def view_of(
     training: pd.DataFrame,
     test: pd.DataFrame,
     words: pd.DataFrame,
     users: npt.NDArray[np.int64],
     items: npt.NDArray[np.int64],
 ) -> TrainingView:
+    """Return the view that fits on `training` and tests on `test`; all users and items are rows and columns."""
     test = test[test["user"].isin(training["user"].unique())]
     plays = _matrix(training, training["weight"].to_numpy(np.float32), users, items)
     words = _words_known(words, training, test)

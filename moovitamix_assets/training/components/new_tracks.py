@@ -94,12 +94,13 @@ def popularity_evidence(listeners: npt.NDArray[Any], ages: Values, new: Rows) ->
     """Return the logarithm of each new track's listeners over those expected, shape (N,); 0 says nothing.
 
     Expected are as many a day as the tracks of the last `MOST_DAYS` days had, both sides with `EXPECTED_AT_FIRST`
-    more. A track that came yesterday has little to show yet; one without plays for weeks falls behind.
+    more. A track that came yesterday has little to show yet; one without plays for weeks falls behind, and so does
+    one that comes late in the days that are ranked for.
 
     Args:
         listeners: Users who have played each track of the catalogue, shape (T,).
         ages: Days since each track came, NaN where unknown, shape (T,). It came in the middle of its day, and is
-            recommended from the next on.
+            recommended from the next on; below 1 it comes on one of the days that are ranked for.
         new: Rows of the new tracks.
     """
     days = np.clip(ages, 1.0, MOST_DAYS) - 0.5
@@ -110,7 +111,17 @@ def popularity_evidence(listeners: npt.NDArray[Any], ages: Values, new: Rows) ->
         return np.zeros(len(new))
     daily = listeners[judged].sum() / days[judged].sum()
     evidence = np.log((EXPECTED_AT_FIRST + listeners[new]) / (EXPECTED_AT_FIRST + daily * days[new]))
-    return np.where(np.isnan(ages[new]), 0.0, evidence)
+    return np.where(np.isnan(ages[new]), 0.0, evidence + _lateness(ages[new]))
+
+
+def _lateness(ages: Values) -> Values:
+    """Return the logarithm of the share of days on which each track is there, where some come after the first one.
+
+    A hold-out is measured by one ranking for all its days: a track that comes on the last of them is hardly played.
+    """
+    days_missed = np.maximum(1.0 - np.nan_to_num(ages, nan=1.0), 0.0)
+    days = days_missed.max(initial=0.0)
+    return np.log(np.maximum(days - days_missed, 0.5) / days) if days > 0 else np.zeros(len(ages))
 
 
 def extended_vectors(

@@ -5,9 +5,9 @@ on its eve: with the tracks that had come, and the plays known by then.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,8 @@ would be, so that measured plays understate new tracks."""
 
 MINIMUM_FIGURES = 20
 """With fewer figures of users who played a new track nothing is chosen: the default stays."""
+
+Number = TypeVar("Number", np.int32, np.float32)
 
 _BLOCK = 256
 _LENGTH = 10
@@ -79,7 +81,10 @@ class _Scored:
 
 def calibrations() -> list[NewTrackCalibration]:
     """Return those that are tried."""
-    return [NewTrackCalibration(*values) for values in itertools.product(SCALES, OFFSETS, EVIDENCES)]
+    return [
+        NewTrackCalibration(scale, offset, evidence)
+        for scale, evidence, offset in itertools.product(SCALES, EVIDENCES, OFFSETS)
+    ]
 
 
 def choose_calibration(view: TrainingView, blend: Blend) -> NewTrackCalibration:
@@ -103,7 +108,7 @@ def choose_calibration(view: TrainingView, blend: Blend) -> NewTrackCalibration:
             relevant = eve.test[users[active]]
             relevant_new = _only(relevant, new)
             figures += int((np.diff(relevant_new.indptr) > 0).sum())
-            for number, ranked in enumerate(_rankings(scored, active, eve, known, new, tried)):
+            for number, ranked in enumerate(_rankings(scored, active, eve, known, new)):
                 overall[number] += ndcg_per_user(ranked, relevant).sum()
                 of_new[number] += np.nansum(ndcg_per_user(ranked, relevant_new))
     if figures < MINIMUM_FIGURES:
@@ -147,42 +152,49 @@ def _scored(blend: Blend, users: Rows, known: Rows, means: FeatureMeans) -> _Sco
 
 
 def _rankings(
-    scored: _Scored,
-    active: Rows,
-    eve: _Eve,
-    known: Rows,
-    new: Rows,
-    tried: Sequence[NewTrackCalibration],
+    scored: _Scored, active: Rows, eve: _Eve, known: Rows, new: Rows
 ) -> Iterator[npt.NDArray[np.int32]]:
-    """Yield the ten best tracks of the active users, without new tracks and then by each calibration, (n, 10)."""
+    """Yield the ten best tracks of the active users, without new tracks and then by each calibration, (n, 10).
+
+    An offset moves all new tracks of a user alike, so the ten best of them are found once for all offsets.
+    """
     seen, joined = eve.seen[scored.users[active]], new[eve.joined]
-    scores = _masked(scored.known[active], seen[:, known])
+    best = _best(_masked(scored.known[active], seen[:, known]), known)
+    yield best.tracks
+    spread = scored.spread[active][:, None]
+    for scale, evidence in itertools.product(SCALES, EVIDENCES):
+        lifted = scored.new[scale][active][:, eve.joined] + spread * evidence * eve.evidence
+        best_new = _best(_masked(lifted.astype(np.float32), seen[:, joined]), joined)
+        tracks = np.hstack([best.tracks, best_new.tracks])
+        for offset in OFFSETS:
+            scores = np.hstack([best.scores, best_new.scores + spread * offset])
+            yield _taken(tracks, best_positions(scores.astype(np.float32), _LENGTH), nothing=-1)
+
+
+class _Best(NamedTuple):
+    """The best tracks of some users, (n, 10): rows of the view, -1 where there are no more, and their scores."""
+
+    tracks: npt.NDArray[np.int32]
+    scores: FloatArray
+
+
+def _best(scores: FloatArray, tracks: Rows) -> _Best:
+    if not len(tracks):
+        shape = (len(scores), _LENGTH)
+        return _Best(np.full(shape, -1, dtype=np.int32), np.full(shape, -np.inf, dtype=np.float32))
     places = best_positions(scores, _LENGTH)
-    best = _taken(np.broadcast_to(known, scores.shape), places)
-    yield best
-    best_scores = np.where(
-        places >= 0, np.take_along_axis(scores, np.maximum(places, 0).astype(np.int64), 1), -np.inf
-    )
-    candidates = np.hstack([best, np.broadcast_to(joined, (len(active), len(joined)))])
-    of_new = {
-        scale: _masked(values[active][:, eve.joined], seen[:, joined]) for scale, values in scored.new.items()
-    }
-    for each in tried:
-        offsets = scored.spread[active][:, None] * each.offsets(eve.evidence)
-        both = np.hstack([best_scores, of_new[each.scale] + offsets]).astype(np.float32)
-        yield _taken(candidates, best_positions(both, _LENGTH))
+    rows = np.broadcast_to(tracks.astype(np.int32), scores.shape)
+    return _Best(_taken(rows, places, nothing=-1), _taken(scores, places, nothing=-np.inf))
 
 
-def _taken(candidates: npt.NDArray[Any], places: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Return the candidates at some places of each row; -1 where the place is."""
-    if not candidates.shape[1]:
-        return places
-    taken = np.take_along_axis(candidates, np.maximum(places, 0).astype(np.int64), 1)
-    return np.where(places >= 0, taken, -1).astype(np.int32)
+def _taken(values: npt.NDArray[Number], places: npt.NDArray[np.int32], nothing: float) -> npt.NDArray[Number]:
+    """Return the values at some places of each row, and another one where the place is -1."""
+    taken = np.take_along_axis(values, np.maximum(places, 0).astype(np.int64), axis=1)
+    return np.where(places >= 0, taken, nothing).astype(values.dtype)
 
 
 def _masked(scores: FloatArray, seen: sparse.csr_matrix) -> FloatArray:
-    return np.where(seen.toarray() > 0, np.float32(-np.inf), scores)
+    return np.where(seen.toarray() > 0, -np.inf, scores).astype(np.float32)
 
 
 def _only(relevant: sparse.csr_matrix, tracks: Rows) -> sparse.csr_matrix:

@@ -73,7 +73,14 @@ def test_evidence_compares_listeners_with_those_expected_of_the_age():
     assert popular == pytest.approx(np.log((EXPECTED_AT_FIRST + 20) / (EXPECTED_AT_FIRST + 9.5 * daily)))
     assert popular > 0 > fresh > ignored > forgotten
     assert unknown == 0
-    assert later == fresh
+    assert fresh > later
+
+
+def test_of_tracks_that_come_during_the_measured_days_the_earlier_ones_count_more():
+    ages = np.array([1.0, 0.0, -3.0, -6.0, 20.0])
+    evidence = popularity_evidence(np.array([0, 0, 0, 0, 19]), ages, np.arange(4))
+    assert (np.diff(evidence) < 0).all()
+    assert evidence[1] - evidence[0] == pytest.approx(np.log(6 / 7))
 
 
 def test_there_is_no_evidence_where_no_age_is_known():
