@@ -41,7 +41,7 @@ class Status:
         champion: The active version; None while popular tracks are recommended.
         champion_since: The day from which it is active.
         champion_reason: Why it was promoted.
-        quality: Of the last days: day, model_version, users, ndcg_at_10, popularity_ndcg_at_10.
+        quality: Of the last days: day, model_version, role, users, ndcg_at_10, popularity_ndcg_at_10.
         incidents: Each open incident, in one line.
         upcoming: What happens next, in sentences.
     """
@@ -168,12 +168,12 @@ def print_history(console: Console, decisions: list[dict[str, Any]]) -> None:
 
 def _recent_quality(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
     rows = connection.execute(
-        """SELECT day, model_version, users, ndcg_at_10, popularity_ndcg_at_10 FROM recommendation_quality
+        """SELECT day, model_version, role, users, ndcg_at_10, popularity_ndcg_at_10 FROM recommendation_quality
            WHERE segment = 'all' AND day > (SELECT max(day) FROM recommendation_quality) - ?::INTEGER
-           ORDER BY day DESC, model_version""",
+           ORDER BY day DESC, role, model_version""",
         [_DAYS_SHOWN],
     ).fetchall()
-    names = ("day", "model_version", "users", "ndcg_at_10", "popularity_ndcg_at_10")
+    names = ("day", "model_version", "role", "users", "ndcg_at_10", "popularity_ndcg_at_10")
     return (dict(zip(names, row, strict=True)) for row in rows)
 
 
@@ -184,13 +184,20 @@ def _print_quality(console: Console, status: Status) -> None:
     table = Table(title="NDCG@10 of the last days, against popular tracks", title_justify="left")
     table.add_column("day")
     table.add_column("version")
+    table.add_column("role")
     for name in ("users", "recommended", "popular", "ratio"):
         table.add_column(name, justify="right")
     for row in status.quality:
         value, popular = row["ndcg_at_10"], row["popularity_ndcg_at_10"]
         ratio = f"{value / popular:.2f}" if popular else ""
         table.add_row(
-            str(row["day"]), row["model_version"], str(row["users"]), f"{value:.4f}", f"{popular:.4f}", ratio
+            str(row["day"]),
+            row["model_version"],
+            row["role"],
+            str(row["users"]),
+            f"{value:.4f}",
+            f"{popular:.4f}",
+            ratio,
         )
     console.print(table)
 

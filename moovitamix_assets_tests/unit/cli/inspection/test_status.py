@@ -71,6 +71,7 @@ def test_days_champion_quality_and_what_comes_next(settings: Settings, instance:
         "19 days loaded",
         "1 missing: 2026-09-10",
         f"{CHAMPION} since 2026-09-05. Why.",
+        f"{CHAMPION} │ champion",
         "0.0500",
         "1.67",
     ):
