@@ -156,5 +156,7 @@ def test_newcomers_are_not_served_by_tracks_that_left(left, world, refit):
     expected = dict(refit.recommend_for_session(played, len(refit.track_ids)))
     scores = scorer.scores(np.array([newcomer]))[0]
     assert len(view.track_ids) == len(refit.track_ids) - len(left)
+    learned = refit.track_ids[np.bincount(refit.plays.indices, minlength=len(refit.track_ids)) > 0]
     for track, score in zip(view.track_ids, scores, strict=True):
-        assert track in played or score == pytest.approx(expected[track], rel=1e-4, abs=1e-5)
+        compared = track in learned and track not in played
+        assert not compared or score == pytest.approx(expected[track], rel=1e-4, abs=1e-5)
