@@ -95,7 +95,8 @@ def popularity_evidence(listeners: npt.NDArray[Any], ages: Values, new: Rows) ->
 
     Expected are as many a day as the tracks of the last `MOST_DAYS` days had, both sides with `EXPECTED_AT_FIRST`
     more. A track that came yesterday has little to show yet; one without plays for weeks falls behind, and so does
-    one that comes late in the days that are ranked for.
+    one that comes late in the days that are ranked for. An older track only falls behind: a model that learns from
+    recent plays alone has its reasons for not knowing it.
 
     Args:
         listeners: Users who have played each track of the catalogue, shape (T,).
@@ -111,6 +112,7 @@ def popularity_evidence(listeners: npt.NDArray[Any], ages: Values, new: Rows) ->
         return np.zeros(len(new))
     daily = listeners[judged].sum() / days[judged].sum()
     evidence = np.log((EXPECTED_AT_FIRST + listeners[new]) / (EXPECTED_AT_FIRST + daily * days[new]))
+    evidence = np.where(ages[new] > MOST_DAYS, np.minimum(evidence, 0.0), evidence)
     return np.where(np.isnan(ages[new]), 0.0, evidence + _lateness(ages[new]))
 
 

@@ -87,9 +87,9 @@ def test_there_is_no_evidence_where_no_age_is_known():
     assert not popularity_evidence(np.array([5, 0]), np.full(2, np.nan), np.arange(2)).any()
 
 
-def test_old_tracks_are_judged_by_each_other_where_none_is_young():
+def test_old_tracks_are_judged_by_each_other_where_none_is_young_and_only_fall_behind():
     evidence = popularity_evidence(np.array([60, 0]), np.array([300.0, 400.0]), np.arange(2))
-    assert evidence[0] > 0 > evidence[1]
+    assert evidence[0] == 0 > evidence[1]
 
 
 def test_a_calibration_is_read_back_as_it_was_written():
