@@ -11,6 +11,8 @@ from typing import Literal
 CandidateOutcome = Literal["promoted", "rejected", "shadow", "rolled_back"]
 Verdict = CandidateOutcome | Literal["fallback"]
 
+_RECOVERY_DAYS = 30
+
 POPULARITY = "popularity"
 """The version that stands for popular tracks, which serve where no model does."""
 
@@ -109,6 +111,11 @@ class Standing:
         """The versions whose recommendations are computed and measured but not served."""
         sidelined = [self.champion] if self.champion and self.fallback else []
         return (*sidelined, *([self.challenger.model_version] if self.challenger else []))
+
+    def recovers(self, day: date) -> bool:
+        """Return whether popular tracks won so lately that candidates learn much from each further day."""
+        last = self.last_fallback
+        return last is not None and (day - last.worse_since).days < _RECOVERY_DAYS
 
     def after(self, decision: RecordedDecision, fallback: Fallback | None = None) -> "Standing":
         """The standing once a decision holds; `fallback` describes one that begins."""

@@ -26,7 +26,8 @@ class Requirements:
         minimum_users: With fewer users measured nothing is clear.
         minimum_ratio: How many times popularity's figure the candidate must reach.
         tolerance: Share of the champion's figure by which the candidate may be worse.
-        shadow: Whether a candidate that the hold-out cannot judge goes into shadow; it is rejected otherwise.
+        shadow: Whether a candidate that the hold-out cannot judge goes into shadow. Otherwise it is rejected, and the
+            hold-out is all there is to go by.
     """
 
     minimum_users: int
@@ -57,12 +58,12 @@ def decide(
         holdout_proves_nothing: Why no measurement on the hold-out promotes a candidate, a clause; None if it may.
     """
     decision = _by_holdout(metric, over_popularity, over_champion, requirements)
+    if not requirements.shadow:
+        return Decision("rejected", decision.reason) if decision.decision == "shadow" else decision
     if decision.decision == "promoted" and holdout_proves_nothing:
-        decision = Decision(
+        return Decision(
             "shadow", f"It must prove itself in shadow, as {holdout_proves_nothing}. {decision.reason}"
         )
-    if decision.decision == "shadow" and not requirements.shadow:
-        return Decision("rejected", decision.reason)
     return decision
 
 

@@ -49,8 +49,11 @@ def champion_before_candidate(connection: duckdb.DuckDBPyConnection, as_of: date
 
     Training a day again thus compares with the same champion as the first time.
     """
+    of_the_day = f"SELECT model_version FROM ({_CANDIDATES}) WHERE as_of = ?"
     return _champion_where(
-        connection, "(as_of < ? OR (as_of = ? AND decision = 'rolled_back'))", [as_of, as_of]
+        connection,
+        f"as_of <= ? AND (decision = 'rolled_back' OR model_version NOT IN ({of_the_day}))",
+        [as_of, as_of],
     )
 
 
@@ -206,8 +209,8 @@ def obsolete_versions(connection: duckdb.DuckDBPyConnection, *, kept: int, serve
     Args:
         connection: The warehouse.
         kept: How many of the versions decided last are kept in any case.
-        served_days: The champions of that many days up to the newest decision are kept too, and so are those
-            that a rollback would return to.
+        served_days: The champions of that many days up to the newest decision are kept too, so are the versions
+            in shadow on them, and those that a rollback would return to.
     """
     newest = newest_decision_day(connection)
     if newest is None:
@@ -215,11 +218,12 @@ def obsolete_versions(connection: duckdb.DuckDBPyConnection, *, kept: int, serve
     decisions = connection.execute(
         "SELECT model_version, previous_version FROM promotions ORDER BY decision_number DESC"
     ).df()
-    decided = [str(version) for version in decisions["model_version"].unique()]
-    champions = {champion_version(connection, newest - timedelta(days=back)) for back in range(served_days)}
-    in_shadow = set(standing(connection, newest).shadows)
+    decided = [str(version) for version in decisions["model_version"].unique() if version != POPULARITY]
+    days = [standing(connection, newest - timedelta(days=back)) for back in range(served_days)]
+    champions = {day.champion for day in days}
+    in_shadow = {version for day in days for version in day.shadows}
     returned_to = set(decisions[decisions["model_version"].isin(champions)]["previous_version"].dropna())
-    needed = champions | in_shadow | returned_to | {POPULARITY, *decided[:kept]}
+    needed = champions | in_shadow | returned_to | set(decided[:kept])
     return [version for version in decided if version not in needed]
 
 

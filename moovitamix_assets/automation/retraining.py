@@ -18,8 +18,6 @@ from moovitamix_assets.automation.evidence import DayQuality, Evidence, Training
 from moovitamix_assets.automation.training_limits import obstacle_to_training
 from moovitamix_assets.setting_groups import MonitoringSettings, RetrainingSettings
 
-_RECOVERY_DAYS = 30
-
 Trigger = Literal["requested", "recovery", "degraded", "drift", "age", "no champion"]
 
 
@@ -145,11 +143,9 @@ def _requested(known: Evidence) -> _Finding:
 def _recovery(known: Evidence) -> list[_Finding]:
     """After a fallback: train at once, and again whenever twice as many days since the change are known."""
     last = known.standing.last_fallback
-    if last is None:
+    if last is None or not known.standing.recovers(known.day):
         return []
     days = (known.day - last.worse_since).days + 1
-    if days > _RECOVERY_DAYS:
-        return []
     trained = [past.day for past in known.trainings if past.day >= last.worse_since]
     learned = (trained[-1] - last.worse_since).days + 1 if trained else 0
     description = (

@@ -81,6 +81,8 @@ def _obstacle(
 ) -> str | None:
     """Why the champion cannot be compared with the previous one; None if it can."""
     version, minimum = champion.model_version, retraining.rollback_minimum_days
+    if known.standing.fallback is not None:
+        return f"Popular tracks serve instead of {version}: an earlier champion would not do better."
     if champion.activated_by != "promoted":
         return f"{version} was returned to by a rollback: only a training replaces it."
     if previous not in known.recommending_versions:

@@ -218,6 +218,6 @@ def _pooled(days: Sequence[tuple[int, float, float | None]]) -> tuple[float, flo
     """The mean difference over all users of some days, and its standard error; None where that is not known."""
     users = sum(count for count, _, _ in days)
     mean = sum(count * difference for count, difference, _ in days) / users
-    if any(error is None or error <= 0 for _, _, error in days):
+    if not all(error is not None and error > 0 for _, _, error in days):
         return mean, None
     return mean, sqrt(sum((count * (error or 0.0)) ** 2 for count, _, error in days)) / users

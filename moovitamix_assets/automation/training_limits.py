@@ -25,7 +25,7 @@ def obstacle_to_training(known: Evidence, retraining: RetrainingSettings, *, rec
     if not trainings:
         return None
     challenger = known.standing.challenger
-    if challenger is not None and not recovers:
+    if challenger is not None and retraining.automatic_retraining and not recovers:
         return (
             f"it waits for the decision about {challenger.model_version}, in shadow since {challenger.since}"
         )

@@ -15,6 +15,7 @@ from dagster import (
     asset_check,
 )
 
+from foundation.models.decisions import POPULARITY
 from foundation.warehouse.rows import first_row
 from moovitamix_assets.partitions import partitions_of_run
 from moovitamix_assets.setting_groups import MonitoringSettings
@@ -52,16 +53,22 @@ def judge_quality(
 ) -> AssetCheckResult:
     """Compare the recommendations of a day with what popular tracks would have earned; a warning if they lose.
 
-    A day passes without a verdict where only popular tracks were recommended or too few users were measured.
+    A day passes without a verdict where only popular tracks were recommended or too few users were measured. Versions
+    in shadow are not judged here.
     """
-    rows = connection.execute(
-        """SELECT model_version, users, ndcg_at_10, popularity_ndcg_at_10 FROM recommendation_quality
-           WHERE day = ? AND segment = 'all' AND model_version <> 'popularity' ORDER BY users DESC""",
+    # During a fallback the champion is in shadow.
+    served = first_row(
+        connection,
+        """SELECT role, model_version, users, ndcg_at_10, popularity_ndcg_at_10 FROM recommendation_quality
+           WHERE day = ? AND segment = 'all' AND role <> 'challenger'
+           ORDER BY role = 'fallback' DESC, model_version = 'popularity', users DESC LIMIT 1""",
         [day],
-    ).fetchall()
-    if not rows:
+    )
+    if served is None or (served[0] == "champion" and served[1] == POPULARITY):
         return _passed("Nothing to judge: no recommendations of a model were measured.")
-    version, users, quality, popularity = rows[0]
+    role, version, users, quality, popularity = served
+    if role == "fallback":
+        return _passed(f"{day}: popular tracks served all {users} users measured.", day=str(day), users=users)
     figures = {"day": str(day), "users": users, "ndcg_at_10": quality, "popularity_ndcg_at_10": popularity}
     if users < settings.quality_minimum_users:
         return _passed(

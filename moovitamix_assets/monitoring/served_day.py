@@ -90,10 +90,13 @@ def read_served_day(connection: duckdb.DuckDBPyConnection, day: date) -> ServedD
     tracks = tracks_as_of(connection, before)[["track_id", "genres"]].merge(plays, on="track_id")
     wanted = set(new["track_id"])
     recently = wanted & set(tracks["track_id"][tracks[f"plays_last_{POPULARITY_DAYS[-1]}_days"] > 0])
+    role = _role_of_served(connection, before)
+    # A champion is in shadow during a fallback only.
+    sidelined = champion_version(connection, before) if role == "fallback" else None
     return ServedDay(
         day=day,
-        served=Recommended(_role_of_served(connection, before), served),
-        shadows=_shadows(connection, before, new),
+        served=Recommended(role, served),
+        shadows=_shadows(connection, before, new, sidelined),
         new=new,
         seen=interactions_as_of(connection, before, {}, users=served["user_id"].unique().tolist()),
         tracks=tracks,
@@ -123,8 +126,9 @@ def _role_of_served(connection: duckdb.DuckDBPyConnection, day: date) -> Role:
     return "champion" if by_model else "fallback"
 
 
-def _shadows(connection: duckdb.DuckDBPyConnection, day: date, new: pd.DataFrame) -> list[Recommended]:
-    champion = champion_version(connection, day)
+def _shadows(
+    connection: duckdb.DuckDBPyConnection, day: date, new: pd.DataFrame, champion: str | None
+) -> list[Recommended]:
     rows = _recommended(connection, "shadow_recommendations", day, new)
     return [
         Recommended("champion" if version == champion else "challenger", some)

@@ -1,23 +1,31 @@
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundation.models.gate import Decision, decide
+from foundation.models.gate import Decision, Requirements, decide
 from foundation.statistics.paired_difference import NO_USERS_MEASURED, Difference, paired_difference
 from foundation_tests.unit.statistics.samples import ndcg_of_users
 
-THRESHOLDS: dict[str, Any] = {"minimum_users": 30, "minimum_ratio": 1.05, "tolerance": 0.05}
+REQUIREMENTS = Requirements(minimum_users=30, minimum_ratio=1.05, tolerance=0.05, shadow=True)
 
 
-def decided(candidate: pd.Series, champion: pd.Series | None, popularity: pd.Series) -> Decision:
+def decided(
+    candidate: pd.Series,
+    champion: pd.Series | None,
+    popularity: pd.Series,
+    requirements: Requirements = REQUIREMENTS,
+    proves_nothing: str | None = None,
+) -> Decision:
     return decide(
         "ndcg_at_10",
         paired_difference(candidate, popularity, seed=1),
         None if champion is None else paired_difference(candidate, champion, seed=1),
-        **THRESHOLDS,
+        requirements,
+        proves_nothing,
     )
 
 
@@ -27,12 +35,12 @@ def test_the_first_model_that_beats_popularity_is_promoted():
     assert "popularity" in decision.reason
 
 
-def test_a_model_no_better_than_popularity_is_rejected_whatever_the_champion():
+def test_a_model_no_better_than_popularity_goes_into_shadow_whatever_the_champion():
     popularity = ndcg_of_users(0.05, 1000, 1)
     candidate = popularity.sample(frac=1, random_state=1).set_axis(popularity.index)
     for champion in (None, ndcg_of_users(0.01, 1000, 3)):
         decision = decided(candidate, champion, popularity)
-        assert decision.decision == "rejected"
+        assert decision.decision == "shadow"
         assert decision.reason.startswith("Not clearly better than popularity")
 
 
@@ -42,7 +50,7 @@ def test_a_better_candidate_replaces_the_champion_and_a_worse_one_does_not():
     assert decided(champion * 1.3, champion, popularity).decision == "promoted"
     worse = decided(champion * 0.7, champion, popularity)
     assert worse.decision == "rejected"
-    assert worse.reason.startswith("Possibly worse than the champion")
+    assert worse.reason.startswith("Clearly worse than the champion")
 
 
 def test_an_identical_candidate_is_not_worse():
@@ -56,14 +64,54 @@ def test_an_identical_candidate_is_not_worse():
     )
 
 
-def test_with_too_few_users_a_candidate_is_rejected():
+def test_with_too_few_users_a_candidate_goes_into_shadow():
     decision = decided(ndcg_of_users(0.9, 29, 1), None, ndcg_of_users(0.01, 29, 2))
-    assert decision == Decision("rejected", decision.reason)
+    assert decision == Decision("shadow", decision.reason)
     assert "29" in decision.reason
 
 
-def test_without_users_a_candidate_is_rejected():
-    assert decide("ndcg_at_10", NO_USERS_MEASURED, None, **THRESHOLDS).decision == "rejected"
+def test_without_users_a_candidate_goes_into_shadow():
+    assert decide("ndcg_at_10", NO_USERS_MEASURED, None, REQUIREMENTS).decision == "shadow"
+
+
+def test_a_candidate_clearly_worse_than_popularity_is_rejected():
+    popularity = ndcg_of_users(0.08, 1000, 1)
+    for champion in (None, ndcg_of_users(0.01, 1000, 3)):
+        decision = decided(popularity * 0.5, champion, popularity)
+        assert decision.decision == "rejected"
+        assert decision.reason.startswith("Clearly worse than popularity")
+
+
+def test_a_candidate_that_may_be_worse_than_the_champion_goes_into_shadow():
+    champion = ndcg_of_users(0.08, 60, 2)
+    candidate = champion.sample(frac=1, random_state=1).set_axis(champion.index)
+    decision = decided(candidate, champion, ndcg_of_users(0.01, 60, 1))
+    assert decision.decision == "shadow"
+    assert decision.reason.startswith("Possibly worse than the champion by more than the ")
+
+
+WHY = "popular tracks serve since the champion lost to them"
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [(1.3, "shadow"), (0.5, "rejected")])
+def test_where_the_hold_out_proves_nothing_it_still_rejects_but_never_promotes(factor, outcome):
+    champion, popularity = ndcg_of_users(0.08, 1000, 2), ndcg_of_users(0.02, 1000, 1)
+    decision = decided(champion * factor, champion, popularity, proves_nothing=WHY)
+    assert decision.decision == outcome
+    if outcome == "shadow":
+        assert decision.reason.startswith(
+            f"It must prove itself in shadow, as {WHY}. Better than the champion"
+        )
+
+
+def test_without_shadow_the_hold_out_decides_alone():
+    without = replace(REQUIREMENTS, shadow=False)
+    champion, popularity = ndcg_of_users(0.08, 1000, 2), ndcg_of_users(0.02, 1000, 1)
+    assert (
+        decided(ndcg_of_users(0.9, 29, 1), None, ndcg_of_users(0.01, 29, 2), without).decision == "rejected"
+    )
+    # Else popular tracks would serve for good once the champion lost to them.
+    assert decided(champion * 1.3, champion, popularity, without, WHY).decision == "promoted"
 
 
 def test_hardly_any_candidate_that_is_a_tenth_worse_is_let_in():
@@ -87,21 +135,28 @@ differences = st.builds(
 
 
 @settings(max_examples=300, deadline=None)
-@given(differences, st.none() | differences, st.integers(2, 100), st.floats(1, 3), st.floats(0, 1))
-def test_whatever_is_promoted_kept_every_promise(over_popularity, over_champion, users, ratio, tolerance):
-    decision = decide(
-        "ndcg_at_10",
-        over_popularity,
-        over_champion,
-        minimum_users=users,
-        minimum_ratio=ratio,
-        tolerance=tolerance,
-    )
+@given(
+    differences, st.none() | differences, st.integers(2, 100), st.floats(1, 3), st.floats(0, 1), st.booleans()
+)
+def test_whatever_is_promoted_kept_every_promise(
+    over_popularity, over_champion, users, ratio, tolerance, shadow
+):
+    requirements = Requirements(users, ratio, tolerance, shadow)
+    decision = decide("ndcg_at_10", over_popularity, over_champion, requirements)
     kept = (
         over_popularity.users >= users
         and over_popularity.low > 0
         and over_popularity.ratio >= ratio
         and (over_champion is None or over_champion.low >= -tolerance * over_champion.other)
     )
-    assert decision.decision == ("promoted" if kept else "rejected")
+    # What is rejected though shadow is switched on is clearly worse than one of them.
+    clearly_worse = over_popularity.users >= users and (
+        over_popularity.high < 0 or (over_champion is not None and over_champion.high < 0)
+    )
+    if kept:
+        assert decision.decision == "promoted"
+    elif shadow:
+        assert decision.decision == "shadow" or clearly_worse
+    else:
+        assert decision.decision == "rejected"
     assert decision.reason.endswith(".")

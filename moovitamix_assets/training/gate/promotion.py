@@ -134,15 +134,20 @@ def judge(
         ),
         "popular tracks serve since the champion lost to them" if standing.fallback else None,
     )
-    return Judgement(_one_in_shadow(decision, standing, trained_as_of(candidate.model_version)), differences)
+    as_of = trained_as_of(candidate.model_version)
+    return Judgement(_one_in_shadow(decision, standing, as_of, settings.shadow_days), differences)
 
 
-def _one_in_shadow(decision: Decision, standing: Standing, as_of: date) -> Decision:
-    """One challenger at a time: another replaces it only after a change of tastes, at most every two days."""
+def _one_in_shadow(decision: Decision, standing: Standing, as_of: date, shadow_days: int) -> Decision:
+    """One challenger at a time: another replaces it only after a change of tastes, at most every two days.
+
+    One whose days are over, undecided as automatic changes are switched off, is replaced too.
+    """
     challenger = standing.challenger
     if decision.decision != "shadow" or challenger is None:
         return decision
-    if standing.last_fallback is not None and challenger.since + _REPLACED_AFTER <= as_of:
+    undisturbed = _REPLACED_AFTER if standing.recovers(as_of) else timedelta(days=shadow_days)
+    if as_of >= challenger.since + undisturbed:
         return decision
     return Decision(
         "rejected", f"{challenger.model_version} is in shadow since {challenger.since}. {decision.reason}"

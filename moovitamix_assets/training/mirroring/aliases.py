@@ -14,6 +14,8 @@ def aliases(decisions: pd.DataFrame) -> dict[str, str]:
     named: dict[str, str] = {}
     since = decisions = decisions.reset_index(drop=True)
     champions = decisions[decisions["decision"].isin(["promoted", "rolled_back"])]
+    # A champion that returns after a fallback replaces none.
+    champions = champions[champions["model_version"] != champions["previous_version"]]
     if not champions.empty:
         champion = champions.iloc[-1]
         named["champion"] = str(champion["model_version"])

@@ -5,7 +5,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from foundation.models.decisions import Champion
+from foundation.models.decisions import Challenger, Champion, Standing
 from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate
 from foundation.tables import empty_frame
@@ -55,8 +55,11 @@ def recommend(connection, number: int, version: str) -> None:
     insert(connection, RECOMMENDATIONS, pd.DataFrame([row | times]))
 
 
-def judge(connection, number: int, version: str, segment: str = "all", ndcg: float = 0.08) -> None:
+def judge(
+    connection, number: int, version: str, segment: str = "all", ndcg: float = 0.08, role: str = "champion"
+) -> None:
     row = dict.fromkeys(RECOMMENDATION_QUALITY.columns, 0.5) | {
+        "role": role,
         "day": pd.Timestamp(day(number)),
         "model_version": version,
         "segment": segment,
@@ -65,6 +68,11 @@ def judge(connection, number: int, version: str, segment: str = "all", ndcg: flo
         "popularity_ndcg_at_10": 0.03,
     }
     insert(connection, RECOMMENDATION_QUALITY, pd.DataFrame([row]))
+
+
+def measured(number: int, version: str, ndcg: float = 0.08) -> DayQuality:
+    """The day as it is read after `judge`."""
+    return DayQuality(day(number), version, 300, ndcg, 0.03, 0.5, {30: 0.03, 7: 0.5, 3: 0.5}, 0.5, 0.5)
 
 
 def drift(connection, number: int, feature: str, value: float, threshold: float) -> None:
@@ -93,7 +101,7 @@ def test_everything_is_read_over_a_read_only_connection(connection, tmp_path):
     assert known == Evidence(
         day=day(15),
         champion=Champion(B, day(14), day(14), "promoted", A),
-        quality=(DayQuality(day(11), A, 300, 0.08, 0.03), DayQuality(day(15), B, 300, 0.09, 0.03)),
+        quality=(measured(11, A), measured(15, B, 0.09)),
         drift=(DayDrift(day(15), "listen_hour", 0.2, 0.15, True),),
         trainings=(
             Training(day(10), "promoted"),
@@ -102,6 +110,7 @@ def test_everything_is_read_over_a_read_only_connection(connection, tmp_path):
         ),
         requested_on=day(13),
         recommending_versions=frozenset({A, B}),
+        standing=Standing(champion=B, serving_since=day(14)),
     )
 
 
@@ -117,7 +126,7 @@ def test_only_everyones_quality_with_the_models_recommendations_counts(connectio
         judge(connection, 15, A, segment)
     judge(connection, 15, "popularity")
     judge(connection, 14, A)
-    assert read_evidence(connection).quality == (DayQuality(day(14), A, 300, 0.08, 0.03),)
+    assert read_evidence(connection).quality == (measured(14, A),)
 
 
 def test_versions_that_served_long_ago_are_known_by_their_quality(connection):
@@ -280,6 +289,40 @@ def test_a_request_for_a_later_day_is_known_and_a_training_of_one_is_not(connect
         Training(day(20), "failed"),
     )
     assert read_evidence(connection, [Training(day(21), "failed")]).trainings == ()
+
+
+def test_the_challenger_is_judged_by_its_own_rows_and_the_champion_by_none_of_them(connection):
+    decide_about(connection, A)
+    decide_about(connection, B, "shadow")
+    recommend(connection, 16, A)
+    judge(connection, 15, A)
+    judge(connection, 15, B, role="challenger", ndcg=0.09)
+    # A former challenger.
+    judge(connection, 15, C, role="challenger")
+    known = read_evidence(connection)
+    assert known.standing == Standing(A, Challenger(B, day(14)), serving_since=day(10))
+    assert (known.quality, known.challenger_quality) == ((measured(15, A),), (measured(15, B, 0.09),))
+    assert known.trainings == (Training(day(10), "promoted"), Training(day(14), "shadow"))
+
+
+def test_a_champion_in_shadow_is_judged_as_one_that_serves_and_popular_tracks_are_not(connection):
+    decide_about(connection, A)
+    recommend(connection, 16, "popularity")
+    judge(connection, 15, "popularity", role="fallback")
+    judge(connection, 15, A)
+    known = read_evidence(connection)
+    assert (known.quality, known.challenger_quality) == ((measured(15, A),), ())
+
+
+def test_what_an_older_version_did_not_measure_is_not_known(connection):
+    recommend(connection, 15, A)
+    judge(connection, 15, A)
+    connection.execute(
+        "UPDATE recommendation_quality SET popularity_gain_standard_error = NULL, served_ndcg_at_10 = NULL, "
+        "served_gain_standard_error = NULL, popularity_3_days_ndcg_at_10 = NULL, popularity_7_days_ndcg_at_10 = NULL"
+    )
+    (past,) = read_evidence(connection).quality
+    assert past == DayQuality(day(15), A, 300, 0.08, 0.03, popularity_by_days={30: 0.03})
 
 
 def test_the_gain_is_what_recommendations_earned_beyond_popular_tracks():

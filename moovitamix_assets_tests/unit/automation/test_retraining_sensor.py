@@ -18,7 +18,7 @@ from dagster import (
 
 from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.errors import WarehouseLocked
-from moovitamix_assets.automation.jobs import JOBS, ROLLBACK_JOB
+from moovitamix_assets.automation.jobs import DECIDE_JOB, JOBS, ROLLBACK_JOB
 from moovitamix_assets.automation.sensors import build_sensors
 from moovitamix_assets.automation.training_records import request_retraining, withdraw_request
 from moovitamix_assets.settings import Settings
@@ -264,6 +264,6 @@ def test_a_bad_champion_is_taken_back_once_before_anything_else(watch: Watch) ->
 
 
 def test_every_job_that_is_requested_is_defined() -> None:
-    defined = {job.name for job in [*JOBS, ROLLBACK_JOB]}
+    defined = {job.name for job in [*JOBS, DECIDE_JOB, ROLLBACK_JOB]}
     for sensor in build_sensors(Settings()):
         assert {target.job_name for target in sensor.targets} <= defined

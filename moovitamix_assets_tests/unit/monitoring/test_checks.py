@@ -27,8 +27,10 @@ def drift() -> None:
     pass
 
 
-def add_quality(path: Path, day: date, ndcg: float, users: int = 50, version: str = CHAMPION) -> None:
-    row = dict.fromkeys(["recall_at_20", "precision_at_10", "map_at_10", "hit_rate_at_10", "coverage"], 0.1)
+def add_quality(
+    path: Path, day: date, ndcg: float, users: int = 50, version: str = CHAMPION, role: str = "champion"
+) -> None:
+    row = dict.fromkeys(RECOMMENDATION_QUALITY.columns, 0.1) | {"role": role}
     row |= {"day": pd.Timestamp(day), "model_version": version, "segment": "all", "users": users}
     row |= {"ndcg_at_10": ndcg, "popularity_ndcg_at_10": 0.04}
     with write_warehouse(path) as connection:
@@ -73,7 +75,7 @@ def test_few_users_and_days_of_popular_tracks_alone_are_not_judged(settings) -> 
     add_quality(settings.warehouse_path, DAY, 0.0, users=29)
     assert quality(settings).passed
     assert "29 users measured" in (quality(settings).description or "")
-    add_quality(settings.warehouse_path, NEXT_DAY, 0.0, version="popularity")
+    add_quality(settings.warehouse_path, NEXT_DAY, 0.0, version="popularity")  # the few it does not know
     assert "Nothing to judge" in (quality(settings, NEXT_DAY).description or "")
     assert quality(settings, None).passed
 
@@ -82,6 +84,29 @@ def test_few_users_and_days_of_popular_tracks_alone_are_not_judged(settings) -> 
 def test_as_many_users_as_the_settings_ask_for_are_enough(settings, users, judged) -> None:
     add_quality(settings.warehouse_path, DAY, 0.0, users=users)
     assert quality(settings.changed(quality_minimum_users=20)).passed is not judged
+
+
+def test_a_challenger_never_colours_the_check(settings) -> None:
+    add_quality(
+        settings.warehouse_path, DAY, 0.01, users=900, version="2026-10-02-bbbbbbbb", role="challenger"
+    )
+    assert "Nothing to judge" in (quality(settings).description or "")
+    add_quality(settings.warehouse_path, DAY, 0.06, users=50)
+    assert quality(settings).passed
+    assert CHAMPION in (quality(settings).description or "")
+
+
+def test_the_few_whom_the_champion_does_not_know_are_not_judged_in_its_place(settings) -> None:
+    add_quality(settings.warehouse_path, DAY, 0.06, users=900, version="popularity")
+    add_quality(settings.warehouse_path, DAY, 0.01, users=50)
+    assert not quality(settings).passed
+
+
+def test_a_day_of_fallback_passes_and_says_that_popular_tracks_serve(settings) -> None:
+    add_quality(settings.warehouse_path, DAY, 0.01, users=60)
+    add_quality(settings.warehouse_path, DAY, 0.04, version="popularity", role="fallback")
+    assert quality(settings).passed
+    assert quality(settings).description == f"{DAY}: popular tracks served all 50 users measured."
 
 
 def test_each_feature_that_drifted_is_named(settings) -> None:

@@ -43,7 +43,10 @@ def measure(path: Path, day: str, value: float) -> None:
     with write_warehouse(path) as connection:
         connection.execute("DELETE FROM recommendation_quality WHERE day = ?", [day])
         connection.execute(
-            "INSERT INTO recommendation_quality VALUES (?, 'a', 'all', 5, ?, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1)",
+            "INSERT INTO recommendation_quality BY NAME SELECT CAST(? AS DATE) AS day, 'a' AS model_version, "
+            "'champion' AS role, 'all' AS segment, 5 AS users, CAST(? AS DOUBLE) AS ndcg_at_10, 0.1 AS recall_at_20, "
+            "0.1 AS precision_at_10, 0.1 AS map_at_10, 0.1 AS hit_rate_at_10, 0.1 AS coverage, "
+            "0.1 AS popularity_ndcg_at_10",
             [day, value],
         )
 
