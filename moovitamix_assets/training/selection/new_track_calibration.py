@@ -7,7 +7,7 @@ on its eve: with the tracks that had come, and the plays known by then.
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,8 @@ from moovitamix_assets.training.components.new_tracks import (
     spreads,
 )
 from moovitamix_assets.training.dataset.training_view import TrainingView
-from moovitamix_assets.training.evaluation.offline import best_positions, ndcg_per_user
+from moovitamix_assets.training.evaluation import metrics
+from moovitamix_assets.training.evaluation.offline import best_positions
 
 SCALES = (1.0, 2.0)
 OFFSETS = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
@@ -39,7 +40,7 @@ would be, so that measured plays understate new tracks."""
 MINIMUM_FIGURES = 20
 """With fewer figures of users who played a new track nothing is chosen: the default stays."""
 
-Number = TypeVar("Number", np.int32, np.float32)
+Found = npt.NDArray[np.bool_]
 
 _BLOCK = 256
 _LENGTH = 10
@@ -105,12 +106,12 @@ def choose_calibration(view: TrainingView, blend: Blend) -> NewTrackCalibration:
         scored = _scored(blend, users, known, means)
         for eve in eves:
             active = np.flatnonzero(np.diff(eve.test[users].indptr))
-            relevant = eve.test[users[active]]
-            relevant_new = _only(relevant, new)
-            figures += int((np.diff(relevant_new.indptr) > 0).sum())
-            for number, ranked in enumerate(_rankings(scored, active, eve, known, new)):
-                overall[number] += ndcg_per_user(ranked, relevant).sum()
-                of_new[number] += np.nansum(ndcg_per_user(ranked, relevant_new))
+            played = np.diff(eve.test[users[active]].indptr)
+            played_new = np.diff(eve.test[users[active]][:, new].indptr)
+            figures += int((played_new > 0).sum())
+            for number, (found, found_new) in enumerate(_found(scored, active, eve, known, new)):
+                overall[number] += metrics.ndcg(metrics.Hits(found, played), _LENGTH).sum()
+                of_new[number] += np.nansum(metrics.ndcg(metrics.Hits(found_new, played_new), _LENGTH))
     if figures < MINIMUM_FIGURES:
         return NewTrackCalibration()
     allowed = np.flatnonzero(overall[1:] >= overall[0])
@@ -151,56 +152,47 @@ def _scored(blend: Blend, users: Rows, known: Rows, means: FeatureMeans) -> _Sco
     )
 
 
-def _rankings(
-    scored: _Scored, active: Rows, eve: _Eve, known: Rows, new: Rows
-) -> Iterator[npt.NDArray[np.int32]]:
-    """Yield the ten best tracks of the active users, without new tracks and then by each calibration, (n, 10).
+def _found(scored: _Scored, active: Rows, eve: _Eve, known: Rows, new: Rows) -> Iterator[tuple[Found, Found]]:
+    """Yield the ranks of the active users at which they find what they play, and what is new of it, (10, n).
 
-    An offset moves all new tracks of a user alike, so the ten best of them are found once for all offsets.
+    First without new tracks, then by each calibration. An offset moves all new tracks of a user alike, so the ten best
+    of them are found once for all offsets.
     """
-    seen, joined = eve.seen[scored.users[active]], new[eve.joined]
-    best = _best(_masked(scored.known[active], seen[:, known]), known)
-    yield best.tracks
+    users, joined = scored.users[active], new[eve.joined]
+    best = _best(_masked(scored.known[active], eve.seen[users][:, known]), eve.test[users][:, known])
+    yield best.played.T, np.zeros_like(best.played.T)
     spread = scored.spread[active][:, None]
+    seen, test = eve.seen[users][:, joined], eve.test[users][:, joined]
     for scale, evidence in itertools.product(SCALES, EVIDENCES):
         lifted = scored.new[scale][active][:, eve.joined] + spread * evidence * eve.evidence
-        best_new = _best(_masked(lifted.astype(np.float32), seen[:, joined]), joined)
-        tracks = np.hstack([best.tracks, best_new.tracks])
+        best_new = _best(_masked(lifted, seen), test)
+        played = np.hstack([best.played, best_new.played])
+        is_new = np.arange(played.shape[1]) >= best.played.shape[1]
         for offset in OFFSETS:
             scores = np.hstack([best.scores, best_new.scores + spread * offset])
-            yield _taken(tracks, best_positions(scores.astype(np.float32), _LENGTH), nothing=-1)
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :_LENGTH]
+            found = np.take_along_axis(played, order, axis=1).T
+            yield found, found & is_new[order].T
 
 
 class _Best(NamedTuple):
-    """The best tracks of some users, (n, 10): rows of the view, -1 where there are no more, and their scores."""
+    """The best tracks of some users, (n, 10): their scores, -inf where there are no more, and which were played."""
 
-    tracks: npt.NDArray[np.int32]
-    scores: FloatArray
+    scores: Values
+    played: Found
 
 
-def _best(scores: FloatArray, tracks: Rows) -> _Best:
-    if not len(tracks):
+def _best(scores: Values, test: sparse.csr_matrix) -> _Best:
+    if not scores.shape[1]:
         shape = (len(scores), _LENGTH)
-        return _Best(np.full(shape, -1, dtype=np.int32), np.full(shape, -np.inf, dtype=np.float32))
-    places = best_positions(scores, _LENGTH)
-    rows = np.broadcast_to(tracks.astype(np.int32), scores.shape)
-    return _Best(_taken(rows, places, nothing=-1), _taken(scores, places, nothing=-np.inf))
+        return _Best(np.full(shape, -np.inf), np.zeros(shape, dtype=bool))
+    ranked = best_positions(scores.astype(np.float32), _LENGTH)
+    best = np.take_along_axis(scores, np.maximum(ranked, 0).astype(np.int64), axis=1)
+    return _Best(np.where(ranked >= 0, best, -np.inf), metrics.hits(ranked, test).found.T)
 
 
-def _taken(values: npt.NDArray[Number], places: npt.NDArray[np.int32], nothing: float) -> npt.NDArray[Number]:
-    """Return the values at some places of each row, and another one where the place is -1."""
-    taken = np.take_along_axis(values, np.maximum(places, 0).astype(np.int64), axis=1)
-    return np.where(places >= 0, taken, nothing).astype(values.dtype)
-
-
-def _masked(scores: FloatArray, seen: sparse.csr_matrix) -> FloatArray:
-    return np.where(seen.toarray() > 0, -np.inf, scores).astype(np.float32)
-
-
-def _only(relevant: sparse.csr_matrix, tracks: Rows) -> sparse.csr_matrix:
-    chosen = np.zeros(relevant.shape[1], dtype=np.float32)
-    chosen[tracks] = 1.0
-    return _nonzero(relevant.multiply(chosen[None, :]))
+def _masked(scores: npt.NDArray[Any], seen: sparse.csr_matrix) -> Values:
+    return np.where(seen.toarray() > 0, -np.inf, scores)
 
 
 def _test_on(view: TrainingView, day: int) -> sparse.csr_matrix:
