@@ -139,7 +139,7 @@ def _gains(connection: duckdb.DuckDBPyConnection, story: Story, settings: Settin
         version, former = row["model_version"], row["previous_version"]
         number = (row["as_of"].date() - story.day(0)).days
         days = _days_after(story, number, _PROMOTION_JUDGED_DAYS)
-        if pd.notna(former) and former not in (version, POPULARITY) and days:
+        if pd.notna(former) and former not in (version, POPULARITY) and len(days) == _PROMOTION_JUDGED_DAYS:
             models = [model_store(settings.models_dir).load(each) for each in (version, former)]
             pairs = [_quality(connection, models, day, settings) for day in days]
             yield Gain(version, version in tried, fmean((new - old).mean() for new, old in pairs))

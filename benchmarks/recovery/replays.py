@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.recovery.days import Day, replay_days
 from benchmarks.recovery.hindsight import in_hindsight
 from benchmarks.recovery.loaded_world import copied_world, load_world
-from benchmarks.recovery.story import START, Story
+from benchmarks.recovery.story import Story
 from benchmarks.recovery.summary import Summary, summarise
 
 GATES: dict[str, dict[str, Any]] = {"shadow": {}, "holdout": {"shadow_days": 0, "fallback_days": 0}}
@@ -49,12 +49,8 @@ def replay(folder: Path, story: Story, gate: str) -> Replayed:
 
 def replay_all(folder: Path, stories: Sequence[Story], gates: Sequence[str]) -> Iterator[Replayed]:
     """Replay every story with every gate, two at a time; yield the results in order."""
-    # Read by the processes at their start: the first partition is fixed at import, and two worlds share two cores.
-    os.environ |= {
-        "MOOVITAMIX_START_DATE": START.isoformat(),
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-    }
+    # Read by the processes at their start: as many threads as processes.
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     with ProcessPoolExecutor(_PROCESSES, multiprocessing.get_context("spawn")) as processes:
         list(processes.map(partial(load_world, cache=folder / "worlds"), stories))
         tasks = [(story, gate) for story in stories for gate in gates]

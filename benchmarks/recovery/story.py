@@ -9,11 +9,9 @@ from datetime import date, timedelta
 from typing import Literal
 
 from mock_api.settings import MockApiSettings
-from moovitamix_assets.partitions import day_start
 
 START = date(2026, 1, 5)
-"""The first partition of every replay: fixed, since weekdays matter to the world, and long past, since partitions end
-with the machine's yesterday."""
+"""The first partition of every replay: fixed, since weekdays matter to the world."""
 
 Scenario = Literal["shift", "slow", "back", "quiet"]
 
@@ -37,7 +35,7 @@ class Story:
         shift_back_on: The day from which they are as before the shift; 0 never.
     """
 
-    scenario: str = "shift"
+    scenario: str = "custom"
     seed: int = 1
     users: int = 700
     tracks: int = 1000
@@ -63,10 +61,8 @@ class Story:
         return START + timedelta(days=self.history + number - 1)
 
     def world(self) -> MockApiSettings:
-        """The source, whose clock stands after the last day."""
+        """The settings of the simulated source."""
         return MockApiSettings(
-            port=0,
-            now=day_start(self.day(self.days)) + timedelta(days=1, hours=1),
             first_day=START,
             people=self.users,
             tracks=self.tracks,

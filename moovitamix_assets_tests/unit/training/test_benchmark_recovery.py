@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,11 @@ from scipy import sparse
 
 from benchmarks.recovery.days import Day, served
 from benchmarks.recovery.hindsight import Gain, Hindsight, ndcg_at_10, pooled
+from benchmarks.recovery.loaded_world import load_world, settings_of
 from benchmarks.recovery.story import START, Story, stories_of
 from benchmarks.recovery.summary import Summary, summarise
 from moovitamix_assets.training.evaluation.offline import ndcg_per_user
+from moovitamix_assets.warehouse.connection import read_warehouse
 
 SHIFT = Story(days=35, shift_on=8)
 
@@ -116,6 +119,24 @@ def test_ndcg_in_hindsight_is_that_of_the_product() -> None:
     # Who got no recommendations, or played nothing new, is not measured.
     others = pd.concat([new, pd.DataFrame({"user_id": [99], "track_id": [1]})])
     pd.testing.assert_series_equal(ndcg_at_10(recommended, others), expected, check_names=False)
+
+
+def test_later_days_change_nothing_of_earlier_ones(tmp_path: Path) -> None:
+    short = Story(users=60, tracks=80, sessions_a_day=40, history=5, days=3)
+    tables = []
+    for story in (short, replace(short, days=10)):
+        with read_warehouse(settings_of(load_world(story, tmp_path)).warehouse_path) as connection:
+            tables.append(
+                [
+                    connection.execute(
+                        f"SELECT * EXCLUDE loaded_at FROM {table} WHERE changed_on <= ? ORDER BY ALL",
+                        [short.day(short.days)],
+                    ).fetchall()
+                    for table in ("users", "tracks", "listens")
+                ]
+            )
+    assert tables[0] == tables[1]
+    assert len(tables[0][0]) >= 60
 
 
 def test_the_first_day_follows_the_history() -> None:
