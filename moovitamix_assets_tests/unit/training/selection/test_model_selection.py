@@ -23,6 +23,7 @@ from moovitamix_assets.training.selection.model_selection import (
     within_budget,
 )
 from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent, default_recipe
+from moovitamix_assets.training.selection.time_decay import History
 from moovitamix_assets.training.selection.tuning import MOST_USERS, Trial, best_trial, with_fewer_test_users
 from moovitamix_assets_tests.unit.training.worlds import taste_world
 
@@ -137,7 +138,7 @@ def test_too_few_users_on_the_validation_days_choose_nothing():
 def test_twenty_users_on_the_validation_days_are_enough_to_choose(users, chooses, view, monkeypatch):
     chosen = Recipe((WeightedComponent(LightFM(epochs=3), 1.0),), {"blend": 0.5})
     monkeypatch.setattr(model_selection, "split", lambda *_: with_fewer_test_users(view, 1, most=users))
-    monkeypatch.setattr(model_selection, "best_time_decay", lambda *_: 0.0)
+    monkeypatch.setattr(model_selection, "best_history", lambda *_: History())
     monkeypatch.setattr(model_selection, "choose_recipe_on", lambda *_: chosen)
     recipe = choose_recipe(taste_world(), Settings().training)
     assert recipe == (chosen if chooses else default_recipe())
@@ -194,8 +195,10 @@ def test_what_is_tried_are_the_champions_settings_and_as_many_more_as_asked_for_
     trials, monkeypatch
 ):
     given = []
-    monkeypatch.setattr(model_selection, "best_time_decay", lambda view, seed, threads: 2.0)
-    monkeypatch.setattr(model_selection, "choose_recipe_on", lambda view, *rest: given.append(rest))
+    monkeypatch.setattr(model_selection, "best_history", lambda *_: History(time_decay=2.0))
+    monkeypatch.setattr(
+        model_selection, "choose_recipe_on", lambda view, *rest: given.append(rest) or default_recipe()
+    )
     theirs = Recipe(
         (
             WeightedComponent(LightFM(embedding_size=16, regularization=0.01), 1.0),
