@@ -12,9 +12,10 @@ from typing import Any
 import pandas as pd
 from dagster import DagsterInstance
 
-from benchmarks.recovery.hindsight import POPULARITY, pooled
+from benchmarks.recovery.hindsight import pooled
 from benchmarks.recovery.night import run_night
 from benchmarks.recovery.story import Story
+from foundation.models.decisions import POPULARITY
 from foundation.models.promotions import all_decisions, champion_version
 from foundation.progress import NoProgress
 from moovitamix_assets.automation.champion_decision import ChampionDecision
@@ -113,8 +114,6 @@ def served(quality: pd.DataFrame) -> pd.DataFrame:
     Args:
         quality: Rows of `recommendation_quality` for one day.
     """
-    if "role" not in quality:
-        return quality
     in_fallback = quality["role"] == "fallback"
     return quality[in_fallback] if in_fallback.any() else quality[quality["role"] != "challenger"]
 
@@ -131,6 +130,5 @@ def _served_version(quality: pd.DataFrame) -> tuple[str, str]:
     models = quality[quality["model_version"] != POPULARITY]
     served = (models if len(models) else quality).nlargest(1, "users")
     for row in served.to_dict("records"):
-        default = POPULARITY if row["model_version"] == POPULARITY else "champion"
-        return str(row["model_version"]), str(row.get("role", default))
+        return str(row["model_version"]), str(row["role"])
     return "none", "none"

@@ -13,18 +13,16 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.recovery.story import Story
+from foundation.models.decisions import POPULARITY
 from foundation.models.promotions import all_decisions
-from moovitamix_assets.recommendations.batch import Known, recommend_users
+from moovitamix_assets.recommendations.batch import read_known, recommend_users
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.dataset.snapshot import take_snapshot
 from moovitamix_assets.training.gate.candidate import train_candidate
 from moovitamix_assets.training.gate.models import model_store
-from moovitamix_assets.warehouse.as_of import first_played_on, interactions_as_of, tracks_as_of, users_as_of
+from moovitamix_assets.warehouse.as_of import first_played_on
 from moovitamix_assets.warehouse.connection import read_warehouse
-
-POPULARITY = "popularity"
-"""The version of recommendations that no model made."""
 
 _DISCOUNTS = 1 / np.log2(np.arange(2, 12))
 _ORACLE_LEARNS_DAYS = 14
@@ -154,12 +152,7 @@ def _quality(
 ) -> list["pd.Series[float]"]:
     """NDCG@10 by user, for each model, of recommendations as of the day before on the listens of a day."""
     before = day - timedelta(days=1)
-    known = Known(
-        as_of=before,
-        users=users_as_of(connection, before),
-        tracks=tracks_as_of(connection, before),
-        interactions=interactions_as_of(connection, before, {}),
-    )
+    known = read_known(connection, before)
     new = first_played_on(connection, day)
     rows = [
         recommend_users(
