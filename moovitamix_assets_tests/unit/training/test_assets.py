@@ -166,7 +166,7 @@ def decided(tmp_path, model):
             ).fetchone()
         (check,) = result.check_results
         assert check.severity == AssetCheckSeverity.WARN
-        assert check.passed == (row[0] == "promoted")
+        assert check.passed == (row[0] != "rejected")
         return row
 
     return decide
@@ -185,12 +185,12 @@ def test_the_first_candidate_that_beats_popularity_is_promoted(decided):
         ({"popularity": 0.5, "champion": 1.05}, {"promotion_tolerance": 0.01}, "rejected"),
         ({"popularity": 0.5, "champion": 1.5}, {"promotion_tolerance": 0.4}, "promoted"),
         ({"popularity": 1.1}, {}, "rejected"),
-        ({"popularity": 0.97}, {}, "rejected"),
+        ({"popularity": 0.97}, {}, "shadow"),
         ({"popularity": 0.97}, {"promotion_minimum_ratio": 1.0}, "promoted"),
-        ({"popularity": 0.5}, {"promotion_minimum_ratio": 2.5}, "rejected"),
+        ({"popularity": 0.5}, {"promotion_minimum_ratio": 2.5}, "shadow"),
         ({"popularity": 0.5}, {"promotion_minimum_users": USERS}, "promoted"),
-        ({"popularity": 0.5}, {"promotion_minimum_users": USERS + 1}, "rejected"),
-        ({}, {}, "rejected"),
+        ({"popularity": 0.5}, {"promotion_minimum_users": USERS + 1}, "shadow"),
+        ({}, {}, "shadow"),
     ],
     ids=str,
 )
@@ -202,7 +202,7 @@ def test_the_gate_compares_with_every_rival_by_the_thresholds_of_the_settings(
 
 def test_the_gate_compares_by_the_metric_of_the_settings(decided):
     better = {"popularity": 0.5, "champion": 0.9}
-    assert decided(better, "recall_at_20")[0] == "rejected"
+    assert decided(better, "recall_at_20")[0] == "shadow"
 
 
 def test_another_metric_may_decide(decided):

@@ -62,12 +62,12 @@ def test_a_candidate_is_judged_against_every_rival_measured():
     assert first.differences["popularity"] == expected
 
 
-def test_without_users_measured_a_candidate_is_rejected():
+def test_without_users_measured_a_candidate_goes_into_shadow():
     empty = Candidate(
         "2026-09-10-00000000", empty_frame(MODEL_EVALUATIONS), measured(candidate=0.4).per_user[:0]
     )
     judgement = judge(empty, Settings().promotion, seed=1)
-    assert judgement.decision.decision == "rejected"
+    assert judgement.decision.decision == "shadow"
     assert judgement.metrics == {}
 
 
