@@ -36,6 +36,7 @@ _PLOTTED_DAYS = 60
     backfill_policy=RANGE_IN_ONE_RUN,
     deps=[
         AssetDep("recommendations", partition_mapping=OF_THE_DAY_BEFORE),
+        AssetDep("shadow_recommendations", partition_mapping=OF_THE_DAY_BEFORE),
         "users",
         "tracks",
         "listens",

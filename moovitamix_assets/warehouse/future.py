@@ -25,7 +25,8 @@ _DAY_OF = {
 }
 # Future days in any other table come with future days in these.
 _CHECKED = (
-    "partition_loads", "recommendations", "recommendation_quality", "drift", "promotions", "partitions_made",
+    "partition_loads", "recommendations", "shadow_recommendations", "recommendation_quality", "drift", "promotions",
+    "partitions_made",
 )  # fmt: skip
 # Loaded before the day's end, or later than it is now.
 _MISREAD = "changed_on <= ? AND (loaded_at < changed_on + INTERVAL 1 DAY OR loaded_at > ?)"

@@ -5,6 +5,7 @@ from datetime import date, datetime, time
 
 import duckdb
 import pandas as pd
+import pandera.pandas as pa
 
 from foundation.warehouse.rows import insert
 from moovitamix_assets.warehouse.schemas import (
@@ -61,9 +62,14 @@ def add_plays(connection: duckdb.DuckDBPyConnection, on: date) -> None:
 
 
 def add_list(
-    connection: duckdb.DuckDBPyConnection, made_for: date, user: int, tracks: Sequence[int], version: str
+    connection: duckdb.DuckDBPyConnection,
+    made_for: date,
+    user: int,
+    tracks: Sequence[int],
+    version: str,
+    table: pa.DataFrameSchema = RECOMMENDATIONS,
 ) -> None:
-    """What somebody was recommended as of a day."""
+    """What somebody was recommended as of a day, or would have been."""
     rows = pd.DataFrame(
         {
             "user_id": user,
@@ -77,7 +83,7 @@ def add_list(
             "expires_at": LOADED_AT,
         }
     )
-    insert(connection, RECOMMENDATIONS, rows)
+    insert(connection, table, rows)
 
 
 def mark_loaded(connection: duckdb.DuckDBPyConnection, on: date) -> None:
