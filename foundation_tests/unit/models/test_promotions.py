@@ -1,8 +1,9 @@
+import json
 from datetime import date
 
 import pytest
 
-from foundation.models.decisions import Champion, RecordedDecision
+from foundation.models.decisions import Champion, Fallback, RecordedDecision, Standing
 from foundation.models.gate import Decision
 from foundation.models.promotions import (
     all_decisions,
@@ -10,13 +11,17 @@ from foundation.models.promotions import (
     champion_before_candidate,
     champion_version,
     current_champion,
+    decision_about,
     decisions_after,
+    fall_back,
+    insert_decision,
     is_decided,
     last_decision,
     newest_decision_day,
     newest_trained_day,
     obsolete_versions,
     record,
+    standing,
 )
 from foundation.models.rollback import NothingToRollBack, roll_back
 
@@ -192,3 +197,123 @@ def test_outcomes_and_recorded_decisions_are_those_taken(connection):
     assert newest_trained_day(connection, day(13)) == day(12)
     assert is_decided(connection, day(13))
     assert not is_decided(connection, day(11))
+
+
+SHADOW = Decision("shadow", "Unclear.")
+
+
+def fall_back_on(connection, number: int, days: int = 7) -> None:
+    fall_back(
+        connection,
+        day(number),
+        "Lost.",
+        popularity_days=days,
+        worse_since=day(number - 1),
+        metrics={"gain": -0.1},
+    )
+
+
+def decide_later(connection, version: str, as_of: date, verdict: str) -> None:
+    insert_decision(
+        connection, version, as_of, verdict, "In shadow.", {}, champion_version(connection, as_of)
+    )
+
+
+def test_a_fallback_is_recorded_with_what_serves_and_leaves_the_champion(connection):
+    decide_about(connection, "a", day(10))
+    fall_back_on(connection, 12)
+    expected = Fallback(day(12), 7, day(11))
+    assert standing(connection, day(11)) == Standing("a", serving_since=day(10))
+    assert standing(connection, day(12)) == Standing("a", None, expected, expected, day(12))
+    assert champion_version(connection, day(12)) == "a"
+    assert story(connection)[-1] == ("popularity", "fallback", "a")
+    assert json.loads(last_metrics(connection)) == {
+        "gain": -0.1, "popularity_days": 7, "worse_since": "2026-09-11",
+    }  # fmt: skip
+
+
+def last_metrics(connection) -> str:
+    return connection.execute("SELECT metrics FROM promotions ORDER BY decision_number DESC").fetchone()[0]
+
+
+def test_the_standing_of_a_day_knows_no_later_decision(connection):
+    decide_about(connection, "a", day(10))
+    decide_about(connection, "b", day(12), SHADOW)
+    decide_later(connection, "b", day(15), "promoted")
+    shadows = {number: standing(connection, day(number)).shadows for number in (11, 12, 14, 15)}
+    assert shadows == {11: (), 12: ("b",), 14: ("b",), 15: ()}
+    assert standing(connection, day(15)).serving == "b"
+
+
+@pytest.mark.parametrize(("later", "outcome"), [("promoted", "promoted"), ("rejected", "rejected")])
+def test_the_outcome_of_a_candidate_in_shadow_is_that_until_it_is_decided(connection, later, outcome):
+    decide_about(connection, "a", day(10))
+    decide_about(connection, "b", day(12), SHADOW)
+    decide_later(connection, "b", day(15), later)
+    assert candidate_outcomes(connection, day(14)) == [(day(10), "promoted"), (day(12), "shadow")]
+    assert candidate_outcomes(connection, day(15)) == [(day(10), "promoted"), (day(12), outcome)]
+    assert newest_trained_day(connection, day(20)) == day(12)
+    assert decision_about(connection, "b") == SHADOW
+
+
+def test_a_candidate_promoted_out_of_shadow_and_rolled_back_counts_as_that(connection):
+    decide_about(connection, "a", day(10))
+    decide_about(connection, "b", day(12), SHADOW)
+    decide_later(connection, "b", day(15), "promoted")
+    assert undo(connection, "worse") == ("a", "b")
+    assert candidate_outcomes(connection, day(15))[-1] == (day(12), "rolled_back")
+
+
+def test_fallbacks_and_returns_are_no_trainings(connection):
+    decide_about(connection, "a", day(10))
+    fall_back_on(connection, 12)
+    decide_later(connection, "a", day(14), "promoted")
+    assert candidate_outcomes(connection, day(20)) == [(day(10), "promoted")]
+    assert newest_trained_day(connection, day(20)) == day(10)
+    assert standing(connection, day(14)).serving == "a"
+
+
+def test_a_rollback_during_a_fallback_ends_it(connection):
+    decide_about(connection, "a", day(10))
+    decide_about(connection, "b", day(12))
+    fall_back_on(connection, 14)
+    assert undo(connection, "a user wants it") == ("a", "b")
+    now = standing(connection, day(14))
+    assert (now.serving, now.fallback, now.shadows) == ("a", None, ())
+
+
+def test_a_champion_that_returned_still_knows_what_it_replaced(connection):
+    a, b = "2026-09-10-aaaaaaaa", "2026-09-12-bbbbbbbb"
+    decide_about(connection, a, day(10))
+    decide_about(connection, b, day(12))
+    fall_back_on(connection, 14)
+    decide_later(connection, b, day(16), "promoted")
+    assert current_champion(connection, day(16)) == Champion(b, day(12), day(16), "promoted", a)
+    assert undo(connection, "worse") == (a, b)
+
+
+def test_a_candidate_of_the_day_meets_the_challenger_promoted_on_it(connection):
+    decide_about(connection, "a", day(10))
+    decide_about(connection, "b", day(12), SHADOW)
+    decide_later(connection, "b", day(15), "promoted")
+    assert champion_before_candidate(connection, day(15)) == "b"
+    decide_about(connection, "c", day(15))
+    assert champion_before_candidate(connection, day(15)) == "b"
+
+
+def test_versions_in_shadow_on_the_days_kept_are_not_obsolete(connection):
+    decide_about(connection, "a", day(1))
+    decide_about(connection, "b", day(10), SHADOW)
+    decide_later(connection, "b", day(12), "rejected")
+    for number in (13, 14):
+        decide_about(connection, f"r{number}", day(number), REJECTED)
+    assert obsolete_versions(connection, kept=1, served_days=4) == ["r13"]
+    assert set(obsolete_versions(connection, kept=1, served_days=3)) == {"r13", "b"}
+
+
+def test_popular_tracks_are_no_version_to_keep_or_remove(connection):
+    decide_about(connection, "a", day(1))
+    decide_about(connection, "b", day(2), REJECTED)
+    decide_about(connection, "c", day(3), REJECTED)
+    fall_back_on(connection, 4)
+    assert obsolete_versions(connection, kept=1, served_days=1) == ["b"]
