@@ -6,9 +6,10 @@ import duckdb
 import pandas as pd
 import pytest
 
+from foundation.models.decisions import Challenger, Fallback, Standing
 from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate, ModelStore, Remedies
-from foundation.models.promotions import champion_version
+from foundation.models.promotions import champion_version, standing
 from foundation.statistics.paired_difference import paired_difference
 from foundation.tables import empty_frame
 from moovitamix_assets.settings import Settings
@@ -33,9 +34,9 @@ def day(number: int) -> date:
     return date(2026, 9, number)
 
 
-def decide_about(connection, version: str, as_of: date) -> Decision:
+def decide_about(connection, version: str, as_of: date, verdict: str = "promoted") -> Decision:
     candidate = Candidate(version, empty_frame(MODEL_EVALUATIONS), pd.DataFrame())
-    return record_decision(connection, candidate, as_of, Decision("promoted", "Better."), {"ndcg_at_10": 0.1})
+    return record_decision(connection, candidate, as_of, Decision(verdict, "Why."), {"ndcg_at_10": 0.1})
 
 
 def measured(**means: float) -> Candidate:
@@ -127,3 +128,73 @@ def test_obsolete_models_are_removed_after_the_commit_and_not_before(tmp_path, m
     outcome = gate()
     assert (outcome.candidate, outcome.champion, outcome.removed) == (new, new, [old])
     assert models.versions() == [new]
+
+
+NOTHING_CLEAR = {"candidate": 0.1, "popularity": 0.1}
+CLEARLY_BETTER = {"candidate": 0.4, "popularity": 0.1}
+FELL_BACK = Fallback(day(8), 30, day(7))
+
+
+def in_shadow_since(number: int, **more) -> Standing:
+    return Standing("a", Challenger("b", day(number)), serving_since=day(1), **more)
+
+
+def test_where_popular_tracks_serve_a_clearly_better_candidate_must_prove_itself():
+    during = Standing("a", None, FELL_BACK, FELL_BACK, day(8))
+    judgement = judge(measured(**CLEARLY_BETTER), Settings().promotion, 1, during)
+    assert judgement.decision.decision == "shadow"
+    assert "popular tracks serve since the champion lost to them" in judgement.decision.reason
+    alone = judge(measured(**CLEARLY_BETTER), Settings(shadow_days=0).promotion, 1, during)
+    assert alone.decision.decision == "promoted"
+
+
+def test_one_that_passes_the_gate_is_promoted_whatever_is_in_shadow():
+    judgement = judge(measured(**CLEARLY_BETTER), Settings().promotion, 1, in_shadow_since(9))
+    assert judgement.decision.decision == "promoted"
+
+
+@pytest.mark.parametrize(
+    ("since", "fell_back", "outcome"),
+    [
+        (9, False, "rejected"),
+        (4, False, "rejected"),
+        (3, False, "shadow"),  # its seven days are over
+        (9, True, "rejected"),
+        (8, True, "shadow"),
+    ],
+)
+def test_one_is_in_shadow_at_a_time_and_soon_replaced_only_after_tastes_changed(since, fell_back, outcome):
+    standing = in_shadow_since(since, last_fallback=FELL_BACK if fell_back else None)
+    decision = judge(measured(**NOTHING_CLEAR), Settings().promotion, 1, standing).decision
+    assert decision.decision == outcome
+    if outcome == "rejected":
+        assert decision.reason.startswith(f"b is in shadow since {day(since)}. Not clearly better")
+
+
+def test_a_change_of_tastes_long_ago_lets_no_one_be_replaced():
+    long_ago = Fallback(date(2026, 8, 1), 30, date(2026, 7, 31))
+    decision = judge(
+        measured(**NOTHING_CLEAR), Settings().promotion, 1, in_shadow_since(7, last_fallback=long_ago)
+    ).decision
+    assert decision.decision == "rejected"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "challenger", "said"),
+    [
+        ("promoted", None, "c was promoted."),
+        ("shadow", "c", "c knows more days and replaces it in shadow."),
+        ("rejected", "b", None),
+    ],
+)
+def test_one_in_shadow_is_withdrawn_by_the_candidate_that_replaces_it(connection, verdict, challenger, said):
+    decide_about(connection, "a", day(1))
+    decide_about(connection, "b", day(8), "shadow")
+    for _ in range(2):  # trained again, nothing more is recorded
+        decide_about(connection, "c", day(10), verdict)
+    now = standing(connection, day(10)).challenger
+    assert (now.model_version if now else None) == challenger
+    of_b = connection.execute(
+        "SELECT decision, reason FROM promotions WHERE model_version = 'b' ORDER BY decision_number"
+    ).fetchall()
+    assert of_b[1:] == ([("rejected", said)] if said else [])
