@@ -7,7 +7,7 @@ import pytest
 from dagster import AssetKey
 
 from mock_api.server import running_server
-from moovitamix_assets.cli.runs.pipeline import RunFailed
+from moovitamix_assets.cli.runs.job_runs import RunFailed
 from moovitamix_assets_tests.conftest import FIRST, LAST, small_world
 from moovitamix_assets_tests.integration import fingerprints
 from moovitamix_assets_tests.integration.deployment import Deployment

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from moovitamix_assets.cli.interface.error_messages import message_of
-from moovitamix_assets.cli.runs.pipeline import RunFailed
+from moovitamix_assets.cli.runs.job_runs import RunFailed
 from moovitamix_assets_tests.conftest import FIRST, LAST
 from moovitamix_assets_tests.integration import fingerprints
 from moovitamix_assets_tests.integration.deployment import Deployment

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moovitamix_assets.cli.runs.pipeline import RunFailed
+from moovitamix_assets.cli.runs.job_runs import RunFailed
 from moovitamix_assets_tests.integration import fingerprints
 from moovitamix_assets_tests.integration.automated import AutomatedDeployment
 from moovitamix_assets_tests.integration.deployment import Deployment

@@ -32,7 +32,7 @@ from foundation.warehouse.findings import nothing_lost
 from foundation.warehouse.io_manager import PartitionsRefused
 from foundation.warehouse.ledger import loaded_partitions, read_ledger, renew, restored_frames
 from foundation.warehouse.rows import insert
-from moovitamix_assets.cli.runs.pipeline import RunFailed
+from moovitamix_assets.cli.runs.job_runs import RunFailed
 from moovitamix_assets.definitions import build_definitions
 from moovitamix_assets.ingestion.landing import landing_at
 from moovitamix_assets.partitions import range_tags

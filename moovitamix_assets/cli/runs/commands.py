@@ -24,6 +24,9 @@ from moovitamix_assets.settings import Settings
 
 _BY_A_USER = "requested by a user"
 
+_FIRST_NIGHTS = 7
+"""The days of a first load that are made night by night, so that there is a week of quality, drift and decisions."""
+
 
 def run(
     first: Annotated[
@@ -66,7 +69,15 @@ def run(
                 landing_at(settings.landing_dir), days_between(from_day, to_day)
             ):
                 say(f"Damaged: {file} was set aside as {now}.")
-        outcome = run_pipeline(settings, from_day, to_day, instance, TerminalProgress(console), again=again)
+        outcome = run_pipeline(
+            settings,
+            from_day,
+            to_day,
+            instance,
+            TerminalProgress(console),
+            again=again,
+            first_nights=_FIRST_NIGHTS,
+        )
         refresh_copy_for_readers(settings)
     if not outcome.missing and not again:
         say("Nothing was missing.")

@@ -4,29 +4,21 @@ Every table that a nightly run fills, and `promotions`, are asked for what is mi
 `automation/jobs.py`.
 """
 
-import signal
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import partial
-from typing import Any
-from uuid import uuid4
 
-from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, ResourceDefinition
+from dagster import DagsterInstance
 
-from foundation.errors import Explained
 from foundation.landing.first_partition import record_first_partition
 from foundation.models.promotions import is_decided
-from foundation.operations.event_storage import quickly_written
-from foundation.operations.run_ends import cancel_interrupted_run, ending_soon_after_a_signal
-from foundation.operations.run_failures import failure_causes
-from foundation.operations.run_origin import runs_of_code_location
 from foundation.progress import Progress
 from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.errors import WarehouseMissing
 from moovitamix_assets.automation.jobs import INGEST_JOB, MONITOR_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.cli.runs.bundled_source import source_for
+from moovitamix_assets.cli.runs.job_runs import execute, run_job
+from moovitamix_assets.cli.runs.nights import run_nights
 from moovitamix_assets.cli.runs.source_inspection import inspect_source
 from moovitamix_assets.clock import now
 from moovitamix_assets.definitions import build_definitions
@@ -39,24 +31,7 @@ from moovitamix_assets.training.gate.promotion import plan_rollback
 from moovitamix_assets.warehouse.connection import read_warehouse, refuse_held
 from moovitamix_assets.warehouse.future import DaysOfTheFuture, find_future_days
 from moovitamix_assets.warehouse.loads import loaded_days, made_days
-
-CODE_LOCATION = "moovitamix_assets"
-"""The name of the code location in workspace.yaml, under which the UI shows the runs of commands too."""
-
-
-class RunFailed(Explained):
-    """A run failed; the message says where and why, and how to inspect it."""
-
-
-class Interrupted(RunFailed):
-    """A signal ended a run; nothing after it was started."""
-
-    def __init__(self, job_name: str, number: int) -> None:
-        super().__init__(
-            f"Stopped by {signal.Signals(number).name} in the job {job_name}. What was stored before stays; run again "
-            "to continue from there."
-        )
-        self.exit_code = 128 + number
+from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 
 
 @dataclass(frozen=True)
@@ -65,7 +40,7 @@ class Missing:
 
     Attributes:
         days: Partitions of which a table was not loaded, oldest first.
-        decision: Whether there is no decision as of the last day, although there is something to learn.
+        decision: Whether there is neither a decision nor anything else as of the last day, but something to learn.
         made: Whether recommendations for the last day, their quality or its drift are missing.
     """
 
@@ -106,7 +81,8 @@ def find_missing(settings: Settings, first: date, last: date) -> Missing:
         return Missing(days_between(first, last), decision=True, made=True)
     return Missing(
         [day for day in days_between(first, last) if day not in loaded],
-        decision=learns and not decided,
+        # Whoever made a day's recommendations has decided whether to train as of it.
+        decision=learns and not decided and last not in made,
         made=last not in made,
     )
 
@@ -119,10 +95,12 @@ def run_pipeline(
     progress: Progress,
     *,
     again: bool = False,
+    first_nights: int = 0,
 ) -> Outcome:
     """Materialize what is missing: ingest `first` to `last` in one run; train, recommend and measure as of `last`.
 
-    With `again`, all these days are read from the source, whether they were read before or not.
+    With `again`, all these days are read from the source, whether they were read before or not. With `first_nights`, a
+    first load trains so many days before `last`, and the days since are made as nightly runs would have made them.
 
     Where there are no plays before the hold-out days, no model is trained: users get popular tracks, or the
     recommendations of the current champion.
@@ -159,9 +137,23 @@ def run_pipeline(
     if again and not missing.days:
         # Days that were loaded, perhaps long ago, were read again: nothing is decided as of them.
         return Outcome(missing, seconds)
-    as_of = {PARTITION_TAG: last.isoformat()}
     with read_warehouse(settings.warehouse_path) as connection:
         learns = nothing_to_learn(connection, last, settings.training) is None
+        trained = last - timedelta(days=first_nights)
+        week = (
+            first_nights > 0
+            and trained >= first
+            and newest_recommended_day(connection) is None
+            and nothing_to_learn(connection, trained, settings.training) is None
+        )
+    if week:
+        as_of = {PARTITION_TAG: trained.isoformat()}
+        run_job(TRAIN_JOB.name, settings, as_of, instance, progress, seconds)
+        run_job(RECOMMEND_JOB.name, settings, as_of, instance, progress, seconds)
+        nights = days_between(trained + timedelta(days=1), last)
+        run_nights(settings, nights, instance, progress, seconds)
+        return Outcome(missing, seconds)
+    as_of = {PARTITION_TAG: last.isoformat()}
     if learns and (missing.days or missing.decision):
         run_job(TRAIN_JOB.name, settings, as_of, instance, progress, seconds)
     if missing:
@@ -205,7 +197,7 @@ def run_rollback(
     if to is not None:
         model_store(settings.models_dir).verify(to)
     refuse_held(settings.warehouse_path)
-    result = _execute(
+    result = execute(
         build_definitions(settings),
         ROLLBACK_JOB.name,
         instance,
@@ -213,64 +205,3 @@ def run_rollback(
     )
     now, before = result.output_for_node("roll_back_champion")
     return now, before
-
-
-def run_job(
-    job_name: str,
-    settings: Settings,
-    tags: Mapping[str, str],
-    instance: DagsterInstance,
-    progress: Progress,
-    seconds: dict[str, float],
-) -> None:
-    """Run a job in this process, and add the seconds of each stage.
-
-    Raises:
-        RunFailed: If the run fails.
-    """
-    definitions = build_definitions(settings, {"progress": ResourceDefinition.hardcoded_resource(progress)})
-    result = _execute(definitions, job_name, instance, tags=tags)
-    for stage, spent in _seconds_per_stage(definitions, result).items():
-        seconds[stage] = seconds.get(stage, 0.0) + spent
-
-
-def _execute(
-    definitions: Definitions,
-    job_name: str,
-    instance: DagsterInstance,
-    *,
-    tags: Mapping[str, str] | None = None,
-    run_config: Mapping[str, Any] | None = None,
-) -> ExecuteInProcessResult:
-    repository, run_id = definitions.get_repository_def().name, str(uuid4())
-    with (
-        ending_soon_after_a_signal(record=partial(cancel_interrupted_run, instance, run_id)) as asked,
-        quickly_written(instance),
-        runs_of_code_location(instance, CODE_LOCATION, repository),
-    ):
-        result = definitions.resolve_job_def(job_name).execute_in_process(
-            # Failures are reported below, once; the whole log is in the UI.
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **(run_config or {})},
-            instance=instance,
-            tags=dict(tags or {}),
-            partition_key=(tags or {}).get(PARTITION_TAG),
-            raise_on_error=False,
-            run_id=run_id,
-        )
-    if asked:
-        raise Interrupted(job_name, asked[0])
-    if not result.success:
-        message = f"The run {result.run_id} of the job {job_name} failed."
-        raise RunFailed("\n".join([message, *failure_causes(result.all_events)]))
-    return result
-
-
-def _seconds_per_stage(definitions: Definitions, result: ExecuteInProcessResult) -> dict[str, float]:
-    """Sum the durations of the steps by asset group; checks count for themselves."""
-    graph = definitions.resolve_asset_graph()
-    groups = {key.path[-1]: graph.get(key).group_name for key in graph.get_all_asset_keys()}
-    spent: dict[str, float] = defaultdict(float)
-    for event in result.filter_events(lambda event: event.is_step_success):
-        stage = groups.get(str(event.step_key), "checks")
-        spent[stage] += event.step_success_data.duration_ms / 1000
-    return dict(spent)

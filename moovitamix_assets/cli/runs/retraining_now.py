@@ -23,7 +23,7 @@ from moovitamix_assets.automation.retraining_runs import (
 )
 from moovitamix_assets.automation.training_limits import obstacle_to_training_now
 from moovitamix_assets.automation.training_records import NothingServed
-from moovitamix_assets.cli.runs.pipeline import run_job
+from moovitamix_assets.cli.runs.job_runs import run_job
 from moovitamix_assets.clock import now
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse, refuse_held

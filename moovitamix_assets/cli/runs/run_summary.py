@@ -19,6 +19,7 @@ from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.schemas import REJECTED_TABLES
 
 _USERS_SHOWN = 3
+_DAYS_SHOWN = 7
 _TRACKS_SHOWN = 5
 _METRICS = ["ndcg_at_10", "recall_at_20", "precision_at_10", "map_at_10", "coverage"]
 
@@ -31,6 +32,7 @@ def print_summary(
         console.print(_loads(connection, first, last))
         _print_rejections(console, connection, settings, first, last)
         _print_model(console, connection, last)
+        _print_week(console, connection, last)
         _print_users(console, connection, last)
     if seconds:
         spent = ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items())
@@ -125,6 +127,35 @@ def _print_model(console: Console, connection: duckdb.DuckDBPyConnection, last: 
             f"{segment} ({users})",
             *(f"{row['candidate'][metric]:.4f} / {row['popularity'][metric]:.4f}" for metric in _METRICS),
         )
+    console.print(table)
+
+
+def _print_week(console: Console, connection: duckdb.DuckDBPyConnection, last: date) -> None:
+    rows = connection.execute(
+        """
+        WITH drifted AS (
+            SELECT day, list(feature ORDER BY value / threshold DESC) AS features FROM drift WHERE drifted GROUP BY day
+        )
+        SELECT day, any_value(model_version ORDER BY model_version = 'popularity'), sum(users),
+            sum(users * ndcg_at_10) / sum(users), sum(users * popularity_ndcg_at_10) / sum(users),
+            any_value(features)
+        FROM recommendation_quality AS quality LEFT JOIN drifted USING (day)
+        WHERE segment = 'all' AND day > $last::DATE - $days AND day <= $last AND (role = 'fallback' OR role = 'champion'
+            AND NOT EXISTS (FROM recommendation_quality AS served WHERE served.day = quality.day AND role = 'fallback'))
+        GROUP BY day ORDER BY day
+        """,
+        {"last": last, "days": _DAYS_SHOWN},
+    ).fetchall()
+    if not rows:
+        return
+    table = Table(title="Recommendations of the day before, measured on new plays", title_justify="left")
+    for heading in ("day", "recommended by", "users", "ndcg_at_10", "popular tracks", "drifted"):
+        table.add_column(
+            heading, justify="right" if heading in ("users", "ndcg_at_10", "popular tracks") else "left"
+        )
+    for day, version, users, ndcg, popularity, features in rows:
+        drifted = ", ".join(features or []) or "nothing"
+        table.add_row(str(day), version, f"{int(users):,}", f"{ndcg:.4f}", f"{popularity:.4f}", drifted)
     console.print(table)
 
 

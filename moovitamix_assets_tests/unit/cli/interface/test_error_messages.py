@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from foundation.durable import Damaged
 from moovitamix_assets.cli.app import app
 from moovitamix_assets.cli.interface.error_messages import message_of
-from moovitamix_assets.cli.runs.pipeline import RunFailed
+from moovitamix_assets.cli.runs.job_runs import RunFailed
 from moovitamix_assets.warehouse.connection import write_warehouse
 
 
