@@ -33,10 +33,6 @@ SCALES = (1.0, 2.0)
 OFFSETS = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 EVIDENCES = (0.0, 1.0, 1.5)
 
-NEW_TRACK_WEIGHT = 1.0
-"""How much more the figure of users who played a new track counts: what was never recommended is played less than it
-would be, so that measured plays understate new tracks."""
-
 MINIMUM_FIGURES = 20
 """With fewer figures of users who played a new track nothing is chosen: the default stays."""
 
@@ -91,8 +87,9 @@ def calibrations() -> list[NewTrackCalibration]:
 def choose_calibration(view: TrainingView, blend: Blend) -> NewTrackCalibration:
     """Choose the calibration that ranks best what users played first on the validation days.
 
-    Chosen is the greatest NDCG@10 over users and days, that of new tracks added once more, among the calibrations
-    with which all users together are served no worse than without new tracks.
+    Chosen is the one that ranks new tracks best, among those with which all users together are served as well as
+    possible: within one standard error of the best NDCG@10 over users and days, that without new tracks included. What
+    is best for new tracks alone would flood rankings; the best for all follows the noise of a few validation days.
 
     Args:
         view: Its test interactions decide; new are the tracks without plays before its cutoff.
@@ -101,7 +98,8 @@ def choose_calibration(view: TrainingView, blend: Blend) -> NewTrackCalibration:
     known, new = np.flatnonzero(view.track_plays > 0), np.flatnonzero(view.track_plays == 0)
     tried, eves = calibrations(), _eves(view, new)
     means = FeatureMeans.of(view.track_features, known, new)
-    overall, of_new, figures = np.zeros(1 + len(tried)), np.zeros(1 + len(tried)), 0
+    overall: list[Values] = []
+    of_new, figures = np.zeros(1 + len(tried)), 0
     for users in _blocks(np.intersect1d(view.test_users, np.flatnonzero(np.diff(view.plays.indptr)))):
         scored = _scored(blend, users, known, means)
         for eve in eves:
@@ -109,17 +107,27 @@ def choose_calibration(view: TrainingView, blend: Blend) -> NewTrackCalibration:
             played = np.diff(eve.test[users[active]].indptr)
             played_new = np.diff(eve.test[users[active]][:, new].indptr)
             figures += int((played_new > 0).sum())
+            reached = np.empty((1 + len(tried), len(active)))
             for number, (found, found_new) in enumerate(_found(scored, active, eve, known, new)):
-                overall[number] += metrics.ndcg(metrics.Hits(found, played), _LENGTH).sum()
+                reached[number] = metrics.ndcg(metrics.Hits(found, played), _LENGTH)
                 of_new[number] += np.nansum(metrics.ndcg(metrics.Hits(found_new, played_new), _LENGTH))
+            overall.append(reached)
     if figures < MINIMUM_FIGURES:
         return NewTrackCalibration()
-    allowed = np.flatnonzero(overall[1:] >= overall[0])
-    if not len(allowed):
+    of_all = np.hstack(overall)
+    allowed = _as_good_as_the_best(of_all)[1:]
+    if not allowed.any():
         # Even the most cautious cost something: the one that costs least.
-        return tried[int(overall[1:].argmax())]
-    reached = (overall + NEW_TRACK_WEIGHT * of_new)[1:][allowed]
-    return tried[int(allowed[reached.argmax()])]
+        return tried[int(of_all[1:].mean(axis=1).argmax())]
+    return tried[int(np.where(allowed, of_new[1:], -np.inf).argmax())]
+
+
+def _as_good_as_the_best(figures: Values) -> npt.NDArray[np.bool_]:
+    """Return which rows of figures, shape (options, n), lie within one paired standard error of the best mean."""
+    behind = figures[figures.mean(axis=1).argmax()] - figures
+    errors = behind.std(axis=1) / np.sqrt(figures.shape[1])
+    result: npt.NDArray[np.bool_] = behind.mean(axis=1) <= errors
+    return result
 
 
 def _blocks(users: Rows) -> Iterator[Rows]:
