@@ -87,9 +87,8 @@ def calibrations() -> list[NewTrackCalibration]:
 def choose_calibration(view: TrainingView, blend: Blend) -> NewTrackCalibration:
     """Choose the calibration that ranks best what users played first on the validation days.
 
-    Chosen is the one that ranks new tracks best, among those with which all users together are served as well as
-    possible: within one standard error of the best NDCG@10 over users and days, that without new tracks included. What
-    is best for new tracks alone would flood rankings; the best for all follows the noise of a few validation days.
+    Chosen is the greatest NDCG@10 over users and days, of all that they played. The best for new tracks alone would
+    flood rankings.
 
     Args:
         view: Its test interactions decide; new are the tracks without plays before its cutoff.
@@ -98,36 +97,18 @@ def choose_calibration(view: TrainingView, blend: Blend) -> NewTrackCalibration:
     known, new = np.flatnonzero(view.track_plays > 0), np.flatnonzero(view.track_plays == 0)
     tried, eves = calibrations(), _eves(view, new)
     means = FeatureMeans.of(view.track_features, known, new)
-    overall: list[Values] = []
-    of_new, figures = np.zeros(1 + len(tried)), 0
+    overall, figures = np.zeros(len(tried)), 0
     for users in _blocks(np.intersect1d(view.test_users, np.flatnonzero(np.diff(view.plays.indptr)))):
         scored = _scored(blend, users, known, means)
         for eve in eves:
             active = np.flatnonzero(np.diff(eve.test[users].indptr))
             played = np.diff(eve.test[users[active]].indptr)
-            played_new = np.diff(eve.test[users[active]][:, new].indptr)
-            figures += int((played_new > 0).sum())
-            reached = np.empty((1 + len(tried), len(active)))
-            for number, (found, found_new) in enumerate(_found(scored, active, eve, known, new)):
-                reached[number] = metrics.ndcg(metrics.Hits(found, played), _LENGTH)
-                of_new[number] += np.nansum(metrics.ndcg(metrics.Hits(found_new, played_new), _LENGTH))
-            overall.append(reached)
+            figures += int((np.diff(eve.test[users[active]][:, new].indptr) > 0).sum())
+            for number, found in enumerate(_found(scored, active, eve, known, new)):
+                overall[number] += metrics.ndcg(metrics.Hits(found, played), _LENGTH).sum()
     if figures < MINIMUM_FIGURES:
         return NewTrackCalibration()
-    of_all = np.hstack(overall)
-    allowed = _as_good_as_the_best(of_all)[1:]
-    if not allowed.any():
-        # Even the most cautious cost something: the one that costs least.
-        return tried[int(of_all[1:].mean(axis=1).argmax())]
-    return tried[int(np.where(allowed, of_new[1:], -np.inf).argmax())]
-
-
-def _as_good_as_the_best(figures: Values) -> npt.NDArray[np.bool_]:
-    """Return which rows of figures, shape (options, n), lie within one paired standard error of the best mean."""
-    behind = figures[figures.mean(axis=1).argmax()] - figures
-    errors = behind.std(axis=1) / np.sqrt(figures.shape[1])
-    result: npt.NDArray[np.bool_] = behind.mean(axis=1) <= errors
-    return result
+    return tried[int(overall.argmax())]
 
 
 def _blocks(users: Rows) -> Iterator[Rows]:
@@ -160,27 +141,24 @@ def _scored(blend: Blend, users: Rows, known: Rows, means: FeatureMeans) -> _Sco
     )
 
 
-def _found(scored: _Scored, active: Rows, eve: _Eve, known: Rows, new: Rows) -> Iterator[tuple[Found, Found]]:
-    """Yield the ranks of the active users at which they find what they play, and what is new of it, (10, n).
+def _found(scored: _Scored, active: Rows, eve: _Eve, known: Rows, new: Rows) -> Iterator[Found]:
+    """Yield the ranks of the active users at which they find what they play, (10, n), by each calibration.
 
-    First without new tracks, then by each calibration. An offset moves all new tracks of a user alike, so the ten best
+    An offset moves all new tracks of a user alike, so the ten best
     of them are found once for all offsets.
     """
     users, joined = scored.users[active], new[eve.joined]
     best = _best(_masked(scored.known[active], eve.seen[users][:, known]), eve.test[users][:, known])
-    yield best.played.T, np.zeros_like(best.played.T)
     spread = scored.spread[active][:, None]
     seen, test = eve.seen[users][:, joined], eve.test[users][:, joined]
     for scale, evidence in itertools.product(SCALES, EVIDENCES):
         lifted = scored.new[scale][active][:, eve.joined] + spread * evidence * eve.evidence
         best_new = _best(_masked(lifted, seen), test)
         played = np.hstack([best.played, best_new.played])
-        is_new = np.arange(played.shape[1]) >= best.played.shape[1]
         for offset in OFFSETS:
             scores = np.hstack([best.scores, best_new.scores + spread * offset])
             order = np.argsort(-scores, axis=1, kind="stable")[:, :_LENGTH]
-            found = np.take_along_axis(played, order, axis=1).T
-            yield found, found & is_new[order].T
+            yield np.take_along_axis(played, order, axis=1).T
 
 
 class _Best(NamedTuple):
