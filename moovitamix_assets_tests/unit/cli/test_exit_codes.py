@@ -26,7 +26,8 @@ from moovitamix_assets.cli.interface.instance import NoInstance
 from moovitamix_assets.cli.runs import pipeline
 from moovitamix_assets.cli.runs import run_summary as summary
 from moovitamix_assets.cli.runs.bundled_source import SourceNotStarted
-from moovitamix_assets.cli.runs.pipeline import Missing, Outcome, RunFailed
+from moovitamix_assets.cli.runs.job_runs import RunFailed
+from moovitamix_assets.cli.runs.pipeline import Missing, Outcome
 from moovitamix_assets.cli.services import development, exporter
 from moovitamix_assets.operations.health.exporter import PortTaken
 from moovitamix_assets.training.mirroring import mirror

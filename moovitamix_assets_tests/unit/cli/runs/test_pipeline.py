@@ -1,35 +1,19 @@
 """What `moovitamix run` finds missing, and which runs it makes of that; the runs themselves are played here."""
 
-import os
-import signal
-import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 
 import pytest
-import yaml
-from dagster import (
-    DagsterInstance,
-    DagsterRunStatus,
-    Definitions,
-    Failure,
-    GraphDefinition,
-    JobDefinition,
-    OpDefinition,
-    RepositoryDefinition,
-    op,
-)
 
 from foundation.landing.first_partition import StartDateMoved, record_first_partition
 from foundation.progress import NoProgress
 from foundation.warehouse.errors import WarehouseLocked
 from foundation.warehouse.loads import record_made
 from moovitamix_assets.cli.runs import pipeline
-from moovitamix_assets.cli.runs.pipeline import Interrupted, Missing, RunFailed, find_missing, run_pipeline
+from moovitamix_assets.cli.runs.pipeline import Missing, find_missing, run_pipeline
 from moovitamix_assets.ingestion.landing import landing_at
-from moovitamix_assets.operations.incidents import run_incidents
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
@@ -82,14 +66,15 @@ def test_days_are_missing_one_by_one_and_at_both_ends(settings: Settings) -> Non
     assert find_missing(settings, DAYS[1], DAYS[3]).days == []
 
 
-@pytest.mark.parametrize(("decided", "listed"), [(False, True), (True, False)])
-def test_a_decision_and_what_is_made_of_a_day_are_missing_each_automatically(
-    settings: Settings, decided: bool, listed: bool
+@pytest.mark.parametrize(
+    ("decided", "listed", "decision"), [(False, False, True), (True, False, False), (False, True, False)]
+)
+def test_a_decision_is_missing_where_nothing_was_made_of_the_day_either(
+    settings: Settings, decided: bool, listed: bool, decision: bool
 ) -> None:
     fill(settings, decided=decided, listed=listed)
     missing = find_missing(settings, FIRST, LAST)
-    assert missing == Missing([], decision=not decided, made=not listed)
-    assert missing
+    assert missing == Missing([], decision=decision, made=not listed)
 
 
 @pytest.mark.parametrize("missing", NIGHTLY_TABLES)
@@ -106,7 +91,7 @@ def test_one_table_that_was_not_made_is_enough(settings: Settings, missing: str)
 def test_no_decision_is_missing_where_nobody_played_before_the_holdout(
     settings: Settings, played_on: date, learns: bool
 ) -> None:
-    fill(settings, played_on=played_on, decided=False)
+    fill(settings, played_on=played_on, decided=False, listed=False)
     assert find_missing(settings, FIRST, LAST).decision is learns
 
 
@@ -144,6 +129,25 @@ def test_a_first_run_reads_every_day_at_once_then_trains_recommends_and_measures
         ("recommend", as_of),
         ("monitor", as_of),
     ]
+
+
+def test_a_first_run_makes_its_last_days_night_by_night(
+    settings: Settings, made: list[tuple[str, tuple[str, ...]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nights: list[date] = []
+    monkeypatch.setattr(pipeline, "run_nights", lambda settings, days, *_: nights.extend(days))
+    run_pipeline(settings, FIRST, LAST, None, NoProgress(), first_nights=5)
+    as_of = (f"{DAYS[-6]}",)
+    assert made == [("ingest", (f"{FIRST}", f"{LAST}")), ("train", as_of), ("recommend", as_of)]
+    assert nights == DAYS[-5:]
+
+
+@pytest.mark.parametrize("first_nights", [7, 10])
+def test_a_first_run_that_could_not_train_so_early_trains_as_of_its_last_day(
+    settings: Settings, made: list[tuple[str, tuple[str, ...]]], first_nights: int
+) -> None:
+    run_pipeline(settings, FIRST, LAST, None, NoProgress(), first_nights=first_nights)
+    assert [job for job, _ in made] == ["ingest", "train", "recommend", "monitor"]
 
 
 def test_where_nothing_is_missing_nothing_runs(
@@ -218,57 +222,3 @@ def test_a_start_date_that_was_moved_is_refused_before_anything_runs(
     with pytest.raises(StartDateMoved):
         outcome(settings)
     assert made == []
-
-
-class Jobs:
-    """Definitions whose every job is one op."""
-
-    def __init__(self, only: OpDefinition) -> None:
-        self._only = only
-
-    def resolve_job_def(self, name: str) -> JobDefinition:
-        return GraphDefinition(name, node_defs=[self._only]).to_job(name=name)
-
-    def get_repository_def(self) -> RepositoryDefinition:
-        return Definitions().get_repository_def()
-
-
-def test_a_run_that_fails_is_an_error_with_what_was_raised() -> None:
-    @op
-    def broken() -> None:
-        raise Failure("Page 2 of users could not be read")
-
-    with DagsterInstance.ephemeral() as instance:
-        with pytest.raises(RunFailed) as raised:
-            pipeline._execute(Jobs(broken), "ingest", instance)
-        (run,) = instance.get_runs()
-    assert "of the job ingest failed" in str(raised.value)
-    assert "Page 2 of users could not be read" in str(raised.value)
-    origin = run.remote_job_origin.repository_origin
-    assert origin.get_label() == "__repository__@moovitamix_assets"
-
-
-@pytest.mark.parametrize(
-    ("number", "status", "open_incidents"),
-    [(signal.SIGINT, DagsterRunStatus.CANCELED, 0), (signal.SIGTERM, DagsterRunStatus.FAILURE, 1)],
-)
-def test_a_run_that_its_user_interrupts_is_canceled_and_no_incident(
-    settings: Settings, number: signal.Signals, status: DagsterRunStatus, open_incidents: int
-) -> None:
-    @op
-    def interrupted() -> None:
-        os.kill(os.getpid(), number)
-        time.sleep(60)
-
-    with DagsterInstance.ephemeral() as instance:
-        with pytest.raises(Interrupted) as raised:
-            pipeline._execute(Jobs(interrupted), "ingest", instance)
-        (run,) = instance.get_runs()
-        assert len(run_incidents(instance, settings)) == open_incidents
-    assert raised.value.exit_code == 128 + number
-    assert run.status is status
-
-
-def test_the_code_location_of_runs_is_the_one_of_the_workspace() -> None:
-    workspace = yaml.safe_load((Path(__file__).parents[4] / "workspace.yaml").read_text())
-    assert workspace["load_from"][0]["python_module"]["location_name"] == pipeline.CODE_LOCATION
