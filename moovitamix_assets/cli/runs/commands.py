@@ -24,8 +24,8 @@ from moovitamix_assets.settings import Settings
 
 _BY_A_USER = "requested by a user"
 
-_FIRST_NIGHTS = 7
-"""The days of a first load that are made night by night, so that there is a week of quality, drift and decisions."""
+_FIRST_WEEK = 7
+"""The days of a first load that are made by nightly runs, so that there is a week of quality, drift and decisions."""
 
 
 def run(
@@ -76,7 +76,7 @@ def run(
             instance,
             TerminalProgress(console),
             again=again,
-            first_nights=_FIRST_NIGHTS,
+            nightly_days=_FIRST_WEEK,
         )
         refresh_copy_for_readers(settings)
     if not outcome.missing and not again:

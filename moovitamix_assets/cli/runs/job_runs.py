@@ -1,6 +1,6 @@
 """A job run in the process of a command, so that it looks in the UI like any other run.
 
-Which jobs run is decided in `pipeline.py` and `nights.py`; the jobs are defined in `automation/jobs.py`.
+Which jobs run is decided in `pipeline.py` and `first_week.py`; the jobs are defined in `automation/jobs.py`.
 """
 
 import signal

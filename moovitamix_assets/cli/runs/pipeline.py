@@ -17,8 +17,8 @@ from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.errors import WarehouseMissing
 from moovitamix_assets.automation.jobs import INGEST_JOB, MONITOR_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
 from moovitamix_assets.cli.runs.bundled_source import source_for
+from moovitamix_assets.cli.runs.first_week import run_nightly_days
 from moovitamix_assets.cli.runs.job_runs import execute, run_job
-from moovitamix_assets.cli.runs.nights import run_nights
 from moovitamix_assets.cli.runs.source_inspection import inspect_source
 from moovitamix_assets.clock import now
 from moovitamix_assets.definitions import build_definitions
@@ -95,11 +95,11 @@ def run_pipeline(
     progress: Progress,
     *,
     again: bool = False,
-    first_nights: int = 0,
+    nightly_days: int = 0,
 ) -> Outcome:
     """Materialize what is missing: ingest `first` to `last` in one run; train, recommend and measure as of `last`.
 
-    With `again`, all these days are read from the source, whether they were read before or not. With `first_nights`, a
+    With `again`, all these days are read from the source, whether they were read before or not. With `nightly_days`, a
     first load trains so many days before `last`, and the days since are made as nightly runs would have made them.
 
     Where there are no plays before the hold-out days, no model is trained: users get popular tracks, or the
@@ -139,9 +139,9 @@ def run_pipeline(
         return Outcome(missing, seconds)
     with read_warehouse(settings.warehouse_path) as connection:
         learns = nothing_to_learn(connection, last, settings.training) is None
-        trained = last - timedelta(days=first_nights)
+        trained = last - timedelta(days=nightly_days)
         week = (
-            first_nights > 0
+            nightly_days > 0
             and trained >= first
             and newest_recommended_day(connection) is None
             and nothing_to_learn(connection, trained, settings.training) is None
@@ -150,8 +150,8 @@ def run_pipeline(
         as_of = {PARTITION_TAG: trained.isoformat()}
         run_job(TRAIN_JOB.name, settings, as_of, instance, progress, seconds)
         run_job(RECOMMEND_JOB.name, settings, as_of, instance, progress, seconds)
-        nights = days_between(trained + timedelta(days=1), last)
-        run_nights(settings, nights, instance, progress, seconds)
+        days = days_between(trained + timedelta(days=1), last)
+        run_nightly_days(settings, days, instance, progress, seconds)
         return Outcome(missing, seconds)
     as_of = {PARTITION_TAG: last.isoformat()}
     if learns and (missing.days or missing.decision):

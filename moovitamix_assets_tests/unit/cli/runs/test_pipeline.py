@@ -131,22 +131,22 @@ def test_a_first_run_reads_every_day_at_once_then_trains_recommends_and_measures
     ]
 
 
-def test_a_first_run_makes_its_last_days_night_by_night(
+def test_a_first_run_makes_its_last_days_as_nightly_runs(
     settings: Settings, made: list[tuple[str, tuple[str, ...]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nights: list[date] = []
-    monkeypatch.setattr(pipeline, "run_nights", lambda settings, days, *_: nights.extend(days))
-    run_pipeline(settings, FIRST, LAST, None, NoProgress(), first_nights=5)
+    computed: list[date] = []
+    monkeypatch.setattr(pipeline, "run_nightly_days", lambda settings, days, *_: computed.extend(days))
+    run_pipeline(settings, FIRST, LAST, None, NoProgress(), nightly_days=5)
     as_of = (f"{DAYS[-6]}",)
     assert made == [("ingest", (f"{FIRST}", f"{LAST}")), ("train", as_of), ("recommend", as_of)]
-    assert nights == DAYS[-5:]
+    assert computed == DAYS[-5:]
 
 
-@pytest.mark.parametrize("first_nights", [7, 10])
+@pytest.mark.parametrize("nightly_days", [7, 10])
 def test_a_first_run_that_could_not_train_so_early_trains_as_of_its_last_day(
-    settings: Settings, made: list[tuple[str, tuple[str, ...]]], first_nights: int
+    settings: Settings, made: list[tuple[str, tuple[str, ...]]], nightly_days: int
 ) -> None:
-    run_pipeline(settings, FIRST, LAST, None, NoProgress(), first_nights=first_nights)
+    run_pipeline(settings, FIRST, LAST, None, NoProgress(), nightly_days=nightly_days)
     assert [job for job, _ in made] == ["ingest", "train", "recommend", "monitor"]
 
 

@@ -22,10 +22,10 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.loads import NIGHTLY_TABLES
 
-_AFTER_NIGHT = timedelta(days=1, hours=1)
+_NEXT_MORNING = timedelta(days=1, hours=1)
 
 
-def run_nights(
+def run_nightly_days(
     settings: Settings,
     days: list[date],
     instance: DagsterInstance,
@@ -44,15 +44,15 @@ def run_nights(
     Raises:
         RunFailed: If a run fails; what was stored before it stays.
     """
-    with progress.track("the last week, night by night") as on_progress:
+    with progress.track("the last week as nightly runs") as on_progress:
         for done, day in enumerate(days, start=1):
-            _run_night(settings, day, instance, seconds)
+            _run_nightly(settings, day, instance, seconds)
             if day != days[-1]:
                 _follow_decisions(settings, day, instance, seconds)
             on_progress(done, len(days))
 
 
-def _run_night(settings: Settings, day: date, instance: DagsterInstance, seconds: dict[str, float]) -> None:
+def _run_nightly(settings: Settings, day: date, instance: DagsterInstance, seconds: dict[str, float]) -> None:
     made = [AssetKey(table) for table in NIGHTLY_TABLES]
     tags = {PARTITION_TAG: day.isoformat()}
     run_job(NIGHTLY_JOB.name, settings, tags, instance, NoProgress(), seconds, assets=made)
@@ -81,7 +81,7 @@ def _requests(settings: Settings, day: date, instance: DagsterInstance) -> list[
     """The runs that the sensor would request on the morning after a day."""
     with read_warehouse(settings.warehouse_path) as connection:
         evidence = current_evidence(
-            connection, instance, settings, datetime.combine(day, time.min) + _AFTER_NIGHT
+            connection, instance, settings, datetime.combine(day, time.min) + _NEXT_MORNING
         )
         outdated = outdated_recommendations(connection, day)
     if evidence is None:

@@ -1,4 +1,4 @@
-"""Nights made one after the other: what each runs, and that decisions are followed but for the last day."""
+"""Nightly runs one after the other: what each runs, and that decisions are followed but for the last day."""
 
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import pytest
 from dagster import RunRequest
 
 from foundation.progress import NoProgress
-from moovitamix_assets.cli.runs import nights
+from moovitamix_assets.cli.runs import first_week
 from moovitamix_assets.settings import Settings
 
 DAYS = [date(2026, 9, 8), date(2026, 9, 9)]
@@ -23,7 +23,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     def run(job: str, settings: Settings, tags: Mapping[str, str], *_: object, **options: object) -> None:
         started.append((job, tags.get("dagster/partition", "")))
 
-    monkeypatch.setattr(nights, "run_job", run)
+    monkeypatch.setattr(first_week, "run_job", run)
     return started
 
 
@@ -35,8 +35,8 @@ def test_decisions_are_followed_on_every_day_but_the_last(
         [RunRequest("recommend-a", job_name="recommend", partition_key=f"{DAYS[0]}")],
         [RunRequest("recommend-a", job_name="recommend", partition_key=f"{DAYS[0]}")],
     ]
-    monkeypatch.setattr(nights, "_requests", lambda *_: due.pop(0))
-    nights.run_nights(Settings(data_dir=tmp_path), DAYS, None, NoProgress(), {})
+    monkeypatch.setattr(first_week, "_requests", lambda *_: due.pop(0))
+    first_week.run_nightly_days(Settings(data_dir=tmp_path), DAYS, None, NoProgress(), {})
     assert runs == [
         ("nightly", f"{DAYS[0]}"),
         ("decide", ""),
@@ -55,6 +55,6 @@ def test_progress_counts_the_days(
         def track(self, description: str):
             yield lambda done, total: shown.append((done, total))
 
-    monkeypatch.setattr(nights, "_requests", lambda *_: [])
-    nights.run_nights(Settings(data_dir=tmp_path), DAYS, None, Shown(), {})
+    monkeypatch.setattr(first_week, "_requests", lambda *_: [])
+    first_week.run_nightly_days(Settings(data_dir=tmp_path), DAYS, None, Shown(), {})
     assert shown == [(1, 2), (2, 2)]
