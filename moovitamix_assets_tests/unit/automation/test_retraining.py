@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from foundation.models.decisions import Challenger, Fallback, Standing
 from moovitamix_assets.automation.retraining import RetrainingDecision, decide_retraining
 from moovitamix_assets.settings import Settings
 from moovitamix_assets_tests.unit.automation.served_days import (
@@ -269,3 +272,54 @@ def test_every_trigger_that_fires_is_named_the_most_important_first():
     assert places == sorted(places)
     assert decided(9, Settings(), **known).trigger == "degraded"
     assert decided(9, Settings(), drift=known["drift"]).trigger == "drift"
+
+
+# After a fallback
+
+
+def fell_back_on(number: int, challenger: Challenger | None = None) -> Standing:
+    """Popular tracks serve, as the champion lost from the day before on."""
+    lost = Fallback(day(number), 7, day(number - 1))
+    return Standing(FIRST, challenger, lost, lost, day(number))
+
+
+CHALLENGER = Challenger(SECOND, day(12))
+
+
+def test_candidates_of_a_recovery_know_two_four_eight_and_sixteen_days():
+    """None of them is promoted, and still the waits do not grow."""
+    settings, trained = Settings(retraining_age_days=1000), trainings((5, "promoted"))
+    for today in range(11, 60):
+        decision = decided(today, settings, standing=fell_back_on(11), trainings=trained)
+        if decision.retrain:
+            assert decision.trigger == "recovery"
+            trained += trainings((today, "rejected"))
+    assert [(past.day - day(10)).days + 1 for past in trained[1:]] == [2, 4, 8, 16]
+
+
+def test_a_recovery_waits_for_no_challenger_and_all_else_does():
+    recovering = fell_back_on(11, CHALLENGER)
+    assert decided(14, standing=recovering, trainings=trainings((11, "shadow"))).trigger == "recovery"
+    for standing in (replace(recovering, last_fallback=None), recovering, Standing(FIRST, CHALLENGER)):
+        decision = decided(40, standing=standing, trainings=trainings((11, "shadow")), requested_on=day(30))
+        assert (decision.retrain, decision.trigger) == (False, None)
+        assert f"waits for the decision about {SECOND}, in shadow since {day(12)}" in decision.reason
+
+
+def test_a_challenger_that_is_never_decided_about_holds_up_no_request():
+    settings = SETTINGS.changed(automatic_retraining=False)
+    known = {"standing": Standing(FIRST, CHALLENGER), "trainings": trainings((11, "shadow"))}
+    assert decided(40, settings, requested_on=day(30), **known).trigger == "requested"
+
+
+def test_a_recovery_keeps_the_cool_down_and_the_budget():
+    standing = fell_back_on(11)
+    assert not decided(12, standing=standing, trainings=trainings((10, "rejected"))).retrain
+    assert decided(13, standing=standing, trainings=trainings((10, "rejected"))).retrain
+    spent = SETTINGS.changed(retraining_budget=1)
+    assert "used up" in decided(20, spent, standing=standing, trainings=trainings((11, "rejected"))).reason
+
+
+def test_switched_off_nothing_recovers_automatically():
+    settings = SETTINGS.changed(automatic_retraining=False)
+    assert not decided(12, settings, standing=fell_back_on(11)).retrain

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from foundation.models.decisions import Fallback, Standing
 from moovitamix_assets.automation.rollback import RollbackDecision, decide_rollback
 from moovitamix_assets.settings import Settings
 from moovitamix_assets_tests.unit.automation.served_days import (
@@ -186,3 +187,11 @@ def test_chance_hardly_ever_takes_back_and_half_the_gain_is_mostly_seen(
 def test_the_same_evidence_is_decided_the_same():
     assert decided(WORSE) == decided(WORSE)
     assert decided(WORSE, today=40) == RollbackDecision(True, day(40), SECOND, FIRST, decided(WORSE).reason)
+
+
+def test_while_popular_tracks_serve_nothing_is_rolled_back():
+    lost = Fallback(day(17), 7, day(16))
+    decision = decided(WORSE, standing=Standing(SECOND, None, lost, lost, day(17)))
+    assert not decision.roll_back
+    assert decision.reason.startswith(f"Popular tracks serve instead of {SECOND}")
+    assert decided(WORSE, standing=Standing(SECOND, None, None, lost, day(17))).roll_back

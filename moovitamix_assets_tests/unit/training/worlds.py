@@ -1,5 +1,6 @@
 """Small worlds with a known taste: every user belongs to a genre and mostly plays its tracks."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -56,6 +57,17 @@ def taste_world(
         ),
         tracks=_tracks(plays, track_ids).assign(**_created_at(came) if joining else {}),
         interactions=_interactions(plays) if moved_on is None else _with_decayed(plays),
+    )
+
+
+def changed_world(world: TrainingSet, changed_on: date) -> TrainingSet:
+    """Return a set in which tastes changed on a day: every interaction first played before it has its older plays."""
+    older = pd.to_datetime(world.interactions["first_listened_at"]).dt.date < changed_on
+    once = pd.to_datetime(world.interactions["last_listened_at"]).dt.date < changed_on
+    plays = world.interactions["plays"]
+    before = plays.where(once, np.minimum(1, plays)).where(older, 0)
+    return replace(
+        world, changed_on=changed_on, interactions=world.interactions.assign(plays_before_change=before)
     )
 
 

@@ -11,7 +11,7 @@ from foundation.warehouse import opening
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing, WarehouseOutdated
 from foundation.warehouse.rows import first_row, insert
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
-from moovitamix_assets.warehouse.schemas import PROMOTIONS, TABLES, VIEWS
+from moovitamix_assets.warehouse.schemas import FILLED_WHEN_ADDED, PROMOTIONS, TABLES, VIEWS
 from moovitamix_assets_tests.unit.warehouse.second_process import holding
 
 PROMOTION = {
@@ -320,3 +320,30 @@ def test_the_first_row_is_given_or_none(path: Path) -> None:
             connection, "SELECT decision FROM promotions WHERE reason = ?", ["It is better."]
         ) == ("promoted",)
         assert first_row(connection, "SELECT * FROM promotions WHERE false") is None
+
+
+def test_days_measured_by_an_older_version_are_given_their_role(path: Path) -> None:
+    days = [
+        ("2026-09-01", "popularity"),
+        ("2026-09-02", "popularity"),
+        ("2026-09-02", "a"),
+        ("2026-09-03", "a"),
+    ]
+    added = [column for table, column in FILLED_WHEN_ADDED if table == "recommendation_quality"]
+    with write_warehouse(path) as connection:
+        connection.executemany(
+            """INSERT INTO recommendation_quality BY NAME SELECT ?::DATE AS day, ? AS model_version,
+                   'all' AS segment, 50 AS users, 0.1 AS ndcg_at_10, 0.1 AS recall_at_20, 0.1 AS precision_at_10,
+                   0.1 AS map_at_10, 0.1 AS hit_rate_at_10, 0.1 AS coverage, 0.1 AS popularity_ndcg_at_10""",
+            days,
+        )
+    with duckdb.connect(str(path)) as connection:
+        for column in added:
+            connection.execute(f"ALTER TABLE recommendation_quality DROP COLUMN {column}")
+    with write_warehouse(path) as connection:
+        rows = connection.execute(
+            f"SELECT role, {', '.join(set(added) - {'role'})} FROM recommendation_quality ORDER BY day, model_version"
+        ).fetchall()
+    # On the second day popular tracks were shown to the few whom "a" did not know.
+    assert [row[0] for row in rows] == ["fallback", "champion", "champion", "champion"]
+    assert {value for row in rows for value in row[1:]} == {None}

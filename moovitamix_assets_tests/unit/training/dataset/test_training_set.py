@@ -8,7 +8,7 @@ from foundation.artifact_folder import write_folder
 from foundation.statistics.drift import Distribution
 from moovitamix_assets.monitoring.drift import read_reference
 from moovitamix_assets.training.dataset.training_set import TrainingSet, TrainingSetDamaged
-from moovitamix_assets_tests.unit.training.worlds import taste_world
+from moovitamix_assets_tests.unit.training.worlds import AS_OF, changed_world, taste_world
 
 
 def test_a_set_survives_being_written_and_read(tmp_path):
@@ -118,3 +118,16 @@ def test_damage_to_any_file_is_named_with_the_remedy(tmp_path, name, damage):
         TrainingSet.read(folder)
     with pytest.raises(TrainingSetDamaged):
         read_reference(folder)
+
+
+def test_the_day_tastes_changed_on_survives_and_one_without_has_the_manifest_it_had(tmp_path):
+    world = taste_world(users=20, tracks=40, listens=400)
+    changed = changed_world(world, AS_OF)
+    changed.write(tmp_path / "changed")
+    read = TrainingSet.read(tmp_path / "changed")
+    assert (read.changed_on, read.manifest) == (AS_OF, changed.manifest)
+    assert read.manifest["changed_on"] == f"{AS_OF}"
+    assert read.interactions["plays_before_change"].sum() == changed.interactions["plays_before_change"].sum()
+    assert "changed_on" not in world.manifest
+    world.write(tmp_path / "world")
+    assert TrainingSet.read(tmp_path / "world").changed_on is None

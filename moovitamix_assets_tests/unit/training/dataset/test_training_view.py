@@ -1,11 +1,12 @@
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from moovitamix_assets.training.dataset.training_view import split
-from moovitamix_assets_tests.unit.training.worlds import taste_world
+from moovitamix_assets_tests.unit.training.worlds import AS_OF, changed_world, taste_world
 
 
 def interactions_of(matrix, view):
@@ -72,3 +73,35 @@ def test_popularity_and_time_decay_know_what_the_plays_of_a_view_know(cutoff, su
     np.testing.assert_array_equal(view.freshness.indices, view.plays.indices)
     np.testing.assert_allclose(view.freshness.data, left, rtol=1e-6)
     assert 0 < view.freshness.data.min() < view.freshness.data.max() <= 1
+
+
+@pytest.mark.parametrize("cutoff", ["before_validation", "before_holdout", "as_of"])
+def test_since_a_change_only_newer_plays_are_learned_from_and_all_count_as_seen(cutoff):
+    world = changed_world(taste_world(moved_on=0), AS_OF - timedelta(days=20))
+    whole, since = split(world, cutoff), split(world, cutoff, since_change=True)
+    assert 0 < since.plays.sum() < whole.plays.sum()
+    assert since.plays.data.min() >= 1
+    assert interactions_of(since.seen, since) == interactions_of(whole.plays, whole)
+    assert (since.seen != whole.plays).nnz == 0
+    assert (since.test != whole.test).nnz == 0
+    assert since.freshness is None
+    assert since.recent_plays.tolist() == whole.recent_plays.tolist()
+    assert whole.seen is whole.plays
+
+
+def test_where_tastes_did_not_change_all_plays_are_learned_from():
+    world = taste_world(moved_on=0)
+    since = split(world, "before_holdout", since_change=True)
+    assert since.older_plays is None
+    assert (since.plays != split(world, "before_holdout").plays).nnz == 0
+    assert since.freshness is not None
+
+
+def test_a_change_after_the_cutoff_leaves_nothing_to_learn_from():
+    world = changed_world(taste_world(), AS_OF)
+    world = replace(
+        world, interactions=world.interactions.assign(plays_before_change=world.interactions["plays"])
+    )
+    since = split(world, "before_holdout", since_change=True)
+    assert since.plays.nnz == 0
+    assert since.seen.nnz > 0

@@ -1,5 +1,8 @@
 """Old plays decay where tastes move, and keep their weight where they stay."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import numpy as np
 import pytest
 
@@ -12,11 +15,12 @@ from moovitamix_assets.training.dataset.training_view import split
 from moovitamix_assets.training.evaluation.offline import evaluate
 from moovitamix_assets.training.selection import time_decay
 from moovitamix_assets.training.selection.model_selection import choose_recipe
-from moovitamix_assets.training.selection.time_decay import best_time_decay
+from moovitamix_assets.training.selection.time_decay import History, best_history, best_time_decay
 from moovitamix_assets.training.selection.tuning import Trial
-from moovitamix_assets_tests.unit.training.worlds import DAYS, HOLDOUT_DAYS, taste_world
+from moovitamix_assets_tests.unit.training.worlds import AS_OF, DAYS, HOLDOUT_DAYS, changed_world, taste_world
 
 BEFORE_HOLDOUT = DAYS - HOLDOUT_DAYS
+START = AS_OF - timedelta(days=DAYS - 1)
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +105,41 @@ def test_a_chosen_time_decay_is_that_of_all_components():
     }
     assert len(decays) == 1
     assert decays.pop() > 0
+
+
+def views_of(moved_on: int | None):
+    """Both views on a set in which tastes changed, as it is said, twelve days before the hold-out days."""
+    changed_on = BEFORE_HOLDOUT - 12
+    world = changed_world(taste_world(moved_on=moved_on), START + timedelta(days=changed_on))
+    return split(world, "before_validation"), split(world, "before_validation", since_change=True)
+
+
+def test_the_days_since_a_change_are_chosen_where_they_rank_better_and_only_there(monkeypatch):
+    whole, since = views_of(moved_on=0)
+    for of_change, chosen in ((0.11, True), (0.1, False), (0.09, False)):
+
+        def scripted(view, tried, seed, threads, of_change=of_change):
+            return Trial(tried[0], None, 0.1 if view.older_plays is None else of_change)
+
+        monkeypatch.setattr(time_decay, "best_trial", scripted)
+        assert best_history(whole, since, 1, 1).since_change is chosen
+
+
+def test_where_tastes_turned_over_older_plays_are_left_out_and_where_they_stayed_they_are_not():
+    assert best_history(*views_of(moved_on=BEFORE_HOLDOUT - 12), 1, 1) == History(since_change=True)
+    assert not best_history(*views_of(moved_on=0), 1, 1).since_change
+
+
+def test_without_a_change_or_plays_since_it_all_plays_are_learned_from():
+    whole, since = views_of(moved_on=0)
+    assert best_history(whole, None, 1, 1) == History()
+    assert best_history(whole, replace(since, plays=since.plays * 0), 1, 1).since_change is False
+
+
+def test_a_recipe_of_a_changed_world_says_since_when_it_learns():
+    moved = taste_world(moved_on=BEFORE_HOLDOUT - 12)
+    changed_on = START + timedelta(days=BEFORE_HOLDOUT - 12)
+    settings = Settings().training
+    recipe = choose_recipe(changed_world(moved, changed_on), settings)
+    assert recipe.learns_since in (changed_on, None)
+    assert choose_recipe(moved, settings).learns_since is None
