@@ -122,13 +122,17 @@ def retraining_request(decision: RetrainingDecision) -> RunRequest:
 
 
 def outdated_recommendations(connection: duckdb.DuckDBPyConnection, day: date) -> tuple[RunRequest, ...]:
-    """The run that computes a day's recommendations again, if other versions made them than serve, or are in shadow."""
+    """The run that computes a day's recommendations again, if a version that serves or is in shadow made none.
+
+    Those of a version that left shadow stay: nothing is decided by them.
+    """
     versions = standing(connection, day)
     if versions.champion is None and versions.challenger is None:
         return ()
-    if _served_by(versions, _made_by(connection, "recommendations", day)) and set(
+    in_shadow = _made_by(connection, "shadow_recommendations", day)
+    if _served_by(versions, _made_by(connection, "recommendations", day)) and in_shadow.issuperset(
         versions.shadows
-    ) == _made_by(connection, "shadow_recommendations", day):
+    ):
         return ()
     shadows = ", ".join(versions.shadows)
     return (
