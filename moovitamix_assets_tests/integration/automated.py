@@ -148,6 +148,7 @@ class AutomatedDeployment(Deployment):
         rows = rows.assign(
             day=pd.to_datetime(list(ndcg_by_day)),
             model_version=version,
+            role="champion",
             segment="all",
             users=60,
             ndcg_at_10=list(ndcg_by_day.values()),

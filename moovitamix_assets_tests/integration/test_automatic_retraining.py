@@ -80,7 +80,7 @@ def test_what_a_user_asked_for_is_trained_once_and_its_recommendations_are_made_
     assert second not in (first, None)
     (remake,) = service.look("retraining").run_requests
     assert (remake.job_name, remake.partition_key) == ("recommend", f"{NIGHT}")
-    assert remake.tags["moovitamix/trigger"] == "new champion"
+    assert remake.tags["moovitamix/trigger"] == "other versions"
     assert str(second) in remake.tags["moovitamix/reason"]
     earlier = service.lists(LAST)
     assert [run.success for run in service.start("retraining", [remake])] == [True]
