@@ -158,12 +158,13 @@ def read_evidence(
 def _quality(
     connection: duckdb.DuckDBPyConnection, day: date, role: str, always: str
 ) -> tuple[DayQuality, ...]:
+    # Of an older version, which measured champions alone, rows may have no role.
     rows = connection.execute(
         """SELECT day, model_version, users, ndcg_at_10, popularity_ndcg_at_10, popularity_gain_standard_error,
                popularity_3_days_ndcg_at_10, popularity_7_days_ndcg_at_10, served_ndcg_at_10,
                served_gain_standard_error
            FROM recommendation_quality
-           WHERE segment = 'all' AND model_version <> 'popularity' AND role = ?
+           WHERE segment = 'all' AND model_version <> 'popularity' AND coalesce(role, 'champion') = ?
              AND day <= ? AND (day > ? OR model_version = ?)
            ORDER BY day, model_version""",
         [role, day, day - timedelta(days=_DAYS_READ), always],

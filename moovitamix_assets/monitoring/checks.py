@@ -60,11 +60,11 @@ def judge_quality(
     served = first_row(
         connection,
         """SELECT role, model_version, users, ndcg_at_10, popularity_ndcg_at_10 FROM recommendation_quality
-           WHERE day = ? AND segment = 'all' AND role <> 'challenger'
-           ORDER BY role = 'fallback' DESC, model_version = 'popularity', users DESC LIMIT 1""",
+           WHERE day = ? AND segment = 'all' AND coalesce(role, 'champion') <> 'challenger'
+           ORDER BY role = 'fallback' DESC NULLS LAST, model_version = 'popularity', users DESC LIMIT 1""",
         [day],
     )
-    if served is None or (served[0] == "champion" and served[1] == POPULARITY):
+    if served is None or (served[0] != "fallback" and served[1] == POPULARITY):
         return _passed("Nothing to judge: no recommendations of a model were measured.")
     role, version, users, quality, popularity = served
     if role == "fallback":

@@ -318,8 +318,9 @@ def test_what_an_older_version_did_not_measure_is_not_known(connection):
     recommend(connection, 15, A)
     judge(connection, 15, A)
     connection.execute(
-        "UPDATE recommendation_quality SET popularity_gain_standard_error = NULL, served_ndcg_at_10 = NULL, "
-        "served_gain_standard_error = NULL, popularity_3_days_ndcg_at_10 = NULL, popularity_7_days_ndcg_at_10 = NULL"
+        "UPDATE recommendation_quality SET role = NULL, popularity_gain_standard_error = NULL, "
+        "served_ndcg_at_10 = NULL, served_gain_standard_error = NULL, popularity_3_days_ndcg_at_10 = NULL, "
+        "popularity_7_days_ndcg_at_10 = NULL"
     )
     (past,) = read_evidence(connection).quality
     assert past == DayQuality(day(15), A, 300, 0.08, 0.03, popularity_by_days={30: 0.03})

@@ -109,6 +109,14 @@ def test_a_day_of_fallback_passes_and_says_that_popular_tracks_serve(settings) -
     assert quality(settings).description == f"{DAY}: popular tracks served all 50 users measured."
 
 
+def test_days_without_a_role_were_measured_by_an_older_version_and_are_the_champions(settings) -> None:
+    add_quality(settings.warehouse_path, DAY, 0.01, users=50)
+    add_quality(settings.warehouse_path, DAY, 0.04, users=90, version="popularity")
+    with write_warehouse(settings.warehouse_path) as connection:
+        connection.execute("UPDATE recommendation_quality SET role = NULL")
+    assert not quality(settings).passed
+
+
 def test_each_feature_that_drifted_is_named(settings) -> None:
     add_drift(settings.warehouse_path, DAY, listen_hour=0.1, listen_genre=0.3)
     add_drift(settings.warehouse_path, NEXT_DAY, listen_hour=0.1)
