@@ -206,8 +206,10 @@ def hetrec(path: Path, seed: int) -> Iterator[Measurement]:
     events = load("hetrec", path, "random")
     random = np.random.default_rng(seed)
     training, final = _hidden(events, events.interactions, random, seed)
-    # The calibration is chosen on artists that are hidden from the training part in the same way.
-    _, tuning = _hidden(events, training, random, seed + 1)
+    # The calibration is chosen on as many artists and plays, hidden from the training part in the same way.
+    _, tuning = _hidden(
+        events, training, random, seed + 1, HIDDEN_SHARE / (1 - HIDDEN_SHARE), TEST_SHARE / (1 - TEST_SHARE)
+    )
     recipe = choose_recipe_on(tuning, seed, 1, starting_points(tuning, None))
     print(f"seed {seed}: {recipe.new_tracks}", flush=True)
     model = Recommender.fit_view(
@@ -231,21 +233,26 @@ def hetrec(path: Path, seed: int) -> Iterator[Measurement]:
 
 
 def _hidden(
-    events: Events, interactions: pd.DataFrame, random: np.random.Generator, seed: int
+    events: Events,
+    interactions: pd.DataFrame,
+    random: np.random.Generator,
+    seed: int,
+    hidden_share: float = HIDDEN_SHARE,
+    test_share: float = TEST_SHARE,
 ) -> tuple[pd.DataFrame, TrainingView]:
     """Return the training part of some interactions, and the view of it that is tested on the rest."""
     items = interactions["item"].unique()
-    chosen = random.choice(np.sort(items), int(len(items) * HIDDEN_SHARE), replace=False)
+    chosen = random.choice(np.sort(items), int(len(items) * hidden_share), replace=False)
     hidden = interactions["item"].isin(chosen).to_numpy()
     shuffled = interactions.sample(frac=1.0, random_state=seed)
     place = shuffled.groupby("user").cumcount()
     size = shuffled.groupby("user")["item"].transform("size")
-    held_out = np.asarray((place < np.floor(size * TEST_SHARE)).reindex(interactions.index), dtype=bool)
+    held_out = np.asarray((place < np.floor(size * test_share)).reindex(interactions.index), dtype=bool)
     test = hidden | held_out
     users, tracks = np.unique(events.interactions["user"]), np.unique(events.interactions["item"])
     training = interactions[~test]
     view = view_of(training, interactions[test], events.words, users, tracks)
-    # In the middle of tuning the artists of the final test have no plays at all; they are not offered either.
+    # Artists without any of these interactions are not in the catalogue yet: they are those of the final test.
     offered = np.isin(tracks, items)
     return training, view if offered.all() else _restricted(view, offered)
 
