@@ -19,9 +19,9 @@ from moovitamix_assets.training.components.blend import Blend
 Values = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-SHRINKAGE = 0.5
+SHRINKAGE = 0.2
 """Weight by which the mean of a feature is shrunk: where tracks have four features of weight .25, that of an artist
-with two known tracks counts half."""
+with one known track counts a little more than half."""
 
 EXPECTED_AT_FIRST = 2.0
 """Listeners added to both sides of a track's evidence: with so few expected, one more or less says little."""

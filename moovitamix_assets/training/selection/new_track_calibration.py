@@ -29,7 +29,7 @@ from moovitamix_assets.training.dataset.training_view import TrainingView
 from moovitamix_assets.training.evaluation import metrics
 from moovitamix_assets.training.evaluation.offline import best_positions
 
-SCALES = (1.0, 2.0)
+SCALES = (1.0, 1.5, 2.0)
 OFFSETS = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 EVIDENCES = (0.0, 1.0, 1.5)
 
