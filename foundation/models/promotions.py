@@ -136,9 +136,16 @@ def newest_trained_day(connection: duckdb.DuckDBPyConnection, until: date) -> da
     )
 
 
-def last_decision(connection: duckdb.DuckDBPyConnection, as_of: date) -> RecordedDecision | None:
-    """The last decision that holds as of a day, whatever it was; None if there is none."""
-    return next(iter(_recorded(connection, f"WHERE as_of <= ? {_NEWEST_FIRST} LIMIT 1", [as_of])), None)
+def last_decision(
+    connection: duckdb.DuckDBPyConnection, as_of: date, decision: Verdict | None = None
+) -> RecordedDecision | None:
+    """The last decision that holds as of a day, of one kind or whatever it was; None if there is none."""
+    found = _recorded(
+        connection,
+        f"WHERE as_of <= $day AND decision = coalesce($decision, decision) {_NEWEST_FIRST} LIMIT 1",
+        {"day": as_of, "decision": decision},
+    )
+    return next(iter(found), None)
 
 
 def decisions_after(connection: duckdb.DuckDBPyConnection, day: date) -> list[RecordedDecision]:
@@ -250,11 +257,11 @@ def version_replaced_by(connection: duckdb.DuckDBPyConnection, model_version: st
 
 
 def _recorded(
-    connection: duckdb.DuckDBPyConnection, condition: str, values: Sequence[Any]
+    connection: duckdb.DuckDBPyConnection, condition: str, values: Sequence[Any] | Mapping[str, Any]
 ) -> list[RecordedDecision]:
     rows = connection.execute(
         f"SELECT model_version, as_of, decision, reason, previous_version FROM promotions {condition}",
-        list(values),
+        values,
     ).fetchall()
     return [RecordedDecision(*row) for row in rows]
 

@@ -20,7 +20,12 @@ from moovitamix_assets.automation.retraining_runs import current_evidence
 from moovitamix_assets.clock import due_day
 from moovitamix_assets.operations.checks import check_freshness
 from moovitamix_assets.operations.freshness import Freshness
-from moovitamix_assets.operations.incidents import RUN_KEY, decision_incidents, run_incidents
+from moovitamix_assets.operations.incidents import (
+    FALLBACK_KEY,
+    RUN_KEY,
+    decision_incidents,
+    run_incidents,
+)
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
@@ -93,6 +98,7 @@ def _degraded(evidence: Evidence, settings: Settings) -> list[Incident]:
             details=found.findings,
             done=decide_retraining(evidence, settings.retraining, settings.monitoring).reason,
             link=f"{settings.operations.ui_url}/assets/recommendation_quality",
+            explained_by=(FALLBACK_KEY,),
         )
     ]
 

@@ -9,8 +9,14 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
 
-from foundation.models.decisions import RecordedDecision
-from foundation.models.promotions import decisions_after, newest_decision_day
+from foundation.models.decisions import Fallback, RecordedDecision, Standing
+from foundation.models.promotions import (
+    decision_about,
+    decisions_after,
+    last_decision,
+    newest_decision_day,
+    standing,
+)
 from foundation.operations.alerts import Incident
 from foundation.operations.run_failures import FAILURE_EVENTS, failure_causes
 from foundation.run_tags import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
@@ -20,8 +26,11 @@ from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
 RUN_KEY = "run:"
 """The keys of incidents of runs start with it."""
 
+FALLBACK_KEY = "fallback"
+"""The key of the incident that popular tracks serve instead of the champion."""
+
 _BY_HAND = "__ASSET_JOB"
-_JOBS = ("nightly", "ingest", "train", "recommend", "monitor", "rollback", _BY_HAND)
+_JOBS = ("nightly", "ingest", "train", "recommend", "monitor", "rollback", "decide", _BY_HAND)
 _RUNS_READ = 50
 # A lost cursor must not lead to alerts about the history of years.
 _DAYS_OF_DECISIONS = 7
@@ -33,7 +42,9 @@ def run_incidents(instance: DagsterInstance, settings: Settings) -> list[Inciden
 
 
 def decision_incidents(connection: duckdb.DuckDBPyConnection, ui_url: str) -> list[Incident]:
-    """The candidates rejected and the rollbacks of the last days, oldest first.
+    """The fallback while it lasts, then the candidates rejected and the rollbacks of the last days, oldest first.
+
+    A challenger that was promoted or rejected after its days in shadow is no incident: users were served by the champion.
 
     Args:
         connection: The warehouse; read-only is enough.
@@ -44,20 +55,45 @@ def decision_incidents(connection: duckdb.DuckDBPyConnection, ui_url: str) -> li
         return []
     decisions = decisions_after(connection, newest - timedelta(days=_DAYS_OF_DECISIONS))
     link = f"{ui_url}/assets/champion_model"
-    return [
-        _rejected(decided, link) if decided.decision == "rejected" else _rolled_back(decided, link)
-        for decided in decisions
-        if decided.decision != "promoted"
-    ]
+    versions = standing(connection, newest)
+    found = [_fallen_back(connection, versions, versions.fallback, link)] if versions.fallback else []
+    for decided in decisions:
+        if decided.decision == "rolled_back":
+            found.append(_rolled_back(decided, link))
+        elif decided.decision == "rejected" and not _was_in_shadow(connection, decided):
+            found.append(_rejected(decided, versions, link))
+    return found
 
 
-def _rejected(decided: RecordedDecision, link: str) -> Incident:
+def _was_in_shadow(connection: duckdb.DuckDBPyConnection, decided: RecordedDecision) -> bool:
+    first = decision_about(connection, decided.model_version)
+    return first is not None and first.decision == "shadow"
+
+
+def _fallen_back(
+    connection: duckdb.DuckDBPyConnection, versions: Standing, fallback: Fallback, link: str
+) -> Incident:
+    decided = last_decision(connection, fallback.since, "fallback")
+    return Incident(
+        key=FALLBACK_KEY,
+        title="Popular tracks serve instead of the champion",
+        since=str(fallback.since),
+        details=(decided.reason,) if decided else (),
+        done=(
+            f"users get the popular tracks of the last {fallback.popularity_days} days. {versions.champion} is measured in "
+            "shadow and serves again once it is clearly better; candidates that learn from the days since are trained."
+        ),
+        link=link,
+    )
+
+
+def _rejected(decided: RecordedDecision, versions: Standing, link: str) -> Incident:
     return Incident(
         key=f"rejected:{decided.model_version}",
         title=f"The candidate {decided.model_version} was rejected",
         since=str(decided.as_of),
         details=(decided.reason,),
-        done=f"{_kept(decided.previous_version)}.",
+        done=f"{_kept(decided.previous_version, versions)}.",
         link=link,
         lasting=False,
     )
@@ -75,8 +111,12 @@ def _rolled_back(decided: RecordedDecision, link: str) -> Incident:
     )
 
 
-def _kept(champion: str | None) -> str:
-    return f"{champion} stays the champion" if champion else "users still get popular tracks"
+def _kept(champion: str | None, versions: Standing) -> str:
+    if champion is None:
+        return "users still get popular tracks"
+    if versions.fallback:
+        return f"{champion} stays the champion, in shadow; users still get popular tracks"
+    return f"{champion} stays the champion"
 
 
 def _incident_of(job: str, instance: DagsterInstance, settings: Settings) -> Incident | None:
@@ -94,8 +134,8 @@ def _incident_of(job: str, instance: DagsterInstance, settings: Settings) -> Inc
     if not failed:
         return None
     newest = failed[0].dagster_run
-    # A rollback is requested once and not repeated: its failure is an event, which no later success would end.
-    once = job == "rollback"
+    # These are requested once and not repeated: a failure is an event, which no later success would end.
+    once = job in ("rollback", "decide")
     return Incident(
         key=f"{RUN_KEY}{job}:{newest.run_id}" if once else f"{RUN_KEY}{job}",
         title=_title(newest),
@@ -138,8 +178,6 @@ def _done(job: str, settings: Settings) -> str:
     if job == "nightly":
         tries = settings.schedule.catch_up_attempts
         return f"yesterday's recommendations stay; after {tries} failed runs, an operator has to act."
-    if job in ("train", "rollback"):
-        return (
-            "users keep the recommendations of the current champion, or popular tracks while there is none."
-        )
+    if job in ("train", "rollback", "decide"):
+        return "the version that serves users stays: the current champion, or popular tracks."
     return "what was stored before stays; run it again once the cause is gone."

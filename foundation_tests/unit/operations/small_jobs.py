@@ -48,7 +48,7 @@ def recommendations() -> None:
 def definitions(log_format: Literal["text", "json"]) -> Definitions:
     jobs = [
         define_asset_job(name, AssetSelection.all())
-        for name in ("nightly", "ingest", "train", "rollback", "other")
+        for name in ("nightly", "ingest", "train", "rollback", "decide", "other")
     ]
     return Definitions(
         assets=[users, recommendations],

@@ -170,10 +170,10 @@ def record_decision(
     insert(connection, MODEL_EVALUATIONS, candidate.evaluations)
     decided = promotions.decision_about(connection, candidate.model_version) is not None
     challenger = promotions.standing(connection, as_of).challenger
-    recorded = promotions.record(connection, candidate.model_version, as_of, decision, metrics)
-    if challenger is not None and not decided and recorded.decision in ("promoted", "shadow"):
-        _withdraw(connection, challenger.model_version, candidate.model_version, as_of, recorded)
-    return recorded
+    # First, so that the last decision of a training is the one about its candidate.
+    if challenger is not None and not decided and decision.decision in ("promoted", "shadow"):
+        _withdraw(connection, challenger.model_version, candidate.model_version, as_of, decision)
+    return promotions.record(connection, candidate.model_version, as_of, decision, metrics)
 
 
 def _withdraw(

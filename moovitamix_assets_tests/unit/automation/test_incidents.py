@@ -129,6 +129,7 @@ def test_recommendations_that_got_worse_are_reported_with_what_is_done_about_it(
     assert (worse.since, worse.lasting) == ("2026-09-16", True)
     assert worse.done.startswith("A training is due on 2026-09-20: ")
     assert worse.link == "http://ui/assets/recommendation_quality"
+    assert worse.explained_by == ("fallback",)
     # A run that failed lately holds the training back, and the incident says until when.
     put_down_run(instance, "train", DagsterRunStatus.FAILURE, **{"dagster/partition": "2026-09-20"})
     assert "it waits until 2026-09-24" in found(instance, settings)["degraded"].done

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
+from foundation.models.promotions import fall_back, insert_decision
 from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.rows import insert
 from foundation_tests.unit.operations.small_jobs import run
@@ -48,13 +49,16 @@ def test_a_check_that_stopped_a_run_is_reported_with_its_finding(instance: Dagst
     (incident,) = run_incidents(instance, SETTINGS)
     assert incident.title == "The job train failed for 2026-10-04"
     assert "users/nothing_lost: 3 records are lost" in incident.details
-    assert "the current champion, or popular tracks while there is none" in incident.done
+    assert incident.done.startswith("the version that serves users stays")
 
 
-def test_a_rollback_that_failed_is_an_event_that_does_not_stay_open(instance: DagsterInstance) -> None:
-    failed = run(instance, "rollback", "raise")
+@pytest.mark.parametrize("job", ["rollback", "decide"])
+def test_a_rollback_or_decision_that_failed_is_an_event_that_does_not_stay_open(
+    instance: DagsterInstance, job: str
+) -> None:
+    failed = run(instance, job, "raise")
     (incident,) = run_incidents(instance, SETTINGS)
-    assert (incident.key, incident.lasting) == (f"run:rollback:{failed.run_id}", False)
+    assert (incident.key, incident.lasting) == (f"run:{job}:{failed.run_id}", False)
 
 
 def test_an_outage_begins_with_its_first_failure_and_counts_its_runs(instance: DagsterInstance) -> None:
@@ -183,3 +187,49 @@ def test_the_week_ends_with_the_newest_recommendations(warehouse: Path) -> None:
 
 def test_without_recommendations_the_week_ends_with_the_newest_decision(warehouse: Path) -> None:
     assert next(key for key, _, _ in told(warehouse)) == "rejected:v0"
+
+
+def fall_back_on_newest(path: Path) -> None:
+    with write_warehouse(path) as connection:
+        fall_back(
+            connection,
+            NEWEST,
+            "worse for 2 days",
+            popularity_days=7,
+            worse_since=date(2026, 10, 19),
+            metrics={},
+        )
+
+
+def test_a_fallback_is_one_lasting_incident_until_the_champion_returns(warehouse: Path) -> None:
+    fall_back_on_newest(warehouse)
+    with read_warehouse(warehouse) as connection:
+        incident, *events = decision_incidents(connection, SETTINGS.operations.ui_url)
+    assert (incident.key, incident.since, incident.lasting) == ("fallback", str(NEWEST), True)
+    assert incident.title == "Popular tracks serve instead of the champion"
+    assert incident.details == ("worse for 2 days",)
+    assert incident.done.startswith(
+        "users get the popular tracks of the last 7 days. v3 is measured in shadow"
+    )
+    assert all(not event.lasting for event in events)
+    with write_warehouse(warehouse) as connection:
+        insert_decision(connection, "v3", NEWEST, "promoted", "clearly better again", {}, "v3")
+    assert "fallback" not in [key for key, _, _ in told(warehouse)]
+
+
+def test_a_candidate_rejected_in_a_fallback_leaves_popular_tracks_to_users(warehouse: Path) -> None:
+    fall_back_on_newest(warehouse)
+    with write_warehouse(warehouse) as connection:
+        insert_decision(connection, "v6", NEWEST, "rejected", "worse than popularity", {}, "v3")
+        incidents = decision_incidents(connection, "http://ui")
+    assert incidents[-1].done == "v3 stays the champion, in shadow; users still get popular tracks."
+
+
+@pytest.mark.parametrize("outcome", ["promoted", "rejected"])
+def test_what_becomes_of_a_challenger_is_no_incident(warehouse: Path, outcome: str) -> None:
+    before = told(warehouse)
+    with write_warehouse(warehouse) as connection:
+        # It went into shadow before the days of which decisions are read.
+        insert_decision(connection, "v6", NEWEST - timedelta(days=9), "shadow", "not clear", {}, "v3")
+        insert_decision(connection, "v6", NEWEST - timedelta(days=2), outcome, "after a week", {}, "v3")
+    assert told(warehouse) == before
