@@ -44,7 +44,7 @@ def run_incidents(instance: DagsterInstance, settings: Settings) -> list[Inciden
 def decision_incidents(connection: duckdb.DuckDBPyConnection, ui_url: str) -> list[Incident]:
     """The fallback while it lasts, then the candidates rejected and the rollbacks of the last days, oldest first.
 
-    A challenger that was promoted or rejected after its days in shadow is no incident: users were served by the champion.
+    A challenger that was promoted or rejected after its days in shadow is no incident: users never saw it.
 
     Args:
         connection: The warehouse; read-only is enough.
@@ -80,8 +80,8 @@ def _fallen_back(
         since=str(fallback.since),
         details=(decided.reason,) if decided else (),
         done=(
-            f"users get the popular tracks of the last {fallback.popularity_days} days. {versions.champion} is measured in "
-            "shadow and serves again once it is clearly better; candidates that learn from the days since are trained."
+            f"users get the popular tracks of the last {fallback.popularity_days} days. {versions.champion} is measured "
+            "in shadow and serves again once it is clearly better; candidates that learn from the days since are trained."
         ),
         link=link,
     )
