@@ -9,7 +9,7 @@ from datetime import date
 from typing import Literal
 
 CandidateOutcome = Literal["promoted", "rejected", "shadow", "rolled_back"]
-Verdict = CandidateOutcome | Literal["fallback"]
+Verdict = Literal[CandidateOutcome, "fallback"]
 
 _RECOVERY_DAYS = 30
 
@@ -81,6 +81,12 @@ class RecordedDecision:
     decision: Verdict
     reason: str
     previous_version: str | None
+
+    @property
+    def kind(self) -> Verdict | Literal["returned"]:
+        """The verdict; the champion's return after a fallback is recorded as another promotion of it."""
+        returns = self.decision == "promoted" and self.model_version == self.previous_version
+        return "returned" if returns else self.decision
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ that have neither.
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import pandas as pd
@@ -137,15 +137,16 @@ def newest_trained_day(connection: duckdb.DuckDBPyConnection, until: date) -> da
 
 
 def last_decision(
-    connection: duckdb.DuckDBPyConnection, as_of: date, decision: Verdict | None = None
+    connection: duckdb.DuckDBPyConnection, as_of: date, verdicts: Sequence[Verdict] = get_args(Verdict)
 ) -> RecordedDecision | None:
-    """The last decision that holds as of a day, of one kind or whatever it was; None if there is none."""
-    found = _recorded(
-        connection,
-        f"WHERE as_of <= $day AND decision = coalesce($decision, decision) {_NEWEST_FIRST} LIMIT 1",
-        {"day": as_of, "decision": decision},
-    )
-    return next(iter(found), None)
+    """The last decision that holds as of a day, of all or of some kinds; None if there is none."""
+    condition = f"WHERE as_of <= ? AND list_contains(?, decision) {_NEWEST_FIRST} LIMIT 1"
+    return next(iter(_recorded(connection, condition, [as_of, list(verdicts)])), None)
+
+
+def serving_decision(connection: duckdb.DuckDBPyConnection, as_of: date) -> RecordedDecision | None:
+    """The decision by which the version that serves as of a day does; None before the first promotion."""
+    return last_decision(connection, as_of, ("promoted", "rolled_back", "fallback"))
 
 
 def decisions_after(connection: duckdb.DuckDBPyConnection, day: date) -> list[RecordedDecision]:
@@ -257,11 +258,11 @@ def version_replaced_by(connection: duckdb.DuckDBPyConnection, model_version: st
 
 
 def _recorded(
-    connection: duckdb.DuckDBPyConnection, condition: str, values: Sequence[Any] | Mapping[str, Any]
+    connection: duckdb.DuckDBPyConnection, condition: str, values: Sequence[Any]
 ) -> list[RecordedDecision]:
     rows = connection.execute(
         f"SELECT model_version, as_of, decision, reason, previous_version FROM promotions {condition}",
-        values,
+        list(values),
     ).fetchall()
     return [RecordedDecision(*row) for row in rows]
 

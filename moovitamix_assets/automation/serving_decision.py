@@ -75,6 +75,13 @@ def decide_serving(
     return _nothing(known, f"{about_challenger.reason} {about_champion.reason}".strip())
 
 
+def decide_about_challenger(
+    evidence: Evidence, promotion: PromotionSettings, monitoring: MonitoringSettings
+) -> ServingDecision:
+    """Decide about the challenger alone; the reason says what it waits for."""
+    return _about_challenger(evidence.judged(monitoring.quality_minimum_users), promotion.shadow_days)
+
+
 def apply(connection: duckdb.DuckDBPyConnection, decision: ServingDecision) -> None:
     """Record a decision in `promotions`.
 

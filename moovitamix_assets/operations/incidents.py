@@ -13,8 +13,8 @@ from foundation.models.decisions import Fallback, RecordedDecision, Standing
 from foundation.models.promotions import (
     decision_about,
     decisions_after,
-    last_decision,
     newest_decision_day,
+    serving_decision,
     standing,
 )
 from foundation.operations.alerts import Incident
@@ -73,15 +73,15 @@ def _was_in_shadow(connection: duckdb.DuckDBPyConnection, decided: RecordedDecis
 def _fallen_back(
     connection: duckdb.DuckDBPyConnection, versions: Standing, fallback: Fallback, link: str
 ) -> Incident:
-    decided = last_decision(connection, fallback.since, "fallback")
+    decided = serving_decision(connection, fallback.since)
     return Incident(
         key=FALLBACK_KEY,
         title="Popular tracks serve instead of the champion",
         since=str(fallback.since),
         details=(decided.reason,) if decided else (),
         done=(
-            f"users get the popular tracks of the last {fallback.popularity_days} days. {versions.champion} is measured "
-            "in shadow and serves again once it is clearly better; candidates that learn from the days since are trained."
+            f"users get the popular tracks of the last {fallback.popularity_days} days. {versions.champion} is "
+            "measured in shadow and serves again once it is clearly better; candidates learn from the days since."
         ),
         link=link,
     )

@@ -24,7 +24,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 
 def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show the days loaded and missing, the champion, recent quality, open incidents, and what happens next."""
+    """Show days loaded and missing, which version serves and why, recent quality, incidents, and what happens next."""
     settings = read_settings(data_dir)
 
     from moovitamix_assets.cli.inspection.status import print_status, read_status
@@ -40,10 +40,10 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 def history(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show every decision about a model version: promoted, rejected, rolled back, and why."""
+    """Show every decision: promoted, rejected, in shadow, fallback, returned, rolled back, and why."""
     settings = read_settings(data_dir)
 
-    from moovitamix_assets.cli.inspection.status import print_history, read_history
+    from moovitamix_assets.cli.inspection.history import print_history, read_history
 
     decisions = read_history(settings)
     if as_json:

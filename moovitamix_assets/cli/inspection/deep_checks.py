@@ -11,6 +11,8 @@ from foundation.counting import counted
 from foundation.durable import Damaged
 from foundation.landing.files import all_landing_files, is_hashed, read_landing_file
 from foundation.landing.judged_files import damaged_loads
+from foundation.models.model_store import ModelMissing
+from foundation.models.promotions import standing
 from foundation.progress import OnProgress, Progress
 from foundation.warehouse.copying import copy_of
 from foundation.warehouse.errors import WarehouseLocked, WarehouseMissing
@@ -75,12 +77,12 @@ def _training_sets(settings: Settings, on_progress: OnProgress) -> Iterator[Symp
 
 def _models(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
     models = model_store(settings.models_dir)
-    versions = models.versions()
+    versions = sorted({*models.versions(), *_needed_versions(settings)})
     faults = 0
     for done, version in enumerate(versions, start=1):
         try:
             models.load(version)
-        except Damaged as error:
+        except (Damaged, ModelMissing) as error:
             faults += 1
             yield Symptom("models", False, str(error))
         on_progress(done, len(versions))
@@ -92,6 +94,16 @@ def _models(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:
             yield Symptom("models", False, str(error))
     hashed = sum(storage.is_hashed(models.folder(version)) for version in versions)
     yield from _well("models", faults, len(versions), hashed)
+
+
+def _needed_versions(settings: Settings) -> set[str]:
+    """The champion and the versions in shadow; none where the examination of the warehouse says what is wrong."""
+    try:
+        with read_warehouse(settings.warehouse_path) as connection:
+            versions = standing(connection, date.max)
+    except (WarehouseMissing, WarehouseLocked, Damaged):
+        return set()
+    return {*versions.shadows, *([versions.champion] if versions.champion else [])}
 
 
 def _ledger(settings: Settings, on_progress: OnProgress) -> Iterator[Symptom]:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from foundation.counting import counted
 from foundation.models.decisions import Champion
-from foundation.models.promotions import current_champion
+from foundation.models.promotions import current_champion, serving_decision, standing
 from foundation.warehouse.rows import first_row
 from moovitamix_assets.cli.inspection.tracks import NothingToShow, Track, read_known_tracks, read_tracks
 from moovitamix_assets.clock import last_ended_day
@@ -24,6 +24,7 @@ from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.warehouse.connection import read_warehouse
 
+_POPULARITY_DAYS = 30
 _UNTIL = "%Y-%m-%d %H:%M UTC"
 
 
@@ -88,13 +89,22 @@ def read_recommendations(
         played = _plays(connection, user_id, as_of)
         tracks = read_tracks(connection, [*played, *(row[0] for row in rows)])
         favorites = _favorite_genres(connection, user_id, as_of)
+        versions = standing(connection, as_of)
+        decided = serving_decision(connection, as_of)
     *_, source, version, expires_at = rows[0]
     until = "expired on" if now and now >= expires_at else "to be shown until"
     heading = (
         f"User {user_id} on {as_of}: {counted(len(rows), 'track')} from {source} "
         f"(version {version}), {until} {expires_at.strftime(_UNTIL)}"
     )
-    reasons = _Reasons(_model(settings, version) if source == "model" else None, played, tracks, favorites)
+    fallback = versions.fallback if source != "model" else None
+    reasons = _Reasons(
+        _model(settings, version) if source == "model" else None,
+        played,
+        tracks,
+        favorites,
+        fallback.popularity_days if fallback else _POPULARITY_DAYS,
+    )
     facts = {
         "user_id": user_id,
         "day": as_of.isoformat(),
@@ -103,7 +113,14 @@ def read_recommendations(
         "expires_at": expires_at.isoformat(),
     }
     shown = ((tracks[track_id], score, reasons.of(track_id, of)) for track_id, score, of, *_ in rows)
-    return Shown((heading,), facts, tuple(shown))
+    if fallback is None or decided is None:
+        return Shown((heading,), facts, tuple(shown))
+    why = (
+        f"Popular tracks serve all users since {fallback.since}, instead of the champion {versions.champion}. "
+        f"{decided.reason}"
+    )
+    facts |= {"fallback_since": fallback.since.isoformat(), "fallback_reason": decided.reason}
+    return Shown((heading, why), facts, tuple(shown))
 
 
 def read_similar(settings: Settings, track_id: int, day: date | None) -> Shown:
@@ -159,11 +176,13 @@ class _Reasons:
         played: Mapping[int, int],
         tracks: Mapping[int, Track],
         favorites: frozenset[str],
+        popularity_days: int,
     ) -> None:
         self._model = model
         self._played = played
         self._tracks = tracks
         self._favorites = favorites
+        self._popularity_days = popularity_days
 
     def of(self, track_id: int, source: str) -> str:
         if source == "model":
@@ -171,7 +190,7 @@ class _Reasons:
         shared = sorted(self._favorites & self._tracks[track_id].genres)
         if source == "cold_start" and shared:
             return f"popular in {', '.join(shared)}"
-        return "popular in the last 30 days"
+        return f"popular in the last {self._popularity_days} days"
 
     def _by_model(self, track_id: int) -> str:
         if self._model is None:

@@ -1,4 +1,4 @@
-"""How a deployment stands: which days are there, who is champion and why, recent quality, open incidents, what is next.
+"""How a deployment stands: days, the version that serves and why, challenger, recent quality, incidents, what is next.
 
 Nothing is computed that a sensor does not decide by as well; what is wrong with an installation is `doctor.py`.
 """
@@ -14,12 +14,17 @@ from rich.console import Console
 from rich.table import Table
 
 from foundation.counting import counted
-from foundation.models.promotions import all_decisions, current_champion, decision_about
+from foundation.models.decisions import POPULARITY, Standing
+from foundation.models.promotions import current_champion, serving_decision, standing
+from moovitamix_assets.automation.champion_decision import decide_about_champion
+from moovitamix_assets.automation.evidence import Evidence
 from moovitamix_assets.automation.incidents import find_incidents
 from moovitamix_assets.automation.missed_partitions import read_stored_days
-from moovitamix_assets.automation.retraining import decide_retraining, open_request
+from moovitamix_assets.automation.retraining import open_request
 from moovitamix_assets.automation.retraining_runs import current_evidence
+from moovitamix_assets.automation.serving_decision import decide_about_challenger
 from moovitamix_assets.automation.training_limits import obstacle_to_training_now
+from moovitamix_assets.cli.inspection.plain_values import plain
 from moovitamix_assets.cli.interface.invocation import repeating_data_dir
 from moovitamix_assets.clock import due_day
 from moovitamix_assets.partitions import days_between
@@ -27,6 +32,29 @@ from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
 
 _DAYS_SHOWN = 7
+_MADE_SERVING = {
+    "promoted": "promoted",
+    "returned": "returned to after a fallback",
+    "rolled_back": "returned to by a rollback",
+    "fallback": "a fallback",
+}
+
+
+@dataclass(frozen=True)
+class ChallengerStatus:
+    """The challenger in shadow.
+
+    Attributes:
+        model_version: Its version.
+        since: The day from which it is in shadow.
+        days_judged: The days on which it was measured against the version that serves.
+        finding: What it waits for, or what is decided about it, with figures.
+    """
+
+    model_version: str
+    since: date
+    days_judged: int
+    finding: str
 
 
 @dataclass(frozen=True)
@@ -38,11 +66,16 @@ class Status:
         last_day: The newest one.
         days_loaded: How many are.
         missing: Days from the first one to the newest due that are not loaded.
-        champion: The active version; None while popular tracks are recommended.
-        champion_since: The day from which it is active.
-        champion_reason: Why it was promoted.
+        serving: The version whose recommendations users get, `popularity` where it is no model's.
+        serving_since: The day from which it serves; None before the first promotion.
+        serving_by: How it came to serve: promoted, returned, rolled_back, fallback.
+        serving_reason: Why.
+        champion: The current champion, in shadow during a fallback; None before the first promotion.
+        champion_since: The day from which it is the champion.
+        challenger: The challenger in shadow, if there is one.
         quality: Of the last days: day, model_version, role, users, ndcg_at_10, popularity_ndcg_at_10.
         incidents: Each open incident, in one line.
+        decision: What is decided as of the newest day with recommendations, and why.
         upcoming: What happens next, in sentences.
     """
 
@@ -50,16 +83,21 @@ class Status:
     last_day: date | None
     days_loaded: int
     missing: tuple[date, ...]
+    serving: str
+    serving_since: date | None
+    serving_by: str | None
+    serving_reason: str | None
     champion: str | None
     champion_since: date | None
-    champion_reason: str | None
+    challenger: ChallengerStatus | None
     quality: tuple[dict[str, Any], ...]
     incidents: tuple[str, ...]
+    decision: str | None
     upcoming: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The same with days as ISO 8601 texts."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        return {name: plain(value) for name, value in asdict(self).items()}
 
 
 def read_status(settings: Settings, instance: DagsterInstance, moment: datetime) -> Status:
@@ -79,7 +117,8 @@ def read_status(settings: Settings, instance: DagsterInstance, moment: datetime)
     missing = [day for day in days_between(first, due) if day not in loaded] if first else []
     with read_warehouse(settings.warehouse_path) as connection:
         champion = current_champion(connection, moment.date())
-        decision = decision_about(connection, champion.model_version) if champion else None
+        versions = standing(connection, moment.date())
+        made_serving = serving_decision(connection, moment.date())
         quality = _recent_quality(connection)
         evidence = current_evidence(connection, instance, settings, moment)
     incidents = [
@@ -97,18 +136,23 @@ def read_status(settings: Settings, instance: DagsterInstance, moment: datetime)
     if evidence and (requested := open_request(evidence)):
         obstacle = obstacle_to_training_now(evidence, settings.retraining)
         upcoming.append(f"A retraining is requested as of {requested}. {_how_to_answer(obstacle)}")
-    if evidence:
-        upcoming.append(decide_retraining(evidence, settings.retraining, settings.monitoring).reason)
     return Status(
         first_day=first,
         last_day=last,
         days_loaded=len(loaded),
         missing=tuple(missing),
-        champion=champion.model_version if champion else None,
+        serving=versions.serving,
+        serving_since=versions.serving_since,
+        serving_by=made_serving.kind if made_serving else None,
+        serving_reason=made_serving.reason if made_serving else None,
+        champion=versions.champion,
         champion_since=champion.active_since if champion else None,
-        champion_reason=decision.reason if decision else None,
+        challenger=_challenger(evidence, versions, settings),
         quality=tuple(quality),
         incidents=tuple(incidents),
+        decision=(
+            f"As of {evidence.day}: {decide_about_champion(evidence, settings).summary}" if evidence else None
+        ),
         upcoming=tuple(upcoming),
     )
 
@@ -124,46 +168,55 @@ def print_status(console: Console, status: Status) -> None:
         ", ..." if len(status.missing) > _DAYS_SHOWN else ""
     )
     missing = f"; {len(status.missing)} missing: {shown}" if status.missing else "; none missing"
-    champion = (
-        f"{status.champion} since {status.champion_since}. {status.champion_reason or ''}"
-        if status.champion
-        else "none: every user gets popular tracks"
-    )
-    for label, text in (("Partitions", days + missing), ("Champion  ", champion)):
-        console.print(f"[bold]{label}[/] {text}", highlight=False, soft_wrap=True)
+    _print_lines(console, "Partitions", days + missing)
+    _print_versions(console, status)
     _print_quality(console, status)
-    for label, lines in (("Incidents ", status.incidents or ("none",)), ("Next      ", status.upcoming)):
-        for number, line in enumerate(lines):
-            shown = label if number == 0 else " " * 10
-            console.print(f"[bold]{shown}[/] {repeating_data_dir(line)}", highlight=False, soft_wrap=True)
+    _print_lines(console, "Incidents", *(status.incidents or ("none",)))
+    if status.decision:
+        _print_lines(console, "Decision", status.decision)
+    _print_lines(console, "Next", *status.upcoming)
 
 
-def read_history(settings: Settings) -> list[dict[str, Any]]:
-    """Every decision about a version, the newest first, as plain values.
-
-    Raises:
-        WarehouseMissing: If nothing was ever loaded.
-    """
-    with read_warehouse(settings.warehouse_path) as connection:
-        decisions = all_decisions(connection)
-    columns = ["as_of", "decision", "model_version", "previous_version", "reason"]
-    rows = decisions[columns].iloc[::-1].to_dict("records")
-    return [
-        {str(name): _plain(None if value != value else value) for name, value in row.items()} for row in rows
-    ]
+def _challenger(evidence: Evidence | None, versions: Standing, settings: Settings) -> ChallengerStatus | None:
+    if versions.challenger is None:
+        return None
+    version, since = versions.challenger.model_version, versions.challenger.since
+    if evidence is None:
+        return ChallengerStatus(version, since, 0, "There are no recommendations to compare with.")
+    found = decide_about_challenger(evidence, settings.promotion, settings.monitoring)
+    return ChallengerStatus(version, since, int(found.metrics.get("days", 0)), found.reason)
 
 
-def print_history(console: Console, decisions: list[dict[str, Any]]) -> None:
-    """Print decisions for a terminal."""
-    if not decisions:
-        console.print("No candidate was decided about yet.")
-        return
-    table = Table(title="Decisions, the newest first", title_justify="left")
-    for name in ("as of", "decision", "version", "champion before", "reason"):
-        table.add_column(name, overflow="fold")
-    for row in decisions:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    console.print(table)
+def _print_versions(console: Console, status: Status) -> None:
+    if status.champion is None:
+        _print_lines(console, "Serving", "popular tracks, to every user: no candidate was promoted yet")
+    else:
+        serving = "popular tracks" if status.serving == POPULARITY else status.serving
+        by = _MADE_SERVING[status.serving_by or "promoted"]
+        _print_lines(
+            console, "Serving", f"{serving} since {status.serving_since} ({by}). {status.serving_reason}"
+        )
+    if status.champion and status.serving == POPULARITY:
+        _print_lines(
+            console,
+            "Champion",
+            f"{status.champion} since {status.champion_since}, in shadow until it is clearly better than the "
+            "popular tracks that serve",
+        )
+    if status.challenger:
+        days = counted(status.challenger.days_judged, "day")
+        _print_lines(
+            console,
+            "Challenger",
+            f"{status.challenger.model_version} in shadow since {status.challenger.since}, judged on {days}. "
+            f"{status.challenger.finding}",
+        )
+
+
+def _print_lines(console: Console, label: str, *lines: str) -> None:
+    for number, line in enumerate(lines):
+        shown = label if number == 0 else ""
+        console.print(f"[bold]{shown:<10}[/] {repeating_data_dir(line)}", highlight=False, soft_wrap=True)
 
 
 def _recent_quality(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
@@ -216,13 +269,3 @@ def _next_nightly_run(settings: Settings, moment: datetime) -> str:
         f"The nightly run for {due} starts on {due + timedelta(days=1)} at {settings.schedule.nightly_at} UTC, "
         "if a Dagster daemon runs."
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, date):
-        return value.isoformat()[:10]
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return value

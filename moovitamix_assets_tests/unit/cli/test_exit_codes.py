@@ -231,6 +231,6 @@ def test_ctrl_c_outside_of_a_run_ends_with_one_line(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("moovitamix_assets.cli.inspection.status.read_history", interrupt)
+    monkeypatch.setattr("moovitamix_assets.cli.inspection.history.read_history", interrupt)
     result = invoke("history")
     assert (result.exit_code, result.output) == (130, "Stopped by SIGINT.\n")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
+from foundation.models.promotions import fall_back
 from foundation.warehouse.rows import insert
 from moovitamix_assets.cli.app import app as cli
 from moovitamix_assets.settings import Settings
@@ -186,6 +187,24 @@ def test_a_cold_list_says_where_its_tracks_are_popular(deployment):
     assert lines(deployment, COLD)[-1].strip() == "popular in the last 30 days"
 
 
+def test_in_a_fallback_popular_tracks_are_shown_with_the_reason_why_they_serve(tmp_path):
+    settings = Settings(data_dir=tmp_path)
+    with write_warehouse(settings.warehouse_path) as connection:
+        insert(connection, USERS, people())
+        insert(connection, TRACKS, catalogue([1000, 1007]))
+        insert(connection, PROMOTIONS, promotion("2026-10-14-aaaaaaaa"))
+        insert(connection, RECOMMENDATIONS, recommendations(WARM, [1000], "popular", "popularity", NEXT_DAY))
+        fall_back(connection, NEXT_DAY, "Clearly worse.", popularity_days=3, worse_since=DAY, metrics={})
+    heading, why, _, reason = lines(tmp_path, WARM)
+    assert "from popular (version popularity)" in heading
+    assert why == (
+        f"Popular tracks serve all users since {NEXT_DAY}, instead of the champion 2026-10-14-aaaaaaaa. Clearly worse."
+    )
+    assert reason.strip() == "popular in the last 3 days"
+    shown = as_json(tmp_path, WARM)
+    assert (shown["fallback_since"], shown["fallback_reason"]) == (f"{NEXT_DAY}", "Clearly worse.")
+
+
 def test_similar_tracks_are_those_of_the_version_in_force(deployment, model):
     heading, *shown = lines(deployment, "--similar", FIRST_TRACK)
     assert heading == f'Similar to "Song 1000" by Artist 1000 (jazz), by version {model.model_version}:'
@@ -219,7 +238,7 @@ def test_json_holds_the_same(deployment, model):
         "expires_at": "2026-10-17T00:00:00",
     }
     assert [(each["rank"], each["track_id"], each["score"]) for each in tracks] == [
-        (rank, track_id, 2.5 - rank) for rank, track_id in enumerate(listed, start=1)
+        (rank, track_id, 2.5 - rank) for rank, track_id in enumerate([*listed, NEW_TRACK], start=1)
     ]
     assert tracks[0]["reason"] == 'because you played "Song 1000" by Artist 1000 2 times'
     (shown,) = as_json(deployment, COLD)["tracks"]

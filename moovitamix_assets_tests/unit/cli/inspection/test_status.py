@@ -1,4 +1,4 @@
-"""What `status` and `history` say of a deployment, on rows put into its warehouse by hand."""
+"""What `status` says of a deployment, on rows put into its warehouse by hand."""
 
 import io
 import json
@@ -9,16 +9,11 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 from rich.console import Console
-from typer.testing import CliRunner
 
+from foundation.models.decisions import POPULARITY
+from foundation.models.promotions import fall_back, insert_decision
 from moovitamix_assets.automation.training_records import request_retraining, withdraw_request
-from moovitamix_assets.cli.app import app
-from moovitamix_assets.cli.inspection.status import (
-    print_history,
-    print_status,
-    read_history,
-    read_status,
-)
+from moovitamix_assets.cli.inspection.status import print_status, read_status
 from moovitamix_assets.cli.interface.invocation import Invocation, invocation
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets.settings import Settings
@@ -36,6 +31,14 @@ CHAMPION, REJECTED = "2026-09-05-aaaaaaaa", "2026-09-12-bbbbbbbb"
 def instance() -> Iterator[DagsterInstance]:
     with DagsterInstance.ephemeral() as records:
         yield records
+
+
+@pytest.fixture(autouse=True)
+def _without_arguments() -> Iterator[None]:
+    """Whatever commands other tests have called, messages repeat no arguments."""
+    token = invocation.set(Invocation())
+    yield
+    invocation.reset(token)
 
 
 @pytest.fixture
@@ -64,13 +67,19 @@ def test_days_champion_quality_and_what_comes_next(settings: Settings, instance:
     assert [row["day"] for row in status.quality] == days_between(date(2026, 9, 14), LAST)[::-1]
     assert "for 2026-09-21 starts on 2026-09-22 at 00:30" in status.upcoming[0]
     assert any("catch-up" in line for line in status.upcoming)
-    assert any("training" in line for line in status.upcoming)
+    assert status.decision.startswith(f"As of {LAST}: Keep it. A training is due")
+    assert (status.serving, status.serving_since, status.serving_by) == (
+        CHAMPION,
+        date(2026, 9, 5),
+        "promoted",
+    )
     assert any("not up to date" in line for line in status.incidents)
     said = printed(print_status, status)
     for shown in (
         "19 days loaded",
         "1 missing: 2026-09-10",
-        f"{CHAMPION} since 2026-09-05. Why.",
+        f"Serving    {CHAMPION} since 2026-09-05 (promoted). Why.",
+        f"Decision   As of {LAST}: Keep it.",
         f"{CHAMPION} │ champion",
         "0.0500",
         "1.67",
@@ -126,7 +135,7 @@ def test_without_a_champion_every_user_gets_popular_tracks(tmp_path: Path, insta
     assert (status.champion, status.missing, status.quality) == (None, (), ())
     said = printed(print_status, status)
     for shown in (
-        "none: every user gets popular tracks",
+        "Serving    popular tracks, to every user: no candidate was promoted yet",
         "none missing",
         "no day was measured yet",
         "There are no recommendations: `moovitamix run` computes those",
@@ -134,24 +143,71 @@ def test_without_a_champion_every_user_gets_popular_tracks(tmp_path: Path, insta
         assert shown in said
 
 
-def test_the_newest_decision_is_shown_first(settings: Settings) -> None:
-    decisions = read_history(settings)
-    assert [(row["decision"], row["model_version"]) for row in decisions] == [
-        ("rejected", REJECTED),
-        ("promoted", CHAMPION),
-    ]
-    assert (decisions[0]["previous_version"], decisions[1]["previous_version"]) == (CHAMPION, None)
-    said = printed(print_history, decisions)
-    assert said.index(REJECTED) < said.index("promoted")
-    assert "No candidate was decided" in printed(print_history, [])
+def fall_back_on(settings: Settings, on: date) -> None:
+    with write_warehouse(settings.warehouse_path) as connection:
+        fall_back(connection, on, "Clearly worse.", popularity_days=7, worse_since=on, metrics={})
+
+
+def test_a_fallback_is_shown_with_its_reason_and_the_champion_in_shadow(
+    settings: Settings, instance: DagsterInstance
+) -> None:
+    fall_back_on(settings, date(2026, 9, 18))
+    status = read_status(settings, instance, MOMENT)
+    assert (status.serving, status.serving_since, status.champion) == (
+        POPULARITY,
+        date(2026, 9, 18),
+        CHAMPION,
+    )
+    assert "Popular tracks serve instead of the champion, since 2026-09-18" in status.incidents
+    said = printed(print_status, status)
+    assert "Serving    popular tracks since 2026-09-18 (a fallback). Clearly worse." in said
+    assert f"Champion   {CHAMPION} since 2026-09-05, in shadow until it is clearly better" in said
+
+
+def test_the_challenger_is_shown_with_its_days_and_what_it_waits_for(
+    settings: Settings, instance: DagsterInstance
+) -> None:
+    challenger = "2026-09-16-cccccccc"
+    with write_warehouse(settings.warehouse_path) as connection:
+        decide_about(connection, challenger, "shadow")
+        add_quality(connection, date(2026, 9, 17), challenger, [0.05] * 4)
+        connection.execute(
+            "UPDATE recommendation_quality SET role = 'challenger', served_ndcg_at_10 = 0.05 WHERE model_version = ?",
+            [challenger],
+        )
+    status = read_status(settings, instance, MOMENT)
+    assert (status.challenger.model_version, status.challenger.days_judged) == (challenger, 4)
+    assert status.to_json()["challenger"]["since"] == "2026-09-16"
+    said = printed(print_status, status)
+    assert f"Challenger {challenger} in shadow since 2026-09-16, judged on 4 days. " in said
+    assert f"{challenger} stays in shadow until 2026-09-23 at the latest: ndcg_at_10 0.0500" in said
+
+
+def test_without_recommendations_a_challenger_waits_for_them(
+    tmp_path: Path, instance: DagsterInstance
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with write_warehouse(settings.warehouse_path) as connection:
+        decide_about(connection, CHAMPION, "shadow")
+    status = read_status(settings, instance, MOMENT)
+    assert status.challenger.finding == "There are no recommendations to compare with."
+    assert status.decision is None
+
+
+def test_the_return_after_a_fallback_is_shown_as_one(settings: Settings, instance: DagsterInstance) -> None:
+    fall_back_on(settings, date(2026, 9, 18))
+    with write_warehouse(settings.warehouse_path) as connection:
+        insert_decision(connection, CHAMPION, LAST, "promoted", "Clearly better again.", {}, CHAMPION)
+    status = read_status(settings, instance, MOMENT)
+    assert (status.serving, status.serving_by, status.challenger) == (CHAMPION, "returned", None)
+    said = printed(print_status, status)
+    assert f"Serving    {CHAMPION} since {LAST} (returned to after a fallback). Clearly better again." in said
 
 
 def test_json_holds_the_same_as_the_tables(settings: Settings, instance: DagsterInstance) -> None:
     status = read_status(settings, instance, MOMENT)
     read = json.loads(json.dumps(status.to_json()))
     assert (read["champion"], read["missing"], read["last_day"]) == (CHAMPION, ["2026-09-10"], "2026-09-20")
-    given = CliRunner().invoke(app, ["history", "--json", "--data-dir", str(settings.data_dir)])
-    assert json.loads(given.stdout) == read_history(settings)
 
 
 def test_commands_in_a_status_repeat_the_data_folder(tmp_path: Path, instance: DagsterInstance) -> None:
@@ -162,9 +218,3 @@ def test_commands_in_a_status_repeat_the_data_folder(tmp_path: Path, instance: D
     token = invocation.set(Invocation(tmp_path, tmp_path))
     assert f"`moovitamix run --data-dir {tmp_path}`" in printed(print_status, status)
     invocation.reset(token)
-
-
-def test_before_the_first_load_the_remedy_is_named(tmp_path: Path) -> None:
-    given = CliRunner().invoke(app, ["history", "--data-dir", str(tmp_path)])
-    assert given.exit_code == 1
-    assert "moovitamix run" in given.output
