@@ -67,8 +67,11 @@ def metrics_by_subject(evaluations: pd.DataFrame, metrics: list[str], segment: s
 def quality_by_day(rows: pd.DataFrame) -> str:
     """NDCG@10 of each version's recommendations by day, compared with popularity, as an inline picture.
 
+    A version has a color; its line is solid on the days on which it served users, dashed on those in shadow.
+
     Args:
-        rows: Rows of `recommendation_quality`, without those of too few users to be meaningful.
+        rows: Rows of `recommendation_quality`, without those of too few users to be meaningful, and whether the
+            recommendations were `served`.
 
     Returns:
         The picture, or a sentence where nothing was measured.
@@ -80,11 +83,19 @@ def quality_by_day(rows: pd.DataFrame) -> str:
         return "On none of these days were the recommendations of enough users measured."
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     axes = figure.add_subplot()
-    for version, days in all_users.groupby("model_version"):
-        (line,) = axes.plot(days["day"], days["ndcg_at_10"], marker="o", markersize=3, label=str(version))
-        axes.plot(days["day"], days["popularity_ndcg_at_10"], linestyle=":", color=line.get_color())
+    for number, (version, of_version) in enumerate(all_users.groupby("model_version")):
+        color = f"C{number}"
+        for served, days in of_version.groupby("served", sort=False):
+            style, label = ("-", version) if served else ("--", f"{version} in shadow")
+            axes.plot(
+                days["day"], days["ndcg_at_10"], style, marker="o", markersize=3, color=color, label=label
+            )
+            if served:
+                axes.plot(days["day"], days["popularity_ndcg_at_10"], linestyle=":", color=color)
     axes.set(
-        ylabel="ndcg_at_10", ylim=(0, None), title="recommendations as served; dotted: popularity, same users"
+        ylabel="ndcg_at_10",
+        ylim=(0, None),
+        title="solid: served; dashed: in shadow; dotted: popularity, same users",
     )
     axes.tick_params(axis="x", rotation=30)
     axes.legend(fontsize="small")

@@ -82,7 +82,18 @@ def quality() -> pd.DataFrame:
         ("2026-09-03", "b", "all", 0.4, 0.05),
     ]
     columns = ["day", "model_version", "segment", "ndcg_at_10", "popularity_ndcg_at_10"]
-    return pd.DataFrame(rows, columns=columns).assign(day=lambda frame: pd.to_datetime(frame["day"]))
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.assign(day=pd.to_datetime(frame["day"]), served=True)
+
+
+def test_a_version_is_solid_while_it_serves_and_dashed_in_shadow(drawn: list[Figure]) -> None:
+    rows = quality().assign(served=lambda frame: frame["day"] != "2026-09-02")
+    plots.quality_by_day(rows[rows["model_version"] == "a"])
+    lines = drawn[0].axes[0].get_lines()
+    shown = [(line.get_linestyle(), line.get_ydata().tolist()) for line in lines]
+    assert shown == [("-", [0.3]), (":", [0.15]), ("--", [0.2])]
+    assert len({line.get_color() for line in lines}) == 1
+    assert [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()] == ["a", "a in shadow"]
 
 
 def test_each_version_has_its_line_by_day_and_popularity_a_dotted_one_of_its_color(

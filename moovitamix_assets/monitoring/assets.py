@@ -19,6 +19,7 @@ from dagster import (
 )
 
 from foundation import plots
+from foundation.models.decisions import POPULARITY
 from foundation.progress import Progress
 from foundation.tables import empty_frame
 from foundation.warehouse.io_manager import table_schema
@@ -77,6 +78,7 @@ def recommendation_quality(
         ).df()
     rows = pd.concat([empty_frame(RECOMMENDATION_QUALITY), *frames], ignore_index=True)
     plotted = pd.concat([before, rows])
+    plotted = plotted.assign(served=_was_served(plotted))
     plotted = plotted[plotted["users"] >= settings.monitoring.quality_minimum_users]
     metadata: dict[str, Any] = {
         "written_from": days[0].isoformat(),
@@ -131,16 +133,29 @@ def drift(
 
 
 def _quality_figures(frame: pd.DataFrame) -> dict[str, Any]:
-    """One number per metric, which the UI plots over partitions: of the model's and of popular recommendations."""
+    """One number per metric, which the UI plots over partitions.
+
+    `model_*` is of the version that served, popular tracks in a fallback; `popular_*` of the users it does not know;
+    `challenger_*` and `champion_*` of those in shadow.
+    """
     figures: dict[str, Any] = {"dagster/partition_row_count": len(frame)}
-    for row in frame[frame["segment"] == "all"].to_dict("records"):
-        source = "popular" if row["model_version"] == "popularity" else "model"
+    shown = frame[frame["segment"] == "all"]
+    for row, served in zip(shown.to_dict("records"), _was_served(shown), strict=True):
+        complement = row["role"] == "champion" and row["model_version"] == POPULARITY
+        source = "popular" if complement else "model" if served else row["role"]
         figures |= {
             f"{source}_{name}": value
             for name, value in row.items()
-            if name not in ("day", "model_version", "segment")
+            if name not in ("day", "model_version", "role", "segment")
         }
     return figures
+
+
+def _was_served(rows: pd.DataFrame) -> pd.Series:
+    """Return for each row of `recommendation_quality` whether it was served; the champion's is not in a fallback."""
+    fallback = rows["role"] == "fallback"
+    in_fallback = rows["day"].isin(rows["day"][fallback])
+    return fallback | ((rows["role"] == "champion") & ~in_fallback)
 
 
 def _drift_figures(frame: pd.DataFrame) -> dict[str, Any]:

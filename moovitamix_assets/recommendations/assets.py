@@ -14,6 +14,8 @@ import pandas as pd
 from dagster import AssetExecutionContext, MetadataValue, Output, ResourceParam, asset
 
 from foundation import plots
+from foundation.models.decisions import Standing
+from foundation.models.promotions import standing
 from foundation.progress import Progress
 from foundation.warehouse.io_manager import table_schema
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, days_to_make
@@ -98,7 +100,8 @@ def _recommended(
         require_loaded(connection, days)
         for done, day in enumerate(kept, start=1):
             frame = recommend(connection, day, settings.models_dir, settings.recommendations)
-            context.add_asset_metadata(_figures(frame), partition_key=day.isoformat())
+            figures = _figures(frame) | _state(standing(connection, day))
+            context.add_asset_metadata(figures, partition_key=day.isoformat())
             frames.append(frame)
             on_progress(done, len(kept))
         newest = newest_recommended_day(connection)
@@ -111,6 +114,14 @@ def _recommended(
         # A past day materialized again stays until the next new day is.
         metadata["kept_partitions"] = settings.recommendations.recommendations_kept_days
     return Output(rows, metadata=metadata)
+
+
+def _state(versions: Standing) -> dict[str, Any]:
+    """Numbers, which the UI plots over partitions, and the exporter reads of the newest one."""
+    return {
+        "fallback": int(versions.fallback is not None),
+        "challengers": int(versions.challenger is not None),
+    }
 
 
 def _figures(frame: pd.DataFrame) -> dict[str, Any]:

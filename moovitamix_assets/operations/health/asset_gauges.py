@@ -14,6 +14,7 @@ from foundation.dagster_internals import AssetCheckExecutionRecordStatus
 from moovitamix_assets.operations.health.gauges import Gauges
 
 _PLANNED = AssetCheckExecutionRecordStatus.PLANNED
+_RECOMMENDATIONS = "recommendations"
 # The most exact first; the last counts the whole run, where its partitions are not counted.
 _ROWS = ("dagster/partition_row_count", "records", "run_rows_written")
 
@@ -66,6 +67,9 @@ def _read_one(gauges: Gauges, key: AssetKey, event: EventLogEntry, known: _Known
     gauges.add("asset_rows", _rows(metadata), asset)
     if asset.startswith("raw_") and "requests" in metadata:
         _read_source(gauges, asset.removeprefix("raw_"), metadata, event.timestamp)
+    if asset == _RECOMMENDATIONS:
+        gauges.add("fallback", _number(metadata, "fallback"))
+        gauges.add("challenger_in_shadow", _number(metadata, "challengers"))
 
 
 def _newest_partition_end(instance: DagsterInstance, key: AssetKey) -> float | None:

@@ -36,6 +36,9 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "asset_newest_partition_end_timestamp_seconds": ("The end of the newest partition ever materialized.", _ASSET),
     "asset_step_seconds": ("Duration of the step that last materialized the asset.", _ASSET),
     "asset_rows": ("Rows of the last materialized partition.", _ASSET),
+    # The versions, from the metadata of the last materialization of recommendations
+    "fallback": ("1 while popular tracks serve instead of the champion, else 0.", ()),
+    "challenger_in_shadow": ("1 while a challenger is measured in shadow, else 0.", ()),
     # The source, from the metadata of the last materialization of a raw_* asset
     "source_read_timestamp_seconds": ("When the endpoint was last read completely.", _ENDPOINT),
     "source_latency_p50_seconds": ("Median latency of a request in that pull.", _ENDPOINT),

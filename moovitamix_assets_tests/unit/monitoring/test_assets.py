@@ -4,10 +4,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from dagster import AssetsDefinition, DagsterInstance, materialize
 
 from foundation import plots
+from foundation.models.promotions import fall_back
 from foundation.progress import NoProgress
 from moovitamix_assets.monitoring.assets import drift, recommendation_quality
 from moovitamix_assets.partitions import range_tags
@@ -17,6 +19,7 @@ from moovitamix_assets.training.gate.promotion import roll_back
 from moovitamix_assets.warehouse.as_of import listens_changed
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.io_manager import WarehouseIOManager
+from moovitamix_assets.warehouse.schemas import SHADOW_RECOMMENDATIONS
 from moovitamix_assets_tests.unit.automation.warehouses import decide_about
 from moovitamix_assets_tests.unit.operations.loads import add_loads
 from moovitamix_assets_tests.unit.training.worlds import taste_world
@@ -102,6 +105,37 @@ def test_a_day_measures_the_recommendations_of_the_day_before_on_what_was_played
     assert figures["2026-09-04"]["model_hit_rate_at_10"] == 0.0
     assert figures["2026-09-04"]["popular_hit_rate_at_10"] == 1.0
     assert figures["2026-09-05"]["dagster/partition_row_count"] == 0
+
+
+def test_figures_of_the_model_are_of_what_was_served_and_shadows_have_their_own(
+    measurer: Measurer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[pd.DataFrame] = []
+    monkeypatch.setattr(plots, "quality_by_day", lambda rows: drawn.append(rows) or "")
+    measurer.settings = measurer.settings.changed(quality_minimum_users=1)
+    with write_warehouse(measurer.settings.warehouse_path) as connection:
+        decide_about(connection, A)
+        decide_about(connection, B, "shadow")
+        fall_back(connection, day(4), "Worse.", popularity_days=7, worse_since=day(3), metrics={})
+        for on, served, champion, challenger in ((3, A, None, [21]), (4, "popularity", [22], [20])):
+            add_list(connection, day(on), 1, [20], served)
+            for version, tracks in ((A, champion), (B, challenger)):
+                if tracks:
+                    add_list(connection, day(on), 1, tracks, version, SHADOW_RECOMMENDATIONS)
+        add_session(connection, day(4), 1, [20])
+        add_session(connection, day(5), 1, [22])
+    figures = measurer.measure(recommendation_quality, 4, 5)
+    hits = [
+        {name: value for name, value in figures[f"{day(on)}"].items() if name.endswith("_hit_rate_at_10")}
+        for on in (4, 5)
+    ]
+    assert hits == [
+        {"model_hit_rate_at_10": 1.0, "challenger_hit_rate_at_10": 0.0},
+        {"model_hit_rate_at_10": 0.0, "champion_hit_rate_at_10": 1.0, "challenger_hit_rate_at_10": 0.0},
+    ]
+    (rows,) = drawn
+    everyone = rows[rows["segment"] == "all"].sort_values(["day", "model_version"])
+    assert everyone["served"].tolist() == [True, False, False, False, True]
 
 
 @pytest.mark.parametrize(("fewest", "shown"), [(2, "0 days"), (1, "1 days")])

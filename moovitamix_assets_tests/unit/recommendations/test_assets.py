@@ -8,6 +8,7 @@ import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materialize
 
 from foundation.models.model_store import ModelMissing
+from foundation.models.promotions import fall_back
 from foundation.progress import NoProgress
 from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.recommendations.assets import recommendations
@@ -71,6 +72,17 @@ def test_of_a_range_the_days_that_are_kept_are_made_each_as_of_itself(maker: Mak
     for materialization in result.asset_materializations_for_node("recommendations"):
         counted[materialization.partition] = getattr(materialization.metadata.get("users"), "value", None)
     assert counted == {f"{day(number)}": 2 if number >= 3 else None for number in range(1, 6)}
+
+
+def test_whether_popular_tracks_serve_and_a_challenger_is_in_shadow_is_a_number_of_each_day(
+    maker: Maker,
+) -> None:
+    with write_warehouse(maker.settings.warehouse_path) as connection:
+        decide_about(connection, f"{day(2)}-aaaaaaaa", "shadow")
+        fall_back(connection, day(3), "Worse.", popularity_days=7, worse_since=day(2), metrics={})
+    made = maker.make(1, 3).asset_materializations_for_node("recommendations")
+    state = [tuple(each.metadata[name].value for name in ("fallback", "challengers")) for each in made]
+    assert state == [(0, 0), (0, 1), (1, 1)]
 
 
 def test_a_day_knows_the_users_and_plays_of_its_end_and_no_later_ones(maker: Maker) -> None:

@@ -30,6 +30,7 @@ from moovitamix_assets_tests.unit.operations.health.watched_runs import DEFINITI
 
 NO_PROCESS = 2**22 + 1  # Linux gives no greater numbers than 2**22.
 HOUR = 3600.0
+RECOMMENDATIONS = AssetKey("recommendations")
 LISTENS, CHECK = AssetKey("listens"), AssetCheckKey(AssetKey("listens"), "nothing_lost")
 
 
@@ -41,7 +42,7 @@ def instance() -> Iterator[DagsterInstance]:
 
 def fires(instance: DagsterInstance, alert: str, hours: float = 0.0) -> list[dict[str, str]]:
     """What an alert is about, so many hours from now."""
-    watched = Watched(["nightly", "waiting"], [AssetKey("raw_users"), LISTENS], [CHECK], {})
+    watched = Watched(["nightly", "waiting"], [AssetKey("raw_users"), LISTENS, RECOMMENDATIONS], [CHECK], {})
     families = list(HealthCollector(instance, watched, cache_seconds=0).collect())
     return firing(alert, families, time.time() + hours * HOUR)
 
@@ -112,6 +113,16 @@ def test_a_blocking_check_that_fails_fires(
     assert [labels["check"] for labels in fires(instance, "CheckFailing")] == [CHECK.name] * critical
     assert fires(instance, "CheckNotEvaluated", 27.4) == []
     assert len(fires(instance, "CheckNotEvaluated", 27.6)) == blocking
+
+
+def test_a_fallback_fires_until_other_recommendations_are_made(instance: DagsterInstance) -> None:
+    assert fires(instance, "Fallback") == []
+    for fallback, alerts in ((0, []), (1, [{}]), (0, [])):
+        state = {"fallback": fallback, "challengers": 1}
+        instance.report_runless_asset_event(
+            AssetMaterialization(RECOMMENDATIONS, partition="2026-09-01", metadata=state)
+        )
+        assert fires(instance, "Fallback") == alerts
 
 
 def test_storage_that_cannot_be_read_fires(
