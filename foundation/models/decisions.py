@@ -88,6 +88,19 @@ class RecordedDecision:
         returns = self.decision == "promoted" and self.model_version == self.previous_version
         return "returned" if returns else self.decision
 
+    @property
+    def sentence(self) -> str:
+        """What was decided, without the reason."""
+        version, previous = self.model_version, self.previous_version
+        return {
+            "promoted": f"{version} was promoted.",
+            "returned": f"{version} serves again.",
+            "rejected": f"{version} was rejected.",
+            "shadow": f"{version} goes into shadow.",
+            "fallback": f"Popular tracks serve instead of {previous}.",
+            "rolled_back": f"{version} is the champion again, instead of {previous}.",
+        }[self.kind]
+
 
 @dataclass(frozen=True)
 class Standing:

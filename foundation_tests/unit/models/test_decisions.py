@@ -113,3 +113,20 @@ def test_whatever_is_decided_one_version_serves_and_few_are_in_shadow(decided):
         own = [verdict for other, verdict in decided if other == version]
         assert own[len(own) - own[::-1].index("shadow") :].count("promoted") == 0
         assert own[len(own) - own[::-1].index("shadow") :].count("rejected") == 0
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict", "previous", "kind", "sentence"),
+    [
+        ("b", "promoted", "a", "promoted", "b was promoted."),
+        ("a", "promoted", "a", "returned", "a serves again."),
+        ("a", "promoted", None, "promoted", "a was promoted."),
+        ("b", "rejected", "a", "rejected", "b was rejected."),
+        ("b", "shadow", "a", "shadow", "b goes into shadow."),
+        (POPULARITY, "fallback", "a", "fallback", "Popular tracks serve instead of a."),
+        ("a", "rolled_back", "b", "rolled_back", "a is the champion again, instead of b."),
+    ],
+)
+def test_a_decision_is_said_in_a_sentence(version, verdict, previous, kind, sentence):
+    decided = RecordedDecision(version, DAY, verdict, "Why.", previous)
+    assert (decided.kind, decided.sentence) == (kind, sentence)

@@ -172,8 +172,7 @@ def _train_now(settings: Settings, reason: str) -> None:
         outcome = train_now(settings, instance, TerminalProgress(console), reason)
         refresh_copy_for_readers(settings)
     if outcome.decision:
-        verdict = outcome.decision.decision.replace("_", " ")
-        say(f"{outcome.decision.model_version} was {verdict}. {outcome.decision.reason}")
+        say(f"{outcome.decision.sentence} {outcome.decision.reason}")
     if outcome.recommended:
         say(f"The recommendations of {outcome.day} were computed again.")
 

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from foundation.models.promotions import current_champion, last_decision
+from foundation.models.decisions import POPULARITY
+from foundation.models.promotions import current_champion, last_decision, standing
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
 from moovitamix_assets.warehouse.schemas import REJECTED_TABLES
@@ -108,8 +109,10 @@ def _print_model(console: Console, connection: duckdb.DuckDBPyConnection, last: 
         )
         console.print(f"[bold]Model[/] there is no decision as of {last} or before{serving}", highlight=False)
         return
-    version, verdict = decided.model_version, decided.decision.replace("_", " ")
-    console.print(f"[bold]Model[/] {version} was {verdict}. {decided.reason}", highlight=False)
+    version, serving = decided.model_version, standing(connection, last).serving
+    serves = "Popular tracks serve." if serving == POPULARITY else f"{serving} serves."
+    known = f" {serves}" if serving != version else ""
+    console.print(f"[bold]Model[/] {decided.sentence} {decided.reason}{known}", highlight=False)
     evaluations = connection.execute(
         "SELECT * FROM model_evaluations WHERE model_version = ? AND segment IN ('all', 'warm', 'cold')",
         [version],

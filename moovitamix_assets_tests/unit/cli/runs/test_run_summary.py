@@ -10,6 +10,7 @@ from rich.console import Console
 
 from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate
+from foundation.models.promotions import fall_back
 from foundation.warehouse.rows import insert
 from moovitamix_assets.cli.runs.run_summary import print_summary
 from moovitamix_assets.settings import Settings
@@ -92,6 +93,23 @@ def test_the_newest_decision_up_to_the_last_day_is_shown_with_its_figures(settin
     assert f"Model {VERSION} was promoted. It proved better." in text
     assert "│ all (40) │ " + " │ ".join(["0.2500 / 0.1250"] * 5) in text
     assert "new_tracks" not in text
+
+
+def test_the_version_that_serves_is_named_where_the_last_decision_is_about_another(
+    settings: Settings,
+) -> None:
+    champion, challenger = f"{FIRST}-bbbbbbbb", VERSION
+    decide_about(settings, challenger, "shadow")
+    assert f"Model {challenger} goes into shadow. It proved better. Popular tracks serve." in printed(
+        settings
+    )
+    decide_about(settings, champion, "promoted")
+    assert f"{challenger} goes into shadow. It proved better. {champion} serves." in printed(settings)
+    with write_warehouse(settings.warehouse_path) as connection:
+        fall_back(connection, LAST, "It lost.", popularity_days=7, worse_since=FIRST, metrics={})
+    text = printed(settings)
+    assert f"Model Popular tracks serve instead of {champion}. It lost." in text
+    assert "On the hold-out days" not in text
 
 
 def test_a_champion_trained_after_the_last_day_is_named(settings: Settings) -> None:
