@@ -186,7 +186,7 @@ def _source(settings: Settings) -> Symptom:
             "source",
             False,
             str(settings.source.api_url),
-            f"{error} Check MOOVITAMIX_API_URL and that it runs.",
+            str(error),
         )
     filters = "with" if answer.filtered else "without"
     totals = ", ".join(f"{endpoint} {total}" for endpoint, total in answer.totals.items())

@@ -23,17 +23,16 @@ class RequestFailed(SourceError):
         status: The HTTP status of a refusal, else None.
     """
 
+    _REMEDY = (
+        "Check that the source is healthy, then run again; MOOVITAMIX_REQUEST_RETRIES, "
+        "MOOVITAMIX_REQUEST_TIMEOUT_SECONDS and MOOVITAMIX_REQUEST_DEADLINE_SECONDS set the patience"
+    )
+
     def __init__(self, url: str, cause: str, tries: int, status: int | None = None) -> None:
         self.url, self.cause, self.tries, self.status = url, cause, tries, status
         if status is None:
             how = f"failed in {tries} {'try' if tries == 1 else 'tries'}, the last time with: {cause}"
-            remedy = (
-                "Check that the source runs at MOOVITAMIX_API_URL (`make dev` starts the bundled one) and is "
-                "healthy, then run again; "
-                "MOOVITAMIX_REQUEST_RETRIES, MOOVITAMIX_REQUEST_TIMEOUT_SECONDS and "
-                "MOOVITAMIX_REQUEST_DEADLINE_SECONDS set the patience, and until the first answer of a run "
-                "MOOVITAMIX_CONNECT_PATIENCE_SECONDS"
-            )
+            remedy = self._REMEDY
         elif status in _WANTS_CREDENTIALS:
             how = f"was refused: {cause}"
             remedy = (
@@ -47,6 +46,21 @@ class RequestFailed(SourceError):
                 "(MOOVITAMIX_PAGE_SIZE is its size)"
             )
         super().__init__(f"GET {url} {how}. {remedy}.")
+
+
+class NoSource(RequestFailed):
+    """Nothing at the address answered as a source does, from the first request on; each later one fails alike.
+
+    Attributes:
+        url: The URL of the first request, without credentials.
+        cause: The outcome of its last try, in plain words.
+        tries: How often it was requested.
+    """
+
+    _REMEDY = (
+        "No source was found there: check its address (MOOVITAMIX_API_URL, or `--source-url` of `moovitamix run`) and "
+        "that it runs, then run again; MOOVITAMIX_CONNECT_PATIENCE_SECONDS sets how long it is tried"
+    )
 
 
 class PageFailed(SourceError):

@@ -31,7 +31,7 @@ from moovitamix_assets.ingestion.client.answers import (
 )
 from moovitamix_assets.ingestion.client.connections import Lifeline, open_session
 from moovitamix_assets.ingestion.client.errand import Errand
-from moovitamix_assets.ingestion.client.errors import RequestFailed
+from moovitamix_assets.ingestion.client.errors import NoSource, RequestFailed
 from moovitamix_assets.ingestion.client.patience import FirstContact, Limits, RetryPolicy
 
 Answer = TypeVar("Answer")
@@ -103,13 +103,13 @@ class HttpSession:
                 cut.
 
         Raises:
-            RequestFailed: Refused (4xx other than 429), failed in every try, or out of reach from the first
-                request of this session on.
+            RequestFailed: Refused (4xx other than 429), or failed in every try.
+            NoSource: Nothing answered as a source does, from the first request of this session on.
             CancelledError: The errand is over.
         """
         known = self._contact.unreachable
         if known is not None:
-            raise RequestFailed(known.url, known.cause, known.tries)
+            raise NoSource(known.url, known.cause, known.tries)
         for attempt in count():
             if errand.called_off:
                 raise CancelledError
@@ -120,10 +120,10 @@ class HttpSession:
                 left = self._contact.seconds_left() if may_be_elsewhere else inf
                 if attempt >= self._policy.retries or not left:
                     url = self.shown_url(path, parameters)
-                    failure = RequestFailed(url, str(answer), attempt + 1)
                     if may_be_elsewhere and not self._contact.made:
-                        self._contact.unreachable = failure
-                    raise failure from answer
+                        self._contact.unreachable = NoSource(url, str(answer), attempt + 1)
+                        raise self._contact.unreachable from answer
+                    raise RequestFailed(url, str(answer), attempt + 1) from answer
                 errand.traffic.count_retry(answer.cause)
                 self.wait(attempt, errand, answer.retry_after, left)
             else:
@@ -201,7 +201,7 @@ class HttpSession:
             reason = error.args[0] if error.args else error
             if isinstance(reason, ReadTimeoutError):  # requests' name for a timeout within the body
                 raise UnusableAnswer("timeout", f"the answer stalled for {timeout:g} s") from error
-            text = self._redacted(str(getattr(reason, "reason", reason)))
+            text = self._redacted(_without_connection(getattr(reason, "reason", reason)))
             raise UnusableAnswer("connection", text, unreached=True) from error
         except (requests.RequestException, ValueError) as error:
             # Not `from error`: what it quotes may be the address of a proxy or a redirect, password and all.
@@ -235,3 +235,8 @@ class HttpSession:
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+def _without_connection(error: object) -> str:
+    """The message of an error; urllib3 puts the connection, an object of its own, before some."""
+    return str(error).removeprefix(f"{getattr(error, 'conn', None)}: ")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from time import monotonic
 
-from moovitamix_assets.ingestion.client.errors import RequestFailed
+from moovitamix_assets.ingestion.client.errors import NoSource
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class FirstContact:
     def __init__(self, patience_seconds: float) -> None:
         """Tolerate it for so many seconds from the first request on."""
         self.made = False
-        self.unreachable: RequestFailed | None = None
+        self.unreachable: NoSource | None = None
         self._patience_seconds = patience_seconds
         self._began: float | None = None
 

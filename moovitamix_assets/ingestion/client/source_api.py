@@ -20,6 +20,7 @@ from moovitamix_assets.ingestion.client.acceptance import read_until_accepted
 from moovitamix_assets.ingestion.client.errand import Errand
 from moovitamix_assets.ingestion.client.errors import (
     ClientClosed,
+    NoSource,
     PageFailed,
     PullTooSlow,
     RequestFailed,
@@ -131,6 +132,7 @@ class SourceApi:
 
         Raises:
             PageFailed: A page was refused, or failed in every try.
+            NoSource: Nothing answered as a source does, from the first request of this client on.
             SourceMoved: No reading was accepted, since the source changed during each.
             SourceContradictsItself: No reading was accepted, since the source's statements cannot all be true.
             PullTooSlow: It took longer than `pull_deadline_minutes`.
@@ -270,6 +272,8 @@ class SourceApi:
         reader = page_reader(endpoint, window, number)
         try:
             page = self._http.get(f"/{endpoint}", {"page": number, **parameters}, reader, errand)
+        except NoSource:
+            raise  # It concerns no page.
         except RequestFailed as failure:
             raise PageFailed(endpoint, number, failure) from failure
         errand.traffic.count_page()

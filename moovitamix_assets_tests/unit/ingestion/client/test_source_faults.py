@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from moovitamix_assets.ingestion.client.errors import PageFailed, RequestFailed, SourceError
+from moovitamix_assets.ingestion.client.errors import NoSource, PageFailed, RequestFailed, SourceError
 from moovitamix_assets.ingestion.client.patience import RetryPolicy
 from moovitamix_assets.ingestion.client.source_api import SourceApi
 from moovitamix_assets_tests.unit.ingestion.client.scripted_source import ScriptedSource, ids, users
@@ -197,7 +197,9 @@ def test_a_source_that_is_not_there_says_so() -> None:
         url = f"http://somebody:secret@127.0.0.1:{taken.getsockname()[1]}"
         with SourceApi(url, retries=1, sleep=lambda _: None) as api, pytest.raises(RequestFailed) as caught:
             api.check()
-    assert "Connection refused" in str(caught.value)
+    assert "the last time with: Failed to establish a new connection: [Errno 111] Connection refused" in str(
+        caught.value
+    )
     assert "MOOVITAMIX_API_URL" in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -234,12 +236,13 @@ def test_a_web_server_without_a_document_is_given_up_once_too(source: ScriptedSo
     for endpoint in ("users", "tracks"):
         source.always[endpoint, 1] = (200, {"Content-Type": "text/html"}, b"<html>Welcome</html>")
     with client(source, retries=1000, connect_patience_seconds=0.2, sleep=None, backoff_seconds=0.05) as api:
-        with pytest.raises(SourceError, match="not JSON"):
+        with pytest.raises(NoSource, match="not JSON") as first:
             api.pull("users", None, FAR)
         asked = len(source.asked)
-        with pytest.raises(SourceError, match="not JSON"):
+        with pytest.raises(NoSource) as later:
             api.pull("tracks", None, FAR)
         assert asked == len(source.asked)
+        assert str(later.value) == str(first.value), "one cause, which a run gives once for all its steps"
 
 
 def test_of_a_refusal_by_a_web_page_only_the_status_is_shown(source: ScriptedSource) -> None:
