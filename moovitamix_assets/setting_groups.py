@@ -196,7 +196,11 @@ class RetrainingSettings(Thresholds):
     """When a model is trained again, and when a champion is rolled back or replaced by popular tracks."""
 
     automatic_retraining: bool = Field(
-        True, description="false pauses automatic retraining and rollback; users can still start either."
+        True,
+        description=(
+            "false pauses automatic retraining, rollback, fallback and decisions about a challenger; users can still "
+            "start a training or a rollback."
+        ),
     )
     retraining_age_days: int = Field(ge=1)
     retraining_days_in_a_row: int = Field(ge=1)
