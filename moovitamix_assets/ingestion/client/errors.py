@@ -58,8 +58,8 @@ class NoSource(RequestFailed):
     """
 
     _REMEDY = (
-        "No source was found there: check its address (MOOVITAMIX_API_URL, or `--source-url` of `moovitamix run`) and "
-        "that it runs, then run again; MOOVITAMIX_CONNECT_PATIENCE_SECONDS sets how long it is tried"
+        "No source was found there. Check that it runs at MOOVITAMIX_API_URL (`make dev` starts the bundled one) or "
+        "--source-url, then run again; MOOVITAMIX_CONNECT_PATIENCE_SECONDS sets how long it is tried"
     )
 
 
