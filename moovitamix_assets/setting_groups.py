@@ -197,10 +197,7 @@ class RetrainingSettings(Thresholds):
 
     automatic_retraining: bool = Field(
         True,
-        description=(
-            "false pauses automatic retraining, rollback, fallback and decisions about a challenger; users can still "
-            "start a training or a rollback."
-        ),
+        description="false pauses automatic retraining, rollback, fallback and shadow; users can start the first two.",
     )
     retraining_age_days: int = Field(ge=1)
     retraining_days_in_a_row: int = Field(ge=1)

@@ -38,7 +38,7 @@ class ChampionDecision:
         if self.retraining.retrain:
             return f"Retrain. {self.retraining.reason}"
         reasons = (self.retraining.reason, self.serving.reason, self.rollback.reason)
-        return f"Keep it. {' '.join(reason for reason in reasons if reason)}"
+        return f"Nothing changes. {' '.join(reason for reason in reasons if reason)}"
 
 
 def decide_about_champion(evidence: Evidence, settings: Settings) -> ChampionDecision:

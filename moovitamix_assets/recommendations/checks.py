@@ -36,7 +36,7 @@ from moovitamix_assets.warehouse.recommended_days import newest_recommended_day
         AssetCheckSpec(
             "made_by_a_model",
             asset="recommendations",
-            description="There is a champion; without one all users get popular tracks.",
+            description="A model serves; without a champion, and during a fallback, all users get popular tracks.",
         ),
     ],
     can_subset=True,

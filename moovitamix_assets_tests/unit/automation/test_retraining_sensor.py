@@ -132,7 +132,7 @@ def test_no_training_is_started_where_there_is_nothing_to_learn(watch: Watch) ->
     said = watch.said()
     assert "there is no champion" in said
     assert "but nothing was played before 2026-09-14, the first of the 7 days on which a candidate" in said
-    assert "Decided already: Keep it. A training is due" in watch.said()
+    assert "Decided already: Nothing changes. A training is due" in watch.said()
     # Earlier days that are loaded later count at once.
     watch.fill(lambda connection: add_plays(connection, DAY - timedelta(days=7)))
     assert [request.run_key for request in watch.requests()] == [f"retrain-{DAY}"]
@@ -140,8 +140,8 @@ def test_no_training_is_started_where_there_is_nothing_to_learn(watch: Watch) ->
 
 def test_a_users_request_and_a_changed_switch_are_decided_about_at_once(watch: Watch) -> None:
     watch.fill(promoted(B), listed(B))
-    assert "Keep it." in watch.said()
-    assert "Decided already: Keep it." in watch.said()
+    assert "Nothing changes." in watch.said()
+    assert "Decided already: Nothing changes." in watch.said()
     watch.switch(automatic_retraining=False)
     assert "switched off" in watch.said()
     assert "Decided already" in watch.said()

@@ -67,7 +67,7 @@ def test_days_champion_quality_and_what_comes_next(settings: Settings, instance:
     assert [row["day"] for row in status.quality] == days_between(date(2026, 9, 14), LAST)[::-1]
     assert "for 2026-09-21 starts on 2026-09-22 at 00:30" in status.upcoming[0]
     assert any("catch-up" in line for line in status.upcoming)
-    assert status.decision.startswith(f"As of {LAST}: Keep it. A training is due")
+    assert status.decision.startswith(f"As of {LAST}: Nothing changes. A training is due")
     assert (status.serving, status.serving_since, status.serving_by) == (
         CHAMPION,
         date(2026, 9, 5),
@@ -79,7 +79,7 @@ def test_days_champion_quality_and_what_comes_next(settings: Settings, instance:
         "19 days loaded",
         "1 missing: 2026-09-10",
         f"Serving    {CHAMPION} since 2026-09-05 (promoted). Why.",
-        f"Decision   As of {LAST}: Keep it.",
+        f"Decision   As of {LAST}: Nothing changes.",
         f"{CHAMPION} │ champion",
         "0.0500",
         "1.67",
