@@ -196,8 +196,7 @@ class RetrainingSettings(Thresholds):
     """When a model is trained again, and when a champion is rolled back or replaced by popular tracks."""
 
     automatic_retraining: bool = Field(
-        True,
-        description="false pauses automatic retraining, rollback, fallback and shadow; users can start the first two.",
+        True, description="false pauses automatic training, rollback, fallback and decisions about shadow."
     )
     retraining_age_days: int = Field(ge=1)
     retraining_days_in_a_row: int = Field(ge=1)
