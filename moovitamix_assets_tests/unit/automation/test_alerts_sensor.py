@@ -15,13 +15,14 @@ from dagster import (
     build_sensor_context,
 )
 
+from foundation.models.promotions import fall_back, insert_decision
 from foundation.operations.alerts import AlertNotSent, Message
 from foundation.warehouse.errors import WarehouseLocked
 from moovitamix_assets.automation import incidents, sensors
 from moovitamix_assets.operations.freshness import WATCHED
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import write_warehouse
-from moovitamix_assets_tests.unit.automation.warehouses import decide_about, put_down_run
+from moovitamix_assets_tests.unit.automation.warehouses import add_quality, decide_about, put_down_run
 from moovitamix_assets_tests.unit.operations.loads import add_loads
 from moovitamix_assets_tests.unit.warehouse.rows import add_list, add_session
 
@@ -139,6 +140,25 @@ def test_while_the_warehouse_is_locked_runs_are_reported_and_nothing_else_is_ove
     assert watch.titles() == []
     watch.made(DAY)
     assert watch.titles() == ["over: freshness"]
+
+
+def test_a_fallback_is_one_message_when_it_begins_and_one_when_it_is_over(watch: Watch) -> None:
+    champion, before = "2026-08-20-aaaaaaaa", date(2026, 9, 5)
+    with write_warehouse(watch.settings.warehouse_path) as connection:
+        decide_about(connection, champion)
+        add_list(connection, before, 1, [10], "popularity")
+        add_quality(
+            connection, date(2026, 8, 30), champion, [0.080, 0.081, 0.079, 0.080, 0.020, 0.021, 0.019]
+        )
+        fall_back(connection, before, "It lost.", popularity_days=7, worse_since=date(2026, 9, 4), metrics={})
+    assert watch.titles() == ["Popular tracks serve instead of the champion"]
+    assert "With it: The quality of the recommendations has dropped" in watch.sent[-1].body
+    assert watch.titles() == []
+    with write_warehouse(watch.settings.warehouse_path) as connection:
+        connection.execute("UPDATE recommendation_quality SET ndcg_at_10 = 0.08")
+        insert_decision(connection, champion, before, "promoted", "Clearly better again.", {}, champion)
+    assert watch.titles() == ["over: fallback"]
+    assert watch.titles() == []
 
 
 def test_an_event_is_reported_once_however_often_the_cursor_is_read(watch: Watch) -> None:
