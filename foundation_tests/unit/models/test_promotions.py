@@ -21,6 +21,7 @@ from foundation.models.promotions import (
     newest_trained_day,
     obsolete_versions,
     record,
+    serving_decision,
     standing,
 )
 from foundation.models.rollback import NothingToRollBack, roll_back
@@ -317,3 +318,19 @@ def test_popular_tracks_are_no_version_to_keep_or_remove(connection):
     decide_about(connection, "c", day(3), REJECTED)
     fall_back_on(connection, 4)
     assert obsolete_versions(connection, kept=1, served_days=1) == ["b"]
+
+
+def test_the_decision_by_which_a_version_serves_is_not_one_about_another(connection):
+    assert serving_decision(connection, day(9)) is None
+    decide_about(connection, "a", day(10))
+    decide_about(connection, "b", day(11), REJECTED)
+    decide_about(connection, "c", day(11), Decision("shadow", "Not clear."))
+    assert serving_decision(connection, day(11)).model_version == "a"
+    assert last_decision(connection, day(11), ("rejected",)).model_version == "b"
+    fall_back(connection, day(12), "Worse.", popularity_days=7, worse_since=day(11), metrics={})
+    assert serving_decision(connection, day(12)).reason == "Worse."
+    insert_decision(connection, "c", day(13), "promoted", "Better in shadow.", {}, "a")
+    assert [serving_decision(connection, day(number)).reason for number in (11, 13)] == [
+        "Better.",
+        "Better in shadow.",
+    ]

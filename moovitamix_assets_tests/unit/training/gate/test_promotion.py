@@ -9,7 +9,7 @@ import pytest
 from foundation.models.decisions import Challenger, Fallback, Standing
 from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate, ModelStore, Remedies
-from foundation.models.promotions import champion_version, standing
+from foundation.models.promotions import champion_version, last_decision, standing
 from foundation.statistics.paired_difference import paired_difference
 from foundation.tables import empty_frame
 from moovitamix_assets.settings import Settings
@@ -198,3 +198,4 @@ def test_one_in_shadow_is_withdrawn_by_the_candidate_that_replaces_it(connection
         "SELECT decision, reason FROM promotions WHERE model_version = 'b' ORDER BY decision_number"
     ).fetchall()
     assert of_b[1:] == ([("rejected", said)] if said else [])
+    assert last_decision(connection, day(10)).model_version == "c"
