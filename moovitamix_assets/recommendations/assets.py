@@ -66,7 +66,7 @@ def recommendations(
         "dagster/column_schema": table_schema(SHADOW_RECOMMENDATIONS),
     },
     description=(
-        "The top N by the versions in shadow, shown to nobody and measured like those that are served: the "
+        "The top N by the versions in shadow, shown to no user and measured like those that are served: the "
         "challenger's, and the champion's during a fallback. No rows while no version is in shadow."
     ),
 )

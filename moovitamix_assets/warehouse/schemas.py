@@ -114,7 +114,7 @@ RECOMMENDATIONS = table(
 
 SHADOW_RECOMMENDATIONS = table(
     "shadow_recommendations",
-    "The top N of versions in shadow, measured like `recommendations` but shown to nobody: the challenger's, and the "
+    "The top N of versions in shadow, measured like `recommendations` but shown to no user: the challenger's, and the "
     "champion's during a fallback. Only users whom the version knows.",
     **_RECOMMENDATION_COLUMNS,
 )
