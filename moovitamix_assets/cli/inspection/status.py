@@ -129,7 +129,12 @@ def read_status(settings: Settings, instance: DagsterInstance, moment: datetime)
     upcoming = [_next_nightly_run(settings, moment)]
     if missing:
         upcoming.append(
-            f"The catch-up run loads the missing days, if they are within {settings.schedule.catch_up_days} days."
+            f"The catch-up run loads the missing days, if they are within {settings.schedule.catch_up_days} days; "
+            "`moovitamix run` loads all of them."
+        )
+    if first and first > settings.start_date:
+        upcoming.append(
+            f"Days before {first} were left out, and with them what last changed then: `moovitamix run` loads them."
         )
     if evidence is None:
         upcoming.append("There are no recommendations: `moovitamix run` computes those of the last day.")
@@ -240,13 +245,20 @@ def _print_quality(console: Console, status: Status) -> None:
     table.add_column("role")
     for name in ("users", "recommended", "popular", "ratio"):
         table.add_column(name, justify="right")
+    of_models = {
+        row["day"]
+        for row in status.quality
+        if row["role"] == "champion" and row["model_version"] != POPULARITY
+    }
     for row in status.quality:
+        # Popular tracks next to a champion's are those of users whom it cannot rank for.
+        cold = row["model_version"] == POPULARITY and row["role"] == "champion" and row["day"] in of_models
         value, popular = row["ndcg_at_10"], row["popularity_ndcg_at_10"]
         ratio = f"{value / popular:.2f}" if popular else ""
         table.add_row(
             str(row["day"]),
             row["model_version"],
-            row["role"],
+            "cold start" if cold else row["role"],
             str(row["users"]),
             f"{value:.4f}",
             f"{popular:.4f}",

@@ -51,7 +51,7 @@ def run(
     from foundation.landing.files import set_aside_damaged
     from foundation.progress import TerminalProgress
     from moovitamix_assets.cli.interface.instance import open_instance
-    from moovitamix_assets.cli.runs.pipeline import run_pipeline
+    from moovitamix_assets.cli.runs.pipeline import leaves_out_first_partition, run_pipeline
     from moovitamix_assets.cli.runs.run_summary import print_summary
     from moovitamix_assets.cli.runs.source_inspection import compare_clocks
     from moovitamix_assets.ingestion.landing import landing_at
@@ -69,6 +69,12 @@ def run(
                 landing_at(settings.landing_dir), days_between(from_day, to_day)
             ):
                 say(f"Damaged: {file} was set aside as {now}.")
+        if leaves_out_first_partition(settings, from_day):
+            say(
+                f"The first partition, {settings.start_date}, is left out: it holds all users, tracks and plays that "
+                f"are older. `moovitamix run --to {to_day}` loads it.",
+                style="yellow",
+            )
         outcome = run_pipeline(
             settings,
             from_day,

@@ -87,6 +87,14 @@ def find_missing(settings: Settings, first: date, last: date) -> Missing:
     )
 
 
+def leaves_out_first_partition(settings: Settings, first: date) -> bool:
+    """Return whether days from `first` on leave out the first partition, which is not loaded either."""
+    return (
+        first > settings.start_date
+        and settings.start_date in find_missing(settings, settings.start_date, settings.start_date).days
+    )
+
+
 def run_pipeline(
     settings: Settings,
     first: date,

@@ -189,9 +189,8 @@ def _print_users(console: Console, connection: duckdb.DuckDBPyConnection, last: 
         {"day": last},
     ).fetchall()
     for user_id, source, likes, plays_most, titles in rows:
-        because = (
-            f"likes {', '.join(likes or ['no genre'])}; plays most {', '.join(plays_most or ['nothing yet'])}"
-        )
+        plays = f"plays most {', '.join(plays_most)}" if plays_most else "has played nothing yet"
+        because = f"likes {', '.join(likes or ['no genre'])}; {plays}"
         console.print(
             f"[bold]User {user_id}[/] ({because}) gets, from {source.replace('_', ' ')}:", highlight=False
         )

@@ -158,6 +158,18 @@ def test_a_run_makes_both_ends_of_its_range_and_says_what_was_not_done(
     assert "No" not in invoke(*RUN).output.replace("MooVitamix", "")
 
 
+def test_a_run_that_leaves_out_the_first_partition_says_so(
+    invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Missing([], decision=False, made=False)
+    monkeypatch.setattr(pipeline, "run_pipeline", lambda *_, **__: Outcome(nothing))
+    monkeypatch.setattr(summary, "print_summary", lambda *_: None)
+    said = " ".join(invoke("run", "--from", "2026-09-02", "--to", "2026-09-03").output.split())
+    assert "The first partition, 2026-09-01, is left out" in said
+    assert "moovitamix run --to 2026-09-03" in said
+    assert "left out" not in invoke(*RUN).output
+
+
 def test_a_misspelt_setting_is_named_with_the_one_that_is_meant(invoke, monkeypatch) -> None:
     monkeypatch.setenv("MOOVITAMIX_DATADIR", "elsewhere")
     monkeypatch.setenv("MOOVITAMIX_XYZ", "1")

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -85,6 +85,30 @@ def test_days_champion_quality_and_what_comes_next(settings: Settings, instance:
         "1.67",
     ):
         assert shown in said
+
+
+def test_popular_tracks_next_to_those_of_a_champion_are_a_cold_start(
+    settings: Settings, instance: DagsterInstance
+) -> None:
+    with write_warehouse(settings.warehouse_path) as connection:
+        add_quality(connection, LAST, POPULARITY, [0.05])
+        add_quality(connection, LAST + timedelta(days=1), POPULARITY, [0.05])
+    said = printed(print_status, read_status(settings, instance, MOMENT))
+    rows = [[cell.strip() for cell in line.split("│")] for line in said.splitlines() if POPULARITY in line]
+    assert [row[1:4] for row in rows] == [
+        ["2026-09-21", POPULARITY, "champion"],
+        [str(LAST), POPULARITY, "cold start"],
+    ]
+
+
+def test_days_left_out_before_the_first_one_loaded_are_named(
+    tmp_path: Path, instance: DagsterInstance
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with write_warehouse(settings.warehouse_path) as connection:
+        add_loads(connection, MISSING)
+    upcoming = read_status(settings, instance, MOMENT).upcoming
+    assert any(line.startswith(f"Days before {MISSING} were left out") for line in upcoming)
 
 
 def test_an_open_request_is_shown_until_it_is_withdrawn(

@@ -130,7 +130,7 @@ def test_three_users_are_shown_with_their_best_tracks_those_of_the_model_first(s
         connection.execute("UPDATE recommendations SET source = 'cold_start' WHERE user_id <> 4")
     text = printed(settings)
     assert text.count("gets, from") == 3
-    assert "User 4 (likes Pop; plays most nothing yet) gets, from model:" in text
+    assert "User 4 (likes Pop; has played nothing yet) gets, from model:" in text
     assert text.count("from cold start:") == 2
     assert text.count("5. Song by Someone") == 3
     assert "6. Song" not in text
