@@ -44,7 +44,7 @@ def run_nightly_days(
     Raises:
         RunFailed: If a run fails; what was stored before it stays.
     """
-    with progress.track("the last week as nightly runs") as on_progress:
+    with progress.track("last week as nightly runs") as on_progress:
         for done, day in enumerate(days, start=1):
             _run_nightly(settings, day, instance, seconds)
             if day != days[-1]:
