@@ -152,7 +152,7 @@ class Replay:
     def _settled(self, day: date) -> bool:
         if self.instance.get_runs(RunsFilter(statuses=UNDER_WAY), limit=1):
             return False
-        if not str(self._decision().get("look", "")).startswith(day.isoformat()):
+        if not str(self._decision().get("basis", "")).startswith(day.isoformat()):
             return False
         try:
             with read_warehouse(self.settings.warehouse_path) as connection:

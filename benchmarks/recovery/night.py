@@ -48,8 +48,8 @@ def run_night(
         The last decision: what follows once it is settled which version serves.
     """
     _recommend(settings, day)
-    _store(settings, "recommendation_quality", RECOMMENDATION_QUALITY, "day", day, quality_of_day)
-    _store(
+    store_partition(settings, "recommendation_quality", RECOMMENDATION_QUALITY, "day", day, quality_of_day)
+    store_partition(
         settings,
         "drift",
         DRIFT,
@@ -95,7 +95,7 @@ def _recommend(settings: Settings, day: date) -> None:
     ):
         table = str(schema.name)
         rows = partial(recommend, models_dir=settings.models_dir, settings=settings.recommendations)
-        _store(settings, table, schema, "generated_for", day, rows)
+        store_partition(settings, table, schema, "generated_for", day, rows)
         with write_warehouse(settings.warehouse_path) as connection:
             connection.execute(f"DELETE FROM {table} WHERE generated_for < ?", [oldest_kept])
 
@@ -119,7 +119,7 @@ def _train(settings: Settings, progress: Progress, day: date) -> None:
     )
 
 
-def _store(
+def store_partition(
     settings: Settings,
     table: str,
     schema: pa.DataFrameSchema,
