@@ -87,7 +87,7 @@ def test_nothing_played_on_the_holdout_days(
     )
     assert _lists(deployment) == [("popular", PEOPLE, 20 * PEOPLE)]
     [(decision, reason)] = deployment.query("SELECT decision, reason FROM promotions")
-    assert decision == "rejected"
+    assert decision == "shadow"
     assert "Only 0 users have anything new" in reason
 
 
