@@ -1,7 +1,7 @@
 """Days made under a clock that was ahead, through the command: named by `run` and the doctor, removed by `forget`."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 
 import duckdb
@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from foundation.warehouse.copying import COPY_NAME, copy_is_current
 from foundation.warehouse.rows import insert
+from moovitamix_assets import clock
 from moovitamix_assets.cli.app import app
 from moovitamix_assets.cli.recovery import rebuild
 from moovitamix_assets.settings import Settings
@@ -23,6 +24,19 @@ Invoke = Callable[..., Result]
 
 TODAY = datetime.now(UTC).date()
 YESTERDAY, NEXT_WEEK = TODAY - timedelta(days=1), TODAY + timedelta(days=7)
+
+
+class Noon(datetime):
+    """The clock at noon of the day on which the tests were started: the test run may go on past midnight."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return datetime.combine(TODAY, time(12), tz)
+
+
+@pytest.fixture(autouse=True)
+def standing_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "datetime", Noon)
 
 
 @pytest.fixture
