@@ -10,21 +10,17 @@ import json
 import tempfile
 import time
 from datetime import date, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
 
-from benchmarks.recovery.night import store_partition
+from benchmarks.recovery.night import compute_night, recommend
 from benchmarks.simulation import AS_OF, simulated_training_set
 from foundation.models import promotions
 from foundation.models.gate import Decision
 from foundation.models.model_store import Candidate
 from foundation.warehouse.rows import insert
-from moovitamix_assets.monitoring.drift import drift_of_day
-from moovitamix_assets.monitoring.quality import quality_of_day
-from moovitamix_assets.recommendations.batch import recommend_day, recommend_shadows
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.components.als import ALS
@@ -34,11 +30,7 @@ from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.training.selection.recipe import Recipe, WeightedComponent
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.schemas import (
-    DRIFT,
     LISTENS,
-    RECOMMENDATION_QUALITY,
-    RECOMMENDATIONS,
-    SHADOW_RECOMMENDATIONS,
     TRACKS,
     USERS,
 )
@@ -70,34 +62,14 @@ def add_challenger(settings: Settings, interactions: int) -> None:
     """Put a second model, of another seed, into shadow as of the training set's day, and recommend with it."""
     training_set = simulated_training_set(interactions, _TRACKS, _NICHES, _SEED)
     _decided(settings, _stored(settings, training_set, _SEED + 1), "shadow")
-    _shadows(settings, AS_OF)
+    recommend(settings, AS_OF)
 
 
 def night(settings: Settings, day: date) -> float:
-    """What a nightly run computes from loaded partitions; returns its processor seconds."""
+    """Compute a night; return its processor seconds."""
     began = time.process_time()
-    recommend = partial(recommend_day, models_dir=settings.models_dir, settings=settings.recommendations)
-    store_partition(settings, "recommendations", RECOMMENDATIONS, "generated_for", day, recommend)
-    _shadows(settings, day)
-    quality = RECOMMENDATION_QUALITY
-    store_partition(settings, "recommendation_quality", quality, "day", day, quality_of_day)
-    store_partition(
-        settings,
-        "drift",
-        DRIFT,
-        "day",
-        day,
-        lambda connection, of: drift_of_day(connection, of, settings.training_sets_dir, settings.monitoring)[
-            0
-        ],
-    )
+    compute_night(settings, day)
     return time.process_time() - began
-
-
-def _shadows(settings: Settings, day: date) -> None:
-    recommend = partial(recommend_shadows, models_dir=settings.models_dir, settings=settings.recommendations)
-    table = "shadow_recommendations"
-    store_partition(settings, table, SHADOW_RECOMMENDATIONS, "generated_for", day, recommend)
 
 
 def _stored(settings: Settings, training_set: TrainingSet, seed: int) -> str:

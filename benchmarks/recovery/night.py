@@ -47,18 +47,7 @@ def run_night(
     Returns:
         The last decision: what follows once it is settled which version serves.
     """
-    _recommend(settings, day)
-    store_partition(settings, "recommendation_quality", RECOMMENDATION_QUALITY, "day", day, quality_of_day)
-    store_partition(
-        settings,
-        "drift",
-        DRIFT,
-        "day",
-        day,
-        lambda connection, day: drift_of_day(
-            connection, day, settings.training_sets_dir, settings.monitoring
-        )[0],
-    )
+    compute_night(settings, day)
     decision = _decide(settings, day)
     while decision.serving.action:
         with write_warehouse(settings.warehouse_path) as connection:
@@ -72,8 +61,24 @@ def run_night(
     with read_warehouse(settings.warehouse_path) as connection:
         outdated = outdated_recommendations(connection, day)
     if outdated:
-        _recommend(settings, day)
+        recommend(settings, day)
     return decision
+
+
+def compute_night(settings: Settings, day: date) -> None:
+    """Compute and write what a nightly run makes of a loaded day: recommendations, those in shadow, quality, drift."""
+    recommend(settings, day)
+    _store(settings, "recommendation_quality", RECOMMENDATION_QUALITY, "day", day, quality_of_day)
+    _store(
+        settings,
+        "drift",
+        DRIFT,
+        "day",
+        day,
+        lambda connection, of: drift_of_day(connection, of, settings.training_sets_dir, settings.monitoring)[
+            0
+        ],
+    )
 
 
 def _decide(settings: Settings, day: date) -> ChampionDecision:
@@ -87,15 +92,16 @@ def _decide(settings: Settings, day: date) -> ChampionDecision:
     return decide_about_champion(replace(evidence, nothing_to_learn=learns), settings)
 
 
-def _recommend(settings: Settings, day: date) -> None:
+def recommend(settings: Settings, day: date) -> None:
+    """Recommend as of a day, by the version that serves and those in shadow, and delete what is no longer kept."""
     oldest_kept = day - timedelta(days=settings.recommendations.recommendations_kept_days - 1)
-    for schema, recommend in (
+    for schema, computed_by in (
         (RECOMMENDATIONS, recommend_day),
         (SHADOW_RECOMMENDATIONS, recommend_shadows),
     ):
         table = str(schema.name)
-        rows = partial(recommend, models_dir=settings.models_dir, settings=settings.recommendations)
-        store_partition(settings, table, schema, "generated_for", day, rows)
+        rows = partial(computed_by, models_dir=settings.models_dir, settings=settings.recommendations)
+        _store(settings, table, schema, "generated_for", day, rows)
         with write_warehouse(settings.warehouse_path) as connection:
             connection.execute(f"DELETE FROM {table} WHERE generated_for < ?", [oldest_kept])
 
@@ -119,7 +125,7 @@ def _train(settings: Settings, progress: Progress, day: date) -> None:
     )
 
 
-def store_partition(
+def _store(
     settings: Settings,
     table: str,
     schema: pa.DataFrameSchema,
