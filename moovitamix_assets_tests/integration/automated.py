@@ -142,8 +142,10 @@ class AutomatedDeployment(Deployment):
         """Every row of a day's recommendations."""
         return self.query("SELECT * FROM recommendations WHERE generated_for = ? ORDER BY ALL", day)
 
-    def measured(self, version: str, ndcg_by_day: dict[date, float], popularity: float = 0.03) -> None:
-        """Put down what a version's lists were worth, whatever they were."""
+    def measured(
+        self, version: str, ndcg_by_day: dict[date, float], popularity: float = 0.03, **others: object
+    ) -> None:
+        """Put down what a version's lists were worth, whatever they were; others are columns by name."""
         rows = pd.DataFrame({name: [0.1] * len(ndcg_by_day) for name in RECOMMENDATION_QUALITY.columns})
         rows = rows.assign(
             day=pd.to_datetime(list(ndcg_by_day)),
@@ -153,7 +155,7 @@ class AutomatedDeployment(Deployment):
             users=60,
             ndcg_at_10=list(ndcg_by_day.values()),
             popularity_ndcg_at_10=popularity,
-        )
+        ).assign(**others)
         with write_warehouse(self.settings.warehouse_path) as connection:
             insert(connection, RECOMMENDATION_QUALITY, rows)
 
