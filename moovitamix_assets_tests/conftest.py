@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
@@ -12,6 +13,8 @@ import pytest
 # Partitions are defined when the package is imported: no setting of the caller's shell may reach the tests.
 for name in [name for name in os.environ if name.startswith(("MOOVITAMIX_", "MOCK_API_", "DAGSTER_"))]:
     del os.environ[name]
+# A shell starts its background jobs with Ctrl-C ignored, and what the tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from mock_api.server import running_server  # noqa: E402
 from mock_api.settings import MockApiSettings  # noqa: E402

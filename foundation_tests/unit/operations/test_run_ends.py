@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -32,12 +34,33 @@ run_here(sys.argv[1])
 """
 
 
-def started(script: str, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, text=True)
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def started() -> Iterator[Start]:
+    """Starts a script in a process of its own, which does not outlast a test that fails."""
+    processes = []
+
+    def start(script: str, *arguments: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            # A shell starts its background jobs with Ctrl-C ignored, which would be inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_native_code_does_not_outlast_a_signal(number: signal.Signals) -> None:
+def test_native_code_does_not_outlast_a_signal(started: Start, number: signal.Signals) -> None:
     process = started(IN_A_COMMAND.format(work=BUSY))
     child = psutil.Process(int(process.stdout.readline()))
     time.sleep(0.3)
@@ -46,7 +69,7 @@ def test_native_code_does_not_outlast_a_signal(number: signal.Signals) -> None:
     child.wait(timeout=60)
 
 
-def test_what_ends_itself_in_time_ends_in_its_own_way() -> None:
+def test_what_ends_itself_in_time_ends_in_its_own_way(started: Start) -> None:
     process = started(IN_A_COMMAND.format(work="import time; time.sleep(60)"))
     child = psutil.Process(int(process.stdout.readline()))
     process.send_signal(signal.SIGTERM)
@@ -81,7 +104,7 @@ def run_here(home: str) -> None:
         execute_job(reconstructable(training), instance)
 
 
-def test_a_run_in_native_code_ends_and_is_found(tmp_path) -> None:
+def test_a_run_in_native_code_ends_and_is_found(started: Start, tmp_path: Path) -> None:
     process = started(IN_A_RUN, str(tmp_path))
     while process.stdout.readline() != "busy\n":
         assert process.poll() is None
@@ -94,7 +117,7 @@ def test_a_run_in_native_code_ends_and_is_found(tmp_path) -> None:
         assert release_dead_runs(instance, "host") == [run.run_id]
 
 
-def test_a_signal_is_recorded_once_before_native_code_is_ended() -> None:
+def test_a_signal_is_recorded_once_before_native_code_is_ended(started: Start) -> None:
     script = IN_A_COMMAND.replace("(0.2)", "(0.2, lambda number: print(number, flush=True))")
     process = started(script.format(work=BUSY))
     process.stdout.readline()
