@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from foundation.secret_url import SecretUrl
+from moovitamix_assets.serving_settings import ServingSettings
 from moovitamix_assets.setting_groups import (
     MirrorSettings,
     MonitoringSettings,
@@ -58,6 +59,7 @@ class Settings(Groups):
     operations: OperationsSettings
     mirror: MirrorSettings
     recommendations: RecommendationSettings
+    serving: ServingSettings
 
     @model_validator(mode="before")
     @classmethod
@@ -111,6 +113,11 @@ class Settings(Groups):
     def models_dir(self) -> Path:
         """Folder with one folder per model version."""
         return self.data_dir / "models"
+
+    @property
+    def serving_dir(self) -> Path:
+        """Folder of the published generations."""
+        return self.data_dir / "serving"
 
 
 def all_fields() -> dict[str, FieldInfo]:

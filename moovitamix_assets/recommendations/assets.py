@@ -1,6 +1,7 @@
-"""recommendations and shadow_recommendations: the top N as of each day, by the version that serves and those in shadow.
+"""The top N as of each day, by the version that serves and by those in shadow, and what is published of them.
 
-A range is one run; only the days that are kept are materialized. The recommendations are computed in `batch.py`.
+A range is one run; only the days that are kept are materialized, and the last one is published. The recommendations are
+computed in `batch.py`, the published files in `publishing/`.
 See https://docs.dagster.io/guides/build/assets.
 """
 
@@ -11,14 +12,16 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-from dagster import AssetExecutionContext, MetadataValue, Output, ResourceParam, asset
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, Output, ResourceParam, asset
 
 from foundation import plots
 from foundation.models.decisions import Standing
 from foundation.models.promotions import standing
 from foundation.progress import Progress
+from foundation.publishing.generations import Generations
 from foundation.warehouse.io_manager import table_schema
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, days_to_make
+from moovitamix_assets.recommendations.publishing.layout import Publication, write_publication
 from moovitamix_assets.setting_groups import RecommendationSettings
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
@@ -79,6 +82,44 @@ def shadow_recommendations(
     return _recommended(context, settings, progress, "shadow recommendations", recommend_shadows)
 
 
+@asset(
+    partitions_def=DAILY,
+    backfill_policy=RANGE_IN_ONE_RUN,
+    deps=["recommendations", "shadow_recommendations"],
+    group_name="recommendations",
+    kinds={"python", "numpy"},
+    owners=["team:recommendations"],
+    pool=WAREHOUSE_POOL,
+    # In a nightly run after the measurements that are published too, without failing where they fail.
+    op_tags={"dagster/priority": "-1"},
+    description=(
+        "What the serving API hands out, as memory-mapped arrays in `data/serving`: the champion's recommendations "
+        "and the challenger's, the catalogue with vectors, popular and new tracks, and the history of model, quality, "
+        "drift and data. A generation appears whole by one rename. Only the newest day is published."
+    ),
+)
+def published_recommendations(
+    context: AssetExecutionContext, settings: ResourceParam[Settings]
+) -> MaterializeResult:  # type: ignore[type-arg]
+    """Publish the last day of the run, unless there are recommendations of a newer one."""
+    from moovitamix_assets.recommendations.publishing.publication import generations, publication_of
+
+    day = date.fromisoformat(context.partition_keys[-1])
+    with read_warehouse(settings.warehouse_path) as connection:
+        newest = newest_recommended_day(connection)
+        publication = publication_of(connection, day, settings.models_dir) if day == newest else None
+    if publication is None:
+        reason = f"The newest recommendations are of {newest}." if newest else "There are no recommendations."
+        return MaterializeResult(metadata={"published": False, "reason": reason})
+    store, version = generations(settings.serving_dir), publication.manifest.model_version
+    name = store.publish(
+        f"{day}-{version.rpartition('-')[2]}",
+        lambda folder: write_publication(folder, publication),
+        kept=settings.serving.published_kept,
+    )
+    return MaterializeResult(metadata=_published_figures(publication, name, store))
+
+
 def _recommended(
     context: AssetExecutionContext,
     settings: Settings,
@@ -121,6 +162,24 @@ def _state(versions: Standing) -> dict[str, Any]:
     return {
         "fallback": int(versions.fallback is not None),
         "challengers": int(versions.challenger is not None),
+    }
+
+
+def _published_figures(publication: Publication, name: str, store: Generations) -> dict[str, Any]:
+    manifest, served = publication.manifest, publication.arms["champion"]
+    return {
+        "published": True,
+        "generation": name,
+        "model_version": manifest.model_version,
+        "challenger": manifest.challenger or "none",
+        "expires_at": manifest.expires_at,
+        "users": manifest.users,
+        "tracks": manifest.tracks,
+        "users_by_source": MetadataValue.json(served.users_by_source()),
+        "recommendations_by_reason": MetadataValue.json(served.recommendations_by_reason()),
+        "bytes": sum(file.stat().st_size for file in store.folder(name).iterdir()),
+        "generations_kept": MetadataValue.json(store.names()),
+        "folder": MetadataValue.path(store.folder(name)),
     }
 
 

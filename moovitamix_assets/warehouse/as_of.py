@@ -72,6 +72,13 @@ def tracks_as_of(
     ).df()
 
 
+def track_names(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """The titles of the catalogue, which no model learns from: track_id, name; by track_id."""
+    return connection.execute(
+        f"SELECT track_id, name FROM ({_TRACKS}) ORDER BY track_id", {"as_of": as_of}
+    ).df()
+
+
 def track_plays(connection: duckdb.DuckDBPyConnection, as_of: date, windows: Collection[int]) -> pd.DataFrame:
     """The plays of each known track in the last days up to and with a day; by track_id.
 

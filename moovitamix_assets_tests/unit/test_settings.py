@@ -132,6 +132,7 @@ def bounded() -> list[tuple[str, object, object]]:
         ("recommendations_per_user", 1, 0), ("recommendations_per_user", 1000, 1001),
         ("recommendations_kept_days", 1, 0),
         ("recommendations_expire_hours", 1, 0),
+        ("published_kept", 2, 1),
     ]  # fmt: skip
 
 

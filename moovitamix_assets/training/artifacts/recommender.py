@@ -151,7 +151,7 @@ class Recommender:
         Their vector is the mean of those of the tracks played; ids that the model does not know are
         ignored, and without any left the tracks come in the order of their biases.
         """
-        embeddings, biases = self._lightfm_tracks()
+        embeddings, biases = self.track_embeddings()
         played = np.flatnonzero(np.isin(self.track_ids, track_ids))
         profile = embeddings[played].mean(axis=0) if len(played) else np.zeros(embeddings.shape[1])
         scores = (embeddings @ profile + biases).astype(np.float32)
@@ -169,7 +169,7 @@ class Recommender:
         Returns:
             float32 (n, lightfm_width).
         """
-        embeddings, _ = self._lightfm_tracks()
+        embeddings, _ = self.track_embeddings()
         played = plays.sign()
         counts = np.maximum(np.diff(plays.indptr), 1)[:, None]
         ones = np.ones((plays.shape[0], 1), dtype=np.float32)
@@ -235,12 +235,13 @@ class Recommender:
             lightfm_width=content["lightfm_width"],
         )
 
-    def _lightfm_tracks(self) -> tuple[FloatArray, FloatArray]:
+    def track_embeddings(self) -> tuple[FloatArray, FloatArray]:
+        """LightFM's vectors of the tracks of `track_ids`, float32 (T, d), and their biases, float32 (T,)."""
         vectors = self.track_vectors[:, : self.lightfm_width]
         return vectors[:, :-1], vectors[:, -1]
 
     def _directions(self) -> FloatArray:
-        embeddings, _ = self._lightfm_tracks()
+        embeddings, _ = self.track_embeddings()
         lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
         directions: FloatArray = np.divide(
             embeddings, lengths, out=np.zeros_like(embeddings), where=lengths > 0

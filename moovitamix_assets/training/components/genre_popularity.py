@@ -43,6 +43,11 @@ def genre_popularity(
     return users, tracks
 
 
+def shares_genre(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Return whether scores by these vectors are those of tracks of a favorite genre: without one, 1 is the highest."""
+    return scores > 1.0
+
+
 def _words(genres: object) -> frozenset[str]:
     # A missing sequence is None or, in a frame, NaN.
     return (
