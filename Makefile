@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long mutation dev check docs lock benchmark clean reset
+.PHONY: help setup run test test-long mutation dev serve check docs lock benchmark clean reset
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ mutation: setup  ## small defects made in changed code: which of them no unit te
 
 dev: setup  ## the source and the Dagster UI together; Ctrl-C stops both
 	$(BIN)/moovitamix dev
+
+serve: setup  ## the recommendation API: http://127.0.0.1:8080
+	$(BIN)/moovitamix serve
 
 check: setup  ## ruff (imports, docstrings, complexity) and strict types
 	$(BIN)/ruff check .

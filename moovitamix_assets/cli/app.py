@@ -13,7 +13,7 @@ from moovitamix_assets.cli.inspection.commands import doctor, history, recommend
 from moovitamix_assets.cli.interface.errors import Commands
 from moovitamix_assets.cli.recovery.commands import forget, rebuild, reset
 from moovitamix_assets.cli.runs.commands import mirror, retrain, rollback, run
-from moovitamix_assets.cli.services.commands import dev, exporter
+from moovitamix_assets.cli.services.commands import api_key, dev, exporter, serve
 
 app = typer.Typer(
     cls=Commands,
@@ -54,6 +54,8 @@ for _command in (
     mirror,
     dev,
     exporter,
+    serve,
+    api_key,
     doctor,
     forget,
     reset,

@@ -22,6 +22,7 @@ from foundation.publishing.generations import Generations
 from foundation.warehouse.io_manager import table_schema
 from moovitamix_assets.partitions import DAILY, RANGE_IN_ONE_RUN, days_to_make
 from moovitamix_assets.recommendations.publishing.layout import Publication, write_publication
+from moovitamix_assets.recommendations.publishing.store import generations
 from moovitamix_assets.setting_groups import RecommendationSettings
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import WAREHOUSE_POOL, read_warehouse
@@ -102,7 +103,7 @@ def published_recommendations(
     context: AssetExecutionContext, settings: ResourceParam[Settings]
 ) -> MaterializeResult:  # type: ignore[type-arg]
     """Publish the last day of the run, unless there are recommendations of a newer one."""
-    from moovitamix_assets.recommendations.publishing.publication import generations, publication_of
+    from moovitamix_assets.recommendations.publishing.publication import publication_of
 
     day = date.fromisoformat(context.partition_keys[-1])
     with read_warehouse(settings.warehouse_path) as connection:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-PACKAGES = ("foundation", "moovitamix_assets", "mock_api")
+PACKAGES = ("foundation", "moovitamix_assets", "moovitamix_serving", "mock_api")
 MODULES = {
     ".".join(file.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__"): file
     for package in PACKAGES

@@ -32,7 +32,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_files_that_are_named_exist(page: Path) -> None:
     """Of this project's packages; a placeholder such as <name> stands for any."""
     named = re.findall(
-        r"`((?:foundation|moovitamix_assets|foundation_tests|moovitamix_assets_tests|mock_api|benchmarks|deploy|docs)"
+        r"`((?:foundation|moovitamix_assets|moovitamix_serving|foundation_tests|moovitamix_assets_tests|mock_api|benchmarks|deploy|docs)"
         r"/[\w./<>*]*)`",
         page.read_text(),
     )

@@ -12,6 +12,7 @@ PROJECT = Path(__file__).parents[2]
 PLACES = (
     "foundation",
     "moovitamix_assets",
+    "moovitamix_serving",
     "mock_api",
     "benchmarks",
     "deploy",

@@ -133,6 +133,11 @@ def bounded() -> list[tuple[str, object, object]]:
         ("recommendations_kept_days", 1, 0),
         ("recommendations_expire_hours", 1, 0),
         ("published_kept", 2, 1),
+        ("serving_port", 0, -1), ("serving_port", 65535, 65536),
+        ("serving_maximum_length", 1, 0), ("serving_maximum_length", 1000, 1001),
+        ("serving_maximum_batch", 1, 0), ("serving_maximum_batch", 10_000, 10_001),
+        ("serving_maximum_body_bytes", 1024, 1023), ("serving_maximum_body_bytes", 100_000_000, 100_000_001),
+        ("serving_watch_seconds", 0.001, 0), ("serving_watch_seconds", 3600, 3601),
     ]  # fmt: skip
 
 

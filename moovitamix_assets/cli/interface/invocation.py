@@ -17,8 +17,8 @@ console = Console(width=None if sys.stdout.isatty() else 110)
 
 # The commands that take --data-dir, where a text names one of them.
 _COMMAND = re.compile(
-    r"\bmoovitamix (run|status|history|recommend|rollback|retrain|rebuild|mirror|dev|exporter|doctor|forget|reset)\b"
-    r"(?! --data-dir)"
+    r"\bmoovitamix (run|status|history|recommend|rollback|retrain|rebuild|mirror|dev|exporter|serve|doctor|forget"
+    r"|reset)\b(?! --data-dir)"
 )
 
 

@@ -1,9 +1,10 @@
-"""The commands that serve until they are stopped: dev, exporter.
+"""The commands that serve until they are stopped: dev, exporter, serve; and the keys of the API.
 
 Arguments and printed text only.
 """
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -42,3 +43,38 @@ def exporter(
     from moovitamix_assets.cli.services.exporter import run_exporter
 
     run_exporter(settings, host, port, lambda url: say(f"Metrics at {url}"))
+
+
+def serve(
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of the API; 0 takes a free one. [default: 8080]")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; others need API keys. [default: 127.0.0.1]")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve the published recommendations as an API, until Ctrl-C."""
+    settings = read_settings(data_dir)
+    given = {"serving_port": port, "serving_host": host}
+    settings = settings.changed(**{name: value for name, value in given.items() if value is not None})
+
+    from moovitamix_assets.recommendations.publishing.store import generations
+    from moovitamix_serving.server import run_server
+
+    run_server(
+        generations(settings.serving_dir),
+        settings.serving,
+        lambda url: say(f"API at {url}, its description at {url}/docs"),
+    )
+
+
+def api_key(
+    name: Annotated[str, typer.Argument(help="Whose key it is.")],
+    file: Annotated[Path, typer.Option(help="Where its hash is added; created if absent.")],
+    scope: Annotated[Literal["read", "admin"], typer.Option(help="What it allows.")] = "read",
+) -> None:
+    """Make a key for the API and print it; only its hash is stored."""
+    from moovitamix_serving.access.keys import add_key
+
+    typer.echo(add_key(file, name, scope))

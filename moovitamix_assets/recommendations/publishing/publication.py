@@ -14,7 +14,6 @@ import pandas as pd
 from foundation.models.decisions import POPULARITY
 from foundation.models.promotions import standing
 from foundation.models.versions import trained_as_of
-from foundation.publishing.generations import Generations
 from moovitamix_assets.recommendations.publishing.arrays import arm_arrays, ranked_tracks, track_arrays
 from moovitamix_assets.recommendations.publishing.layout import (
     REASONS,
@@ -26,15 +25,6 @@ from moovitamix_assets.recommendations.publishing.layout import (
 from moovitamix_assets.recommendations.publishing.reading import history, recommended_rows, validity
 from moovitamix_assets.training.gate.models import model_store
 from moovitamix_assets.warehouse.as_of import POPULARITY_DAYS, track_names, track_plays, tracks_as_of
-
-
-def generations(serving_dir: Path) -> Generations:
-    """The published generations of a deployment."""
-    return Generations(
-        serving_dir,
-        "The next nightly run publishes another one; at once does `dagster asset materialize -m "
-        "moovitamix_assets.definitions --select published_recommendations --partition <newest day>`.",
-    )
 
 
 def publication_of(connection: duckdb.DuckDBPyConnection, day: date, models_dir: Path) -> Publication | None:

@@ -18,7 +18,8 @@ from moovitamix_assets.partitions import range_tags
 from moovitamix_assets.recommendations.assets import published_recommendations, recommendations
 from moovitamix_assets.recommendations.publishing import publication
 from moovitamix_assets.recommendations.publishing.layout import Publication, read_publication
-from moovitamix_assets.recommendations.publishing.publication import generations, publication_of
+from moovitamix_assets.recommendations.publishing.publication import publication_of
+from moovitamix_assets.recommendations.publishing.store import generations
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse, write_warehouse
 from moovitamix_assets.warehouse.io_manager import WarehouseIOManager
