@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from foundation.operations.run_failures import failure_causes
 from moovitamix_assets.ingestion.plausibility import ImplausibleSource
@@ -46,10 +47,27 @@ SPOILED: dict[str, tuple[Callable[[], Records], str]] = {
     "new ids": (made_anew, "moovitamix reset"),
 }
 
+# Each with a source of one kind; crossed with the other kind in the long form.
+FILTERING = {"nothing": False, "half of the dates": True, "all dates": False, "new ids": True}
+
 Served = tuple[Records, str]
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["no filters", "filters"])
+def kinds(*spoiled: str) -> list[ParameterSet]:
+    """How a source is spoiled, and whether it filters."""
+    return [
+        pytest.param(
+            how,
+            filtering,
+            id=f"{how}-{'filters' if filtering else 'no filters'}",
+            marks=() if FILTERING[how] is filtering else pytest.mark.long,
+        )
+        for how in spoiled
+        for filtering in (False, True)
+    ]
+
+
+@pytest.fixture(scope="module")
 def served(request: pytest.FixtureRequest) -> Iterator[Served]:
     """The records, and where they are served."""
     records = well()
@@ -73,7 +91,9 @@ def refused_twice(deployment: Deployment, first: date, words: str) -> None:
         assert words in "\n".join(failure_causes(result.all_events))
 
 
-@pytest.mark.parametrize("how", ["nothing", "half of the dates", "all dates"])
+@pytest.mark.parametrize(
+    ("how", "served"), kinds("nothing", "half of the dates", "all dates"), indirect=["served"]
+)
 def test_a_first_load_is_refused_and_made_once_the_source_is_well(
     how: str, served: Served, clean: dict[str, str], new_deployment: Callable[..., Deployment]
 ) -> None:
@@ -89,7 +109,7 @@ def test_a_first_load_is_refused_and_made_once_the_source_is_well(
     assert fingerprints.tables(deployment.settings.warehouse_path) == clean
 
 
-@pytest.mark.parametrize("how", SPOILED)
+@pytest.mark.parametrize(("how", "served"), kinds(*SPOILED), indirect=["served"])
 @pytest.mark.parametrize(
     "again_from",
     [pytest.param(LAST, id="the next day"), pytest.param(FIRST, id="all days", marks=pytest.mark.long)],
@@ -116,6 +136,7 @@ def test_a_later_day_is_refused_and_made_once_the_source_is_well(
     assert fingerprints.tables(deployment.settings.warehouse_path) == clean
 
 
+@pytest.mark.parametrize("served", [False], indirect=True, ids=["no filters"])
 def test_the_source_is_looked_at_though_nothing_is_missing(
     served: Served, new_deployment: Callable[..., Deployment]
 ) -> None:
