@@ -31,7 +31,8 @@ from moovitamix_assets.training.evaluation.offline import best_positions
 
 SCALES = (1.0, 1.5, 2.0)
 OFFSETS = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
-EVIDENCES = (0.0, 1.0, 1.5)
+EVIDENCES = (1.0, 1.5)
+"""Without evidence, whatever lifts new tracks lifts those too that nobody wanted for weeks."""
 
 MINIMUM_FIGURES = 20
 """With fewer figures of users who played a new track nothing is chosen: the default stays."""
