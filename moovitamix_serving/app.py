@@ -21,6 +21,7 @@ from moovitamix_serving.access.problems import MEDIA_TYPE, answer_http_error, an
 from moovitamix_serving.generation.watching import Served
 from moovitamix_serving.metrics import Metrics
 from moovitamix_serving.routes.catalogue import catalogue_routes
+from moovitamix_serving.routes.direct import DirectAnswers
 from moovitamix_serving.routes.health import health_routes
 from moovitamix_serving.routes.history import history_routes
 from moovitamix_serving.routes.recommending import recommending_routes
@@ -65,6 +66,8 @@ def create_app(generations: Generations, settings: ServingSettings, keys: ApiKey
         health_routes(metrics),
     ):
         app.include_router(routes)
+    app.add_middleware(DirectAnswers, metrics=metrics, most=settings.serving_maximum_length)
+    # Added last, so that it is the outermost.
     app.add_middleware(
         Guard, served=served, keys=keys, metrics=metrics, most_bytes=settings.serving_maximum_body_bytes
     )

@@ -66,6 +66,25 @@ def test_a_user_gets_tracks_and_if_wanted_the_reasons(api):
     assert (first["reason"], first["because"]) == ("taste", "Fits what you have played.")
 
 
+@pytest.mark.parametrize("k", ["", "k=1", "k=3", "k=100"])
+@pytest.mark.parametrize("user", [0, 7, 8, 12103, 2**40, 10**17, 2**63 - 1])
+def test_a_plain_request_is_answered_as_by_the_documented_route(api, user, k):
+    plain = api.get(f"/v1/recommendations/{user}?{k}")
+    documented_route = api.get(f"/v1/recommendations/{user}?{k}&reasons=false")
+    assert plain.status_code == documented_route.status_code == 200
+    assert plain.content == documented_route.content
+    assert plain.headers == documented_route.headers
+
+
+@pytest.mark.parametrize("path", ["007", "+7", "7?k=03", "7?k=3&k=2", "7?", "7/", "%37"])
+def test_another_spelling_is_answered_by_the_documented_route(api, path):
+    separator = "&" if "?" in path else "?"
+    plain, other = (
+        api.get(f"/v1/recommendations/{path}{more}") for more in ("", f"{separator}reasons=false")
+    )
+    assert (plain.status_code, plain.content) == (other.status_code, other.content)
+
+
 def test_several_users_are_answered_in_their_order_each_as_alone(api):
     wanted = [8, 12103, 7, 8]
     answer = api.post("/v1/recommendations", json={"user_ids": wanted, "k": 2}).json()
