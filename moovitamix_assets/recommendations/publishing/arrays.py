@@ -24,6 +24,7 @@ from moovitamix_assets.training.artifacts.recommender import Recommender
 from moovitamix_assets.training.components.genre_popularity import shares_genre
 
 _NEWEST = 1000
+_UNKNOWN = -1
 
 Ids = npt.NDArray[np.int64]
 
@@ -180,9 +181,21 @@ def _reasons(rows: RecommendedRows, is_new: npt.NDArray[np.bool_]) -> npt.NDArra
 
 
 def _places(ids: Ids, wanted: Ids, kind: str) -> Ids:
-    places = np.searchsorted(ids, wanted)
-    unknown = places == len(ids)
-    unknown[~unknown] = ids[places[~unknown]] != wanted[~unknown]
+    """The place of each wanted id among the ids, ascending, (n,)."""
+    if not len(wanted):
+        return np.empty(0, np.int64)
+    lowest, span = (int(ids[0]), int(ids[-1]) - int(ids[0]) + 1) if len(ids) else (0, 0)
+    if (wanted.min() < lowest) or (wanted.max() >= lowest + span):
+        unknown = (wanted < lowest) | (wanted >= lowest + span)
+    elif span <= len(wanted):
+        # A table costs no more memory than the answer, and takes a fraction of the time of a search.
+        table = np.full(span, _UNKNOWN, np.int64)
+        table[ids - lowest] = np.arange(len(ids))
+        places = table[wanted - lowest]
+        unknown = places == _UNKNOWN
+    else:
+        places = np.searchsorted(ids, wanted)
+        unknown = ids[places] != wanted
     if unknown.any():
         raise ValueError(f"{kind} {wanted[unknown][0]} is recommended and not known")
     return places

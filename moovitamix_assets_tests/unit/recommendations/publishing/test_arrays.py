@@ -123,6 +123,23 @@ def test_a_track_that_is_not_in_the_catalogue_is_refused(unknown):
         arm_arrays(one_row(0, 1.0, unknown), np.array([1]), TRACK_IDS, OLD, 1)
 
 
+@pytest.mark.parametrize("gap", [1, 1000])
+def test_an_id_between_others_is_refused_whether_they_lie_close_or_far_apart(gap):
+    ids = np.arange(5) * 2 * gap
+    rows = RecommendedRows(
+        np.repeat(np.arange(20), 5),
+        np.tile(np.arange(1, 6, dtype=np.int16), 20),
+        np.tile(ids, 20),
+        np.zeros(100, np.float32),
+        np.zeros(100, np.uint8),
+    )
+    arm = arm_arrays(rows, rows.user_ids, ids, np.zeros(5, np.bool_), 5)
+    assert (arm.positions == np.arange(5)).all()
+    rows.tracks[7] = gap
+    with pytest.raises(ValueError, match=f"track {gap} is recommended"):
+        arm_arrays(rows, rows.user_ids, ids, np.zeros(5, np.bool_), 5)
+
+
 def catalogue():
     return pd.DataFrame(
         {
