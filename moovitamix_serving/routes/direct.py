@@ -1,6 +1,6 @@
 """The plain request for a user's recommendations, answered without FastAPI's handling of parameters.
 
-That handling takes several times as long as the answer itself. Only the plain form is answered here, byte for byte as by
+That handling takes several times as long as the answer itself. Only the plain form is answered here, with the bytes of
 the documented route in `recommending.py`; all else, wrong values included, goes on to it.
 """
 
