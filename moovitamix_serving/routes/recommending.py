@@ -49,7 +49,10 @@ def recommending_routes(settings: ServingSettings, metrics: Metrics) -> APIRoute
         return answer(snapshot, user_json(snapshot, user_id, ranking, reasons=reasons))
 
     @routes.post(
-        "/recommendations", response_model=UsersAnswer, responses=errors(413, 422), summary="Of several users"
+        "/recommendations",
+        response_model=UsersAnswer,
+        responses=errors(400, 413, 422),
+        summary="Of several users",
     )
     async def recommend_many(request: Request, wanted: UsersRequest) -> Response:
         """One answer per id, in the order of the ids."""
@@ -66,7 +69,7 @@ def recommending_routes(settings: ServingSettings, metrics: Metrics) -> APIRoute
     @routes.post(
         "/sessions/recommendations",
         response_model=TracksAnswer,
-        responses=errors(413, 422),
+        responses=errors(400, 413, 422),
         summary="For a session of tracks",
     )
     async def recommend_for_session(request: Request, wanted: SessionRequest) -> Response:

@@ -158,6 +158,25 @@ def test_a_body_of_another_form_is_refused_and_not_repeated(api, path, body):
     assert "hunter2" not in response.text
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 422),
+        (b"{", 422),
+        (b"\xff", 400),
+        (b"[" * 60_000, 400),
+        (b'{"user_ids": [' + b"9" * 5000 + b"]}", 400),
+        (b'{"user_ids": [NaN]}', 422),
+    ],
+    ids=["empty", "cut off", "no text", "too deep", "too large a number", "not a number"],
+)
+def test_a_body_that_is_no_json_is_a_problem_that_is_documented(api, body, status):
+    response = api.post("/v1/recommendations", content=body, headers={"content-type": "application/json"})
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json")
+    documented_for = api.get("/openapi.json").json()["paths"]["/v1/recommendations"]["post"]["responses"]
+    assert str(status) in documented_for
+
+
 def test_a_method_that_is_not_offered_is_a_problem_too(api):
     response = api.delete("/v1/recommendations/7")
     assert (response.status_code, response.headers["allow"]) == (405, "GET")
