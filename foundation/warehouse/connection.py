@@ -15,7 +15,15 @@ from foundation.warehouse.layout import WarehouseLayout
 from foundation.warehouse.ledger import append_news, is_written
 from foundation.warehouse.opening import connected, damage_named
 from foundation.warehouse.rows import first_row
-from foundation.warehouse.table_creation import columns_of, complete_temporarily, ensure_tables
+from foundation.warehouse.table_creation import (
+    columns_of,
+    complete_temporarily,
+    create_tables,
+    ensure_tables,
+    file_state,
+    is_complete,
+    remember_complete,
+)
 
 
 @contextmanager
@@ -33,11 +41,15 @@ def read_warehouse(path: Path, layout: WarehouseLayout) -> Iterator[duckdb.DuckD
     """
     if not path.exists():
         raise _absent(path, layout)
+    state = file_state(path)
+    known = is_complete(path, layout, for_writing=False)
     with damage_named(path, layout), connected(path, read_only=True) as connection:
-        found = columns_of(connection)
-        if not found:
-            raise _absent(path, layout)
-        complete_temporarily(connection, layout, found)
+        if not known:
+            found = columns_of(connection)
+            if not found:
+                raise _absent(path, layout)
+            if not complete_temporarily(connection, layout, found):
+                remember_complete(path, layout, state, for_writing=False)
         yield connection
 
 
@@ -56,17 +68,23 @@ def write_warehouse(path: Path, layout: WarehouseLayout) -> Iterator[duckdb.Duck
         WarehouseOutdated: If a table differs from its schema in any other way.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() and _was_created(path, layout):
+    is_new = not path.exists()
+    if is_new and _was_created(path, layout):
         raise lost(path, layout)
+    known = is_complete(path, layout, for_writing=True)
     with damage_named(path, layout), connected(path, read_only=False) as connection:
         if (
-            _was_created(path, layout)
+            not (is_new or known)
+            and _was_created(path, layout)
             and first_row(connection, "SELECT 1 FROM duckdb_tables() LIMIT 1") is None
         ):
             raise lost(path, layout)
         connection.execute("BEGIN")
         try:
-            ensure_tables(connection, path, layout)
+            if is_new:
+                create_tables(connection, layout)
+            elif not known:
+                ensure_tables(connection, path, layout)
             yield connection
         except BaseException:
             with suppress(duckdb.Error):  # the error at hand says more; closing rolls back as well
@@ -75,6 +93,8 @@ def write_warehouse(path: Path, layout: WarehouseLayout) -> Iterator[duckdb.Duck
         connection.execute("COMMIT")
         append_news(connection, ledger_of(path), layout)
         end_first_load(_landing_of(path))
+    for for_writing in (True, False):
+        remember_complete(path, layout, file_state(path), for_writing)
 
 
 def refuse_held(path: Path, layout: WarehouseLayout) -> None:

@@ -9,7 +9,7 @@ lines are appended; what the rows mean belongs to the tables' owners.
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -77,8 +77,7 @@ def append_news(connection: duckdb.DuckDBPyConnection, folder: Path, layout: War
         folder: The ledger's folder.
         layout: The warehouse's layout.
     """
-    for table in layout.ledger_groups:
-        state = _state(connection, table)
+    for table, state in _states(connection, layout.ledger_groups).items():
         path = ledger_path(folder, table)
         if state.startswith("0:") and not path.exists():
             continue
@@ -108,19 +107,20 @@ def record_deletions(connection: duckdb.DuckDBPyConnection, folder: Path, layout
 
     To be called by the code that deleted them only: an older copy of the warehouse lacks groups too.
     """
+    states = _states(connection, layout.ledger_groups)
     for table in layout.ledger_groups:
         known = read_ledger(folder, table)
         gone: dict[Group, list[Row]] = {group: [] for group in rows_lost(connection, folder, table, layout)}
         if gone and not known.faults:
-            _append(ledger_path(folder, table), _lines(table, gone, _state(connection, table), known.last))
+            _append(ledger_path(folder, table), _lines(table, gone, states[table], known.last))
 
 
 def renew(connection: duckdb.DuckDBPyConnection, folder: Path, layout: WarehouseLayout) -> None:
     """Rewrite every file from the warehouse, and from the ledger's readable lines where only these have a group."""
-    for table in layout.ledger_groups:
+    for table, state in _states(connection, layout.ledger_groups).items():
         groups = read_ledger(folder, table).groups | groups_of(connection, table, layout)
         if groups:
-            content = _lines(table, groups, _state(connection, table), _NO_LINE_BEFORE)
+            content = _lines(table, groups, state, _NO_LINE_BEFORE)
             write_file(ledger_path(folder, table), content)
 
 
@@ -255,12 +255,14 @@ def _last_line(path: Path) -> str:
     return lines[-2].decode(errors="replace") if len(lines) > 1 and not lines[-1] else ""
 
 
-def _state(connection: duckdb.DuckDBPyConnection, table: str) -> str:
-    """A fingerprint of a table's rows, whatever their order; equal tables have equal ones."""
-    row = connection.execute(
-        f'SELECT count(*), coalesce(sum(hash(rows_of)::HUGEINT), 0) FROM "{table}" AS rows_of'
-    ).fetchall()[0]
-    return f"{row[0]}:{row[1]}"
+def _states(connection: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> dict[str, str]:
+    """A fingerprint of each table's rows, whatever their order; equal tables have equal ones."""
+    queries = [
+        f"SELECT '{table}', count(*), coalesce(sum(hash(rows_of)::HUGEINT), 0) FROM \"{table}\" AS rows_of"
+        for table in tables
+    ]
+    found = connection.execute(" UNION ALL ".join(queries)).fetchall() if queries else []
+    return {table: f"{rows}:{sum_of_hashes}" for table, rows, sum_of_hashes in found}
 
 
 def _as_text(value: object) -> str:

@@ -251,7 +251,9 @@ def test_a_view_of_another_version_is_made_anew(path: Path) -> None:
 
 
 def test_every_table_and_column_is_described_in_the_file_itself(path: Path) -> None:
-    with write_warehouse(path) as connection:
+    with write_warehouse(path):
+        pass
+    with duckdb.connect(str(path)) as connection:
         connection.execute("COMMENT ON TABLE users IS 'outdated'")
         connection.execute("COMMENT ON COLUMN users.email IS NULL")
     with write_warehouse(path):
