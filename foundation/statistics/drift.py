@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 # One day in a thousand may exceed the bound by chance, for each feature.
 _CONFIDENCE = 0.999
@@ -45,7 +44,7 @@ def psi(one: Distribution, other: Distribution) -> tuple[float, float]:
     pooled = np.column_stack([shares[:, ~rare], shares[:, rare].sum(axis=1)]) if rare.any() else shares
     p, q = np.maximum(pooled, 0.5 / rows[:, None])
     value = float(((p - q) * np.log(p / q)).sum())
-    by_chance = float(stats.chi2.ppf(_CONFIDENCE, max(len(p) - 1, 1)) * (1 / rows).sum())
+    by_chance = _chi_square(_CONFIDENCE, max(len(p) - 1, 1)) * float((1 / rows).sum())
     return value, by_chance
 
 
@@ -76,4 +75,16 @@ def share_by_chance(share: float, count: int) -> float:
         share: The true share, from 0 to 1.
         count: Independent observations.
     """
-    return float(share + stats.norm.ppf(_CONFIDENCE) * np.sqrt(max(share * (1 - share), 0.0) / count))
+    from scipy.special import ndtri
+
+    return float(share + ndtri(_CONFIDENCE) * np.sqrt(max(share * (1 - share), 0.0) / count))
+
+
+def _chi_square(probability: float, degrees: int) -> float:
+    """The value that a chi-square variable with so many degrees of freedom stays below with a probability.
+
+    By scipy.special: scipy.stats takes longer to import than all the rest of a command.
+    """
+    from scipy.special import gammaincinv
+
+    return float(2 * gammaincinv(degrees / 2, probability))
