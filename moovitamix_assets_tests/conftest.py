@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,9 +17,11 @@ for name in [name for name in os.environ if name.startswith(("MOOVITAMIX_", "MOC
 # A shell starts its background jobs with Ctrl-C ignored, and what the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from mock_api.server import running_server  # noqa: E402
+# What is heavy is imported where it is used: the process that only hands out tests imports this module too.
 from mock_api.settings import MockApiSettings  # noqa: E402
-from moovitamix_assets_tests.integration.deployment import Deployment  # noqa: E402
+
+if TYPE_CHECKING:
+    from moovitamix_assets_tests.integration.deployment import Deployment
 
 FIRST, LAST = date(2026, 9, 1), date(2026, 9, 5)
 _MEMORY = Path("/dev/shm")
@@ -34,21 +37,26 @@ def small_world(**knobs: object) -> MockApiSettings:
 @pytest.fixture(scope="session")
 def source_url() -> Iterator[str]:
     """Where the small world answers."""
+    from mock_api.server import running_server
+
     with running_server(small_world()) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def undisturbed(source_url: str, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+def undisturbed(source_url: str, tmp_path_factory: pytest.TempPathFactory) -> "Deployment":
     """The small world read once, in one run, without any disturbance. Only to be looked at."""
+    from moovitamix_assets_tests.integration.deployment import Deployment
+
     deployment = Deployment(tmp_path_factory.mktemp("undisturbed") / "data", source_url)
     deployment.run(FIRST, LAST)
     return deployment
 
 
 @pytest.fixture
-def new_deployment(tmp_path: Path, source_url: str) -> Callable[..., Deployment]:
+def new_deployment(tmp_path: Path, source_url: str) -> "Callable[..., Deployment]":
     """Makes empty deployments by name, on the small world unless another source is given."""
+    from moovitamix_assets_tests.integration.deployment import Deployment
 
     def make(name: str = "data", url: str = source_url, **settings: object) -> Deployment:
         return Deployment(tmp_path / name, url, **settings)
