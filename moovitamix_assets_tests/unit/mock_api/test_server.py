@@ -1,6 +1,7 @@
 """The source over real sockets: what a reader meets on the wire, the clock, the log and the command line."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -49,10 +50,12 @@ def test_the_clock_moves_on_request_alone() -> None:
 
 def test_every_answer_is_dated_by_the_sources_own_clock() -> None:
     with running_server(small_settings(port=0, fault_always="users:2")) as url, requests.Session() as session:
-        session.post(f"{url}/_clock", json={"now": "2027-01-31T23:59:58.9"}, timeout=TIMEOUT_SECONDS)
+        session.post(f"{url}/_clock", json={"now": "2027-01-31T23:59:00.5"}, timeout=TIMEOUT_SECONDS)
         for path in ("tracks", "users?page=2", "openapi.json", "nowhere"):
             raw = session.get(f"{url}/{path}", timeout=TIMEOUT_SECONDS).raw
-            assert raw.headers.getlist("Date") == ["Sun, 31 Jan 2027 23:59:58 GMT"], path
+            (dated,) = raw.headers.getlist("Date")
+            # The clock goes on, and a machine may be busy.
+            assert re.fullmatch(r"Sun, 31 Jan 2027 23:59:\d\d GMT", dated), path
 
 
 def test_the_log_lists_what_was_served(tmp_path: Path) -> None:
