@@ -24,6 +24,8 @@ from dagster import (
     in_process_executor,
 )
 
+from foundation.operations.event_storage import kept_open
+
 GRACE_SECONDS = 8.0
 """Time for Python to clean up; supervisors kill after ten seconds."""
 
@@ -115,10 +117,11 @@ def _end(number: int, grace_seconds: float) -> None:
 
 
 class _PromptExecutor(Executor):
-    """Another executor, in a process that ends soon after it was asked to."""
+    """Another executor, in a process that ends soon after it was asked to, with the event log kept open."""
 
-    def __init__(self, inner: Executor) -> None:
+    def __init__(self, inner: Executor, instance: DagsterInstance) -> None:
         self._inner = inner
+        self._instance = instance
 
     @property
     def retries(self) -> Any:
@@ -129,14 +132,14 @@ class _PromptExecutor(Executor):
         return self._inner.step_dependency_config
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[DagsterEvent]:
-        with ending_soon_after_a_signal():
+        with ending_soon_after_a_signal(), kept_open(self._instance):
             yield from self._inner.execute(plan_context, execution_plan)
 
 
 def _create(init_context: InitExecutorContext) -> Executor:
     creation = in_process_executor.executor_creation_fn
     assert creation is not None, "in_process_executor is made from a function"
-    return _PromptExecutor(creation(init_context))
+    return _PromptExecutor(creation(init_context), init_context.instance)
 
 
 prompt_in_process_executor = ExecutorDefinition(
