@@ -40,6 +40,8 @@ POPULAR_SHARE = 0.2
 """The most played tracks, this share of those played at all, are called popular."""
 
 _BLOCK = 256
+# Scores per group when the best ones are found.
+_GROUP = 16
 
 
 class Scorer(Protocol):
@@ -96,17 +98,30 @@ def rank(
 
 def best_positions(scores: npt.NDArray[np.float32], length: int) -> npt.NDArray[np.int32]:
     """Return the positions of the highest scores of each row, best first; -inf is never returned, -1 pads."""
-    tracks = scores.shape[1]
-    kept = min(length, tracks)
     result = np.full((len(scores), length), -1, dtype=np.int32)
-    if kept == 0:
-        return result
-    threshold = np.partition(scores, tracks - kept, axis=1)[:, tracks - kept]
-    for row, (values, lowest) in enumerate(zip(scores, threshold, strict=True)):
-        candidates = np.flatnonzero((values >= lowest) & (values > -np.inf))
-        order = candidates[np.argsort(-values[candidates], kind="stable")][:kept]
-        result[row, : len(order)] = order
+    candidates = np.flatnonzero(scores >= _lower_bound(scores, length)[:, None])
+    row, position = np.divmod(candidates, max(scores.shape[1], 1))
+    # Candidates of a row come by position, which decides between equal scores as the order is stable.
+    order = np.lexsort((-scores[row, position], row))
+    row, position = row[order], position[order]
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    kept = place < length
+    result[row[kept], place[kept]] = position[kept]
     return result
+
+
+def _lower_bound(scores: npt.NDArray[np.float32], length: int) -> npt.NDArray[np.float32]:
+    """Return a finite bound that so many scores of each row reach, if it has them: few more do, and it is found fast.
+
+    It is the lowest of the so many highest among the maxima of groups: as many different scores reach it.
+    """
+    groups = scores.shape[1] // _GROUP
+    lowest = np.finfo(np.float32).min
+    if groups < length:
+        return np.full(len(scores), lowest, dtype=np.float32)
+    maxima = scores[:, : groups * _GROUP].reshape(len(scores), _GROUP, groups).max(axis=1)
+    bound: npt.NDArray[np.float32] = np.partition(maxima, groups - length, axis=1)[:, groups - length]
+    return np.maximum(bound, lowest)
 
 
 def evaluate(

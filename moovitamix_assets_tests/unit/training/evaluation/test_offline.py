@@ -83,7 +83,7 @@ def test_ndcg_agrees_with_scikit_learn():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 30), st.integers(1, 25))
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 300), st.integers(1, 25))
 def test_the_best_positions_are_those_of_a_full_stable_sort(seed, users, tracks, length):
     random = np.random.default_rng(seed)
     scores = random.integers(0, 5, (users, tracks)).astype(np.float32)
