@@ -150,9 +150,10 @@ class _Plays:
         columns = np.searchsorted(self.columns, self.catalogue)
         result = {}
         for days in POPULARITY_DAYS:
+            # Without favorite genres those of the tracks play no part.
             user_vectors, track_vectors = genre_popularity(
                 [None] * len(self.users),
-                self._served.tracks["genres"],
+                [None] * len(self.catalogue),
                 self._served.tracks[f"plays_last_{days}_days"].to_numpy(np.float64),
             )
             ranked = top_n(user_vectors, track_vectors, _SHOWN, seen=filtered).indices

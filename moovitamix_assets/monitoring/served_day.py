@@ -21,7 +21,6 @@ from moovitamix_assets.warehouse.as_of import (
     first_played_on,
     interactions_as_of,
     track_plays,
-    tracks_as_of,
 )
 
 Role = Literal["champion", "challenger", "fallback"]
@@ -53,7 +52,7 @@ class ServedDay:
         shadows: Those of each version in shadow.
         new: user_id, track_id: the interactions of the day that were unknown before.
         seen: user_id, track_id, plays: the interactions of those users before.
-        tracks: track_id, genres, and plays_last_<n>_days for each of `POPULARITY_DAYS`: the catalogue before.
+        tracks: track_id, and plays_last_<n>_days for each of `POPULARITY_DAYS`: the catalogue before.
         played: The tracks of `new` that any user had played before.
     """
 
@@ -86,8 +85,7 @@ def read_served_day(connection: duckdb.DuckDBPyConnection, day: date) -> ServedD
     if served.empty:
         return None
     new = new[new["user_id"].isin(served["user_id"])]
-    plays = track_plays(connection, before, POPULARITY_DAYS)
-    tracks = tracks_as_of(connection, before)[["track_id", "genres"]].merge(plays, on="track_id")
+    tracks = track_plays(connection, before, POPULARITY_DAYS)
     wanted = set(new["track_id"])
     recently = wanted & set(tracks["track_id"][tracks[f"plays_last_{POPULARITY_DAYS[-1]}_days"] > 0])
     role = _role_of_served(connection, before)

@@ -152,7 +152,7 @@ def random_served_day(seed, users=40, tracks=60):
     interactions = interactions.drop_duplicates(ignore_index=True)
     seen = interactions.iloc[100:].assign(plays=random.integers(1, 5, len(interactions) - 100))
     popularity = {f"plays_last_{days}_days": random.integers(0, 9, tracks) for days in (3, 7, 30)}
-    catalogue = pd.DataFrame({"track_id": range(tracks), "genres": None, **popularity})
+    catalogue = pd.DataFrame({"track_id": range(tracks), **popularity})
     return ServedDay(
         day=DAY,
         served=Recommended("champion", recommended),
