@@ -76,12 +76,15 @@ NIGHTLY_JOB = define_asset_job(
     ),
 )
 
-MONITOR_JOB = define_asset_job(
-    "monitor",
+RECOMMEND_AND_MEASURE_JOB = define_asset_job(
+    "recommend_and_measure",
     run_tags=_run_tags(),
-    selection=AssetSelection.assets("recommendation_quality", "drift")
+    selection=AssetSelection.groups("recommendations", "monitoring")
     - AssetSelection.checks(*FRESHNESS_CHECKS),
-    description="Measure again the quality of the day before's recommendations, and how far a day has drifted.",
+    description=(
+        "A nightly run of a day that is loaded already: recommend, and measure the quality of the day before's "
+        "recommendations and how far the day has drifted."
+    ),
 )
 
 
@@ -168,4 +171,4 @@ def DECIDE_JOB() -> None:  # noqa: N802 - a job is a constant, though it is decl
     decide_about_serving()
 
 
-JOBS = [INGEST_JOB, TRAIN_JOB, RECOMMEND_JOB, NIGHTLY_JOB, MONITOR_JOB]
+JOBS = [INGEST_JOB, TRAIN_JOB, RECOMMEND_JOB, NIGHTLY_JOB, RECOMMEND_AND_MEASURE_JOB]

@@ -31,6 +31,7 @@ from moovitamix_assets.automation.jobs import (
     DECIDE_JOB,
     HOST_TAG,
     NIGHTLY_JOB,
+    RECOMMEND_AND_MEASURE_JOB,
     RECOMMEND_JOB,
     ROLLBACK_JOB,
     TRAIN_JOB,
@@ -45,6 +46,7 @@ from moovitamix_assets.warehouse.connection import refresh_copy
 
 _CHANGING_THE_CHAMPION = (
     NIGHTLY_JOB.name, TRAIN_JOB.name, DECIDE_JOB.name, ROLLBACK_JOB.name, RECOMMEND_JOB.name,
+    RECOMMEND_AND_MEASURE_JOB.name,
 )  # fmt: skip
 
 # The schedule goes first; what it has not started by then was missed.

@@ -30,7 +30,7 @@ FALLBACK_KEY = "fallback"
 """The key of the incident that popular tracks serve instead of the champion."""
 
 _BY_HAND = "__ASSET_JOB"
-_JOBS = ("nightly", "ingest", "train", "recommend", "monitor", "rollback", "decide", _BY_HAND)
+_JOBS = ("nightly", "ingest", "train", "recommend", "recommend_and_measure", "rollback", "decide", _BY_HAND)
 _RUNS_READ = 50
 # A lost cursor must not lead to alerts about the history of years.
 _DAYS_OF_DECISIONS = 7

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from moovitamix_assets.automation.jobs import MONITOR_JOB, RECOMMEND_JOB, TRAIN_JOB
+from moovitamix_assets.automation.jobs import RECOMMEND_AND_MEASURE_JOB, TRAIN_JOB
 from moovitamix_assets.partitions import days_between
 from moovitamix_assets_tests.conftest import FIRST, LAST
 from moovitamix_assets_tests.integration import fingerprints
@@ -46,8 +46,7 @@ def test_days_read_one_by_one_are_the_range_read_in_one_run(
     for day in order:
         assert apart.ingest(day, day).success
     assert apart.execute(TRAIN_JOB.selection, partition_key=LAST.isoformat()).success
-    assert apart.execute(RECOMMEND_JOB.selection, partition_key=LAST.isoformat()).success
-    assert apart.execute(MONITOR_JOB.selection, partition_key=LAST.isoformat()).success
+    assert apart.execute(RECOMMEND_AND_MEASURE_JOB.selection, partition_key=LAST.isoformat()).success
     assert fingerprints.everything(apart.data_dir) == fingerprints.everything(undisturbed.data_dir)
 
 

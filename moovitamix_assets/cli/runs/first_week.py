@@ -1,17 +1,17 @@
 """Nightly runs of days that are loaded already, one after the other in this process.
 
 After a first load they make the last week what it would have been in service: recommendations, quality, drift and
-decisions. What a night computes is the nightly job's; who decides is `automation/`.
+decisions. What a night computes and who decides is in `automation/`.
 """
 
 from datetime import date, datetime, time, timedelta
 
-from dagster import AssetKey, DagsterInstance, RunRequest
+from dagster import DagsterInstance, RunRequest
 
 from foundation.progress import NoProgress, Progress
 from foundation.run_tags import PARTITION_TAG
 from moovitamix_assets.automation.champion_decision import decide_about_champion
-from moovitamix_assets.automation.jobs import NIGHTLY_JOB
+from moovitamix_assets.automation.jobs import RECOMMEND_AND_MEASURE_JOB
 from moovitamix_assets.automation.retraining_runs import (
     current_evidence,
     outdated_recommendations,
@@ -20,7 +20,6 @@ from moovitamix_assets.automation.retraining_runs import (
 from moovitamix_assets.cli.runs.job_runs import run_job
 from moovitamix_assets.settings import Settings
 from moovitamix_assets.warehouse.connection import read_warehouse
-from moovitamix_assets.warehouse.loads import NIGHTLY_TABLES
 
 _NEXT_MORNING = timedelta(days=1, hours=1)
 
@@ -46,16 +45,11 @@ def run_nightly_days(
     """
     with progress.track("last week as nightly runs") as on_progress:
         for done, day in enumerate(days, start=1):
-            _run_nightly(settings, day, instance, seconds)
+            tags = {PARTITION_TAG: day.isoformat()}
+            run_job(RECOMMEND_AND_MEASURE_JOB.name, settings, tags, instance, NoProgress(), seconds)
             if day != days[-1]:
                 _follow_decisions(settings, day, instance, seconds)
             on_progress(done, len(days))
-
-
-def _run_nightly(settings: Settings, day: date, instance: DagsterInstance, seconds: dict[str, float]) -> None:
-    made = [AssetKey(table) for table in NIGHTLY_TABLES]
-    tags = {PARTITION_TAG: day.isoformat()}
-    run_job(NIGHTLY_JOB.name, settings, tags, instance, NoProgress(), seconds, assets=made)
 
 
 def _follow_decisions(

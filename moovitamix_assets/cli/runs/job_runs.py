@@ -5,12 +5,12 @@ Which jobs run is decided in `pipeline.py` and `first_week.py`; the jobs are def
 
 import signal
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from dagster import AssetKey, DagsterInstance, Definitions, ExecuteInProcessResult, ResourceDefinition
+from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, ResourceDefinition
 
 from foundation.errors import Explained
 from foundation.operations.event_storage import quickly_written
@@ -49,7 +49,6 @@ def run_job(
     progress: Progress,
     seconds: dict[str, float],
     *,
-    assets: Sequence[AssetKey] | None = None,
     run_config: Mapping[str, Any] | None = None,
 ) -> ExecuteInProcessResult:
     """Run a job in this process, and add the seconds of each stage.
@@ -61,14 +60,13 @@ def run_job(
         instance: Dagster's records.
         progress: Where steps report their progress.
         seconds: Per stage; those of this run are added.
-        assets: Those of the job to materialize; None for all.
         run_config: Of its steps.
 
     Raises:
         RunFailed: If the run fails.
     """
     definitions = build_definitions(settings, {"progress": ResourceDefinition.hardcoded_resource(progress)})
-    result = execute(definitions, job_name, instance, tags=tags, assets=assets, run_config=run_config)
+    result = execute(definitions, job_name, instance, tags=tags, run_config=run_config)
     for stage, spent in _seconds_per_stage(definitions, result).items():
         seconds[stage] = seconds.get(stage, 0.0) + spent
     return result
@@ -80,7 +78,6 @@ def execute(
     instance: DagsterInstance,
     *,
     tags: Mapping[str, str] | None = None,
-    assets: Sequence[AssetKey] | None = None,
     run_config: Mapping[str, Any] | None = None,
 ) -> ExecuteInProcessResult:
     """Execute a job in this process; arguments as for `run_job`.
@@ -102,7 +99,6 @@ def execute(
             partition_key=(tags or {}).get(PARTITION_TAG),
             raise_on_error=False,
             run_id=run_id,
-            asset_selection=assets,
         )
     if asked:
         raise Interrupted(job_name, asked[0])

@@ -15,7 +15,13 @@ from foundation.models.promotions import is_decided
 from foundation.progress import Progress
 from foundation.run_tags import PARTITION_TAG
 from foundation.warehouse.errors import WarehouseMissing
-from moovitamix_assets.automation.jobs import INGEST_JOB, MONITOR_JOB, RECOMMEND_JOB, ROLLBACK_JOB, TRAIN_JOB
+from moovitamix_assets.automation.jobs import (
+    INGEST_JOB,
+    RECOMMEND_AND_MEASURE_JOB,
+    RECOMMEND_JOB,
+    ROLLBACK_JOB,
+    TRAIN_JOB,
+)
 from moovitamix_assets.cli.runs.bundled_source import source_for
 from moovitamix_assets.cli.runs.first_week import run_nightly_days
 from moovitamix_assets.cli.runs.job_runs import execute, run_job
@@ -165,8 +171,7 @@ def run_pipeline(
     if learns and (missing.days or missing.decision):
         run_job(TRAIN_JOB.name, settings, as_of, instance, progress, seconds)
     if missing:
-        run_job(RECOMMEND_JOB.name, settings, as_of, instance, progress, seconds)
-        run_job(MONITOR_JOB.name, settings, as_of, instance, progress, seconds)
+        run_job(RECOMMEND_AND_MEASURE_JOB.name, settings, as_of, instance, progress, seconds)
     return Outcome(missing, seconds, nothing_to_learn=not learns, source_not_inspected=source_not_inspected)
 
 

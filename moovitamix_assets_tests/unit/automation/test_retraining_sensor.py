@@ -186,7 +186,7 @@ def test_switched_off_nothing_is_trained_or_taken_back(watch: Watch) -> None:
 def test_a_run_counts_as_under_way_from_its_request_to_its_end(
     tmp_path: Path, status: DagsterRunStatus
 ) -> None:
-    for number, job_name in enumerate(("nightly", "train", "rollback", "recommend")):
+    for number, job_name in enumerate(("nightly", "train", "rollback", "recommend", "recommend_and_measure")):
         with DagsterInstance.ephemeral() as instance:
             watch = Watch(tmp_path, instance)
             if number == 0:
@@ -201,7 +201,7 @@ def test_a_run_counts_as_under_way_from_its_request_to_its_end(
 
 def test_runs_of_other_jobs_hold_nothing_back(watch: Watch) -> None:
     watch.fill(listed("popularity"))
-    put_down_run(watch.instance, "monitor", DagsterRunStatus.STARTED)
+    put_down_run(watch.instance, "ingest", DagsterRunStatus.STARTED)
     assert len(watch.requests()) == 1
 
 

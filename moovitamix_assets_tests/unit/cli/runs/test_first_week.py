@@ -38,10 +38,10 @@ def test_decisions_are_followed_on_every_day_but_the_last(
     monkeypatch.setattr(first_week, "_requests", lambda *_: due.pop(0))
     first_week.run_nightly_days(Settings(data_dir=tmp_path), DAYS, None, NoProgress(), {})
     assert runs == [
-        ("nightly", f"{DAYS[0]}"),
+        ("recommend_and_measure", f"{DAYS[0]}"),
         ("decide", ""),
         ("recommend", f"{DAYS[0]}"),
-        ("nightly", f"{DAYS[1]}"),
+        ("recommend_and_measure", f"{DAYS[1]}"),
     ]
 
 

@@ -126,8 +126,7 @@ def test_a_first_run_reads_every_day_at_once_then_trains_recommends_and_measures
     assert made == [
         ("ingest", (f"{FIRST}", f"{LAST}")),
         ("train", as_of),
-        ("recommend", as_of),
-        ("monitor", as_of),
+        ("recommend_and_measure", as_of),
     ]
 
 
@@ -147,7 +146,7 @@ def test_a_first_run_that_could_not_train_so_early_trains_as_of_its_last_day(
     settings: Settings, made: list[tuple[str, tuple[str, ...]]], nightly_days: int
 ) -> None:
     run_pipeline(settings, FIRST, LAST, None, NoProgress(), nightly_days=nightly_days)
-    assert [job for job, _ in made] == ["ingest", "train", "recommend", "monitor"]
+    assert [job for job, _ in made] == ["ingest", "train", "recommend_and_measure"]
 
 
 def test_where_nothing_is_missing_nothing_runs(
@@ -173,7 +172,7 @@ def test_a_gap_is_read_up_to_its_end_and_the_model_is_trained_on_it(
 ) -> None:
     fill(settings, DAYS[1], DAYS[4])
     outcome(settings)
-    assert [job for job, _ in made] == ["ingest", "train", "recommend", "monitor"]
+    assert [job for job, _ in made] == ["ingest", "train", "recommend_and_measure"]
     assert made[0] == ("ingest", ("2026-09-02", "2026-09-05"))
 
 
@@ -182,7 +181,7 @@ def test_missing_recommendations_ask_for_no_training(
 ) -> None:
     fill(settings, listed=False)
     outcome(settings)
-    assert [job for job, _ in made] == ["recommend", "monitor"]
+    assert [job for job, _ in made] == ["recommend_and_measure"]
 
 
 def test_where_there_is_nothing_to_learn_everyone_gets_recommendations_without_a_training(
@@ -190,7 +189,7 @@ def test_where_there_is_nothing_to_learn_everyone_gets_recommendations_without_a
 ) -> None:
     fill(settings, LAST, played_on=LAST, decided=False, listed=False)
     assert outcome(settings).nothing_to_learn
-    assert [job for job, _ in made] == ["ingest", "recommend", "monitor"]
+    assert [job for job, _ in made] == ["ingest", "recommend_and_measure"]
 
 
 def test_a_warehouse_that_another_program_reads_is_named_before_anything_runs(
