@@ -6,6 +6,7 @@ Only the command line belongs here; what the flags mean is said in `settings.py`
 import argparse
 import importlib.util
 import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -77,6 +78,8 @@ def main() -> None:
     server, listener, url = open_server(settings)
     if process.until_stdin_closes:
         threading.Thread(target=_stop_with_stdin, args=(server,), daemon=True).start()
+    # Asked to stop, not interrupted: an exception raised wherever the program happens to be prints a traceback there.
+    signal.signal(signal.SIGINT, lambda *_: setattr(server, "should_exit", True))
     print(f"mock_api listening on {url}", flush=True)
     server.run(sockets=[listener])
 
