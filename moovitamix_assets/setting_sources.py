@@ -6,6 +6,7 @@ Which settings there are is in `setting_groups.py`.
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
@@ -91,8 +93,14 @@ class Thresholds(Variables):
         """Arguments win over the environment, that over a thresholds file of one's own, that over the defaults."""
         given = init_settings().get("thresholds_file") or os.environ.get("MOOVITAMIX_THRESHOLDS_FILE")
         own = [_checked_thresholds(Path(given))] if given else []
-        files = [YamlConfigSettingsSource(settings_cls, yaml_file=path) for path in [*own, _THRESHOLDS]]
-        return (init_settings, env_settings, *files)
+        files = [YamlConfigSettingsSource(settings_cls, yaml_file=path) for path in own]
+        return (init_settings, env_settings, *files, InitSettingsSource(settings_cls, dict(_defaults())))
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """The content of `thresholds.yaml`, parsed once, though four groups ask each time that settings are read."""
+    return dict(yaml.safe_load(_THRESHOLDS.read_text()))
 
 
 def _checked_thresholds(path: Path) -> Path:
@@ -108,7 +116,7 @@ def _checked_thresholds(path: Path) -> Path:
         raise UnusableThresholds(f"{named}: it cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
         raise UnusableThresholds(f"{named}: it is not YAML ({error})") from error
-    known = yaml.safe_load(_THRESHOLDS.read_text())
+    known = _defaults()
     if not isinstance(content, dict):
         raise UnusableThresholds(f"{named}: it holds no keys with values, such as promotion_tolerance: 0.1")
     unknown = sorted(str(key) for key in content.keys() - known.keys())
